@@ -116,3 +116,13 @@ class StartsEffect(Purchase):
     """A purchase that begins something outside. Checked once, on acceptance: too late starts nothing."""
 
     act_before: Instant
+
+
+class State(Message):
+    """The whole current state of one thing; a higher version replaces a lower one."""
+
+    version: Count
+
+    @property
+    def event_id(self) -> UUID:
+        return deterministic_id(self.key, type(self).__name__, self.version)

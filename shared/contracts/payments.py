@@ -1,4 +1,4 @@
-"""`payments.v1`: whether money moved. Exactly one of PaymentCaptured or PaymentCancelled per renewal, ever."""
+"""`payments.v1`: whether money moved. One PaymentCaptured or PaymentCancelled per renewal, ever."""
 
 from typing import ClassVar
 

@@ -1,13 +1,16 @@
 """From a topic and a type name to the class that reads it."""
 
 from shared.contracts import (
+    customers,
+    offerings,
     payment_commands,
+    payment_methods,
     payments,
     prices,
     quotas,
     renewal_requests,
     renewals,
-    states,
+    subscriptions,
     topup_commands,
     topups,
     usage_records,
@@ -22,7 +25,10 @@ _MODULES = (
     payment_commands,
     topup_commands,
     quotas,
-    states,
+    subscriptions,
+    customers,
+    payment_methods,
+    offerings,
     renewal_requests,
     usage_records,
 )

@@ -1,0 +1,28 @@
+"""`subscriptions.v1` (compacted): every subscription as it is now."""
+
+from typing import ClassVar
+
+from shared.contracts.fields import Count, Eid, Iccid, Id, Imei, Instant, SubscriptionStatus
+from shared.contracts.message import State
+
+
+class SubscriptionChanged(State):
+    """One ICCID bound to one device. `top_ups` counts what was applied: it is the current cycle."""
+
+    topic: ClassVar[str] = "subscriptions.v1"
+    subscription_id: Id
+    brand: Id
+    carrier: Id
+    iccid: Iccid
+    eid: Eid
+    bound_imei: Imei | None
+    device_matches: bool = True
+    """False once usage came from another device than the bound one."""
+    owner_id: Id
+    status: SubscriptionStatus
+    top_ups: Count
+    changed_at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.subscription_id
