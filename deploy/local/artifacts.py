@@ -165,13 +165,19 @@ class Fetch:
     """One run over a list of artifacts: verify what is cached, download the rest, at most 8 at a time."""
 
     def __init__(
-        self, cache: Path, staging: Path, *, source: Source = from_maven, progress: Progress | None = None
+        self,
+        cache: Path,
+        staging: Path,
+        *,
+        source: Source = from_maven,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.cache = cache
         self.staging = staging
         self.source = source
         self.progress = progress or Progress()
-        self._cancelled = threading.Event()
+        self._cancelled = cancelled or threading.Event()
 
     def __call__(self, artifacts: Sequence[Artifact]) -> list[Path]:
         """Returns the verified files in the order of `artifacts`. Raises DownloadError, one clear line."""
@@ -267,17 +273,22 @@ def quiet_download_logs() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def fetch(parts: Sequence[str], home: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
+def fetch(
+    parts: Sequence[str],
+    home: Path,
+    progress: Progress | None = None,
+    cancelled: threading.Event | None = None,
+) -> dict[str, list[Path]]:
     """The verified files of each part, downloaded where needed. One fetch per home at a time.
 
-    Raises DownloadError. Blocking: call it from a thread inside asyncio.
+    Setting `cancelled` from another thread ends the downloads. Raises DownloadError. Blocking: call it from a thread inside asyncio.
     """
     from deploy.local.run_lock import exclusive
 
     quiet_download_logs()
     by_part = {part: locked(part) for part in parts}
     cache = maven_cache(fallback=home / "maven")
-    run = Fetch(cache, home / "downloads", progress=progress)
+    run = Fetch(cache, home / "downloads", progress=progress, cancelled=cancelled)
     home.mkdir(parents=True, exist_ok=True)
     with exclusive(home / "downloads.lock", deadline=time.monotonic() + 900):
         run([artifact for artifacts in by_part.values() for artifact in artifacts])
