@@ -31,7 +31,9 @@ def die_with_parent(death_signal: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
-def _tie_to(parent_pid: int, death_signal: int) -> Callable[[], None]:
+def tied_to(parent_pid: int, death_signal: int) -> Callable[[], None]:
+    """For `preexec_fn`: the child gets `death_signal` when `parent_pid` ends."""
+
     def in_child() -> None:
         _LIBC.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent_pid:  # it died before we could ask
@@ -131,7 +133,7 @@ def start_child(command: Command, log: Path) -> Child:
             env={**os.environ, **command.environment},
             cwd=command.folder,
             start_new_session=True,
-            preexec_fn=_tie_to(os.getpid(), command.stop_signal),  # noqa: PLW1509 - it only makes system calls
+            preexec_fn=tied_to(os.getpid(), command.stop_signal),  # noqa: PLW1509 - it only makes system calls
             **command.account.as_arguments(),
         )
     return Child(command, popen, log)

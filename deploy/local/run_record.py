@@ -67,7 +67,6 @@ class RunRecord:
     launcher: Identity
     phase: str = "starting"
     processes: list[RecordedProcess] = field(default_factory=list)
-    addresses: dict[str, str] = field(default_factory=dict)
 
     def write(self, home: Home) -> None:
         """In one step: a reader never sees half a record."""
@@ -95,7 +94,6 @@ def read_record(home: Home) -> RunRecord | None:
                 RecordedProcess(**{**process, "identity": Identity(**process["identity"])})
                 for process in raw["processes"]
             ],
-            addresses=raw["addresses"],
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,0 +1,59 @@
+# Everything a person types. Needs Python 3.11+ and make; the rest is fetched, checked against locks, into .venv,
+# .recarga and the user's Maven cache.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+COMPOSE_SCHEMA := deploy/compose/compose-spec.json
+SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down clean status test check format bench lock local dev
+.SUFFIXES:
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+demo: local ## set up, start everything, run a day of renewals, check the books, stop (USAGE=path: your own usage records)
+	@$(RUN) -m deploy.local.demo $(if $(USAGE),--usage "$(USAGE)")
+
+up: local ## start the stack and leave it running
+	@$(RUN) -m deploy.local up
+
+down: local ## stop the stack; data survives
+	@$(RUN) -m deploy.local down
+
+status: local ## tell what runs
+	@$(RUN) -m deploy.local status
+
+clean: local ## stop the stack and remove its data
+	@$(RUN) -m deploy.local clean
+
+test: dev ## run every test, on a Kafka and a PostgreSQL of its own
+	@$(RUN) -m pytest $(TESTS)
+
+check: dev ## format, lint, types, layers, migrations, Dockerfile, compose file
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy deploy services shared tests
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/squawk $(SQL)
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/check-jsonschema --schemafile $(COMPOSE_SCHEMA) docker-compose.yml
+
+format: dev ## put the code into the house's format
+	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
+
+bench: dev ## measure throughput, latency and CPU per renewal
+	@$(RUN) -m tests.bench
+
+lock: dev ## renew the locks of the Python packages and of the Maven artifacts
+	@for group in services: local:local dev:local,dev; do \
+	  name=$${group%%:*}; groups=$$(echo "$${group#*:}" | tr ',' '\n' | sed '/^$$/d; s/^/--group /'); \
+	  $(VENV)/bin/uv pip compile --quiet --generate-hashes --universal --no-header --python-version 3.11 \
+	    pyproject.toml $$groups -o requirements/$$name.lock || exit 1; \
+	done
+	@$(RUN) -m deploy.local.artifact_lock
+
+local: ; @$(PYTHON) deploy/local/environment.py $(VENV) requirements/local.lock
+dev: ; @$(PYTHON) deploy/local/environment.py $(VENV) requirements/dev.lock

@@ -1,0 +1,66 @@
+"""What the commands show: a bar while something is downloaded, and one table of addresses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from deploy.local.artifacts import Progress
+from deploy.local.ports import SERVICES
+from deploy.local.run_record import RecordedProcess
+
+console = Console(highlight=False)
+
+
+class DownloadBar(Progress):
+    """A bar on the terminal from the first missing byte on; nothing where everything is cached."""
+
+    def __init__(self) -> None:
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("", visible=False)
+        self._lock = threading.Lock()
+
+    def begin(self, total_bytes: int, files: int) -> None:
+        self._bar.update(
+            self._task, total=total_bytes, visible=True, description=f"Kafka and PostgreSQL ({files} files)"
+        )
+        self._bar.start()
+
+    def advance(self, received_bytes: int) -> None:
+        with self._lock:
+            self._bar.advance(self._task, received_bytes)
+
+    def note(self, text: str) -> None:
+        self._bar.console.print(text)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+def address_table(processes: Iterable[RecordedProcess]) -> Table:
+    """Every process with its pid, its state and where it answers."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "pid", "address", "documentation", "metrics"):
+        table.add_column(heading, no_wrap=True)
+    for process in processes:
+        service = process.name.partition("-")[0] in SERVICES
+        table.add_row(
+            process.name,
+            str(process.identity.pid) if process.identity.alive() else "[red]ended[/red]",
+            process.address,
+            f"{process.address}/docs" if service else "",
+            f"{process.address}/metrics" if service else "",
+        )
+    return table
