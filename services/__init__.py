@@ -1,0 +1,3 @@
+"""The services. None imports another: they meet in Kafka only."""
+
+NAMES = ("renewal", "catalog", "payment", "provisioning", "usage")

@@ -1,0 +1,1 @@
+"""Kafka in and out: batches, one transaction each, with an outbox, dead letters and keys set aside."""

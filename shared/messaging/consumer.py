@@ -1,0 +1,218 @@
+"""Reads batches with FastStream's Kafka subscriber and takes each to its end before the next.
+
+Acknowledging is ours (policy MANUAL), because FastStream commits after every batch and a commit costs as
+much as a small batch: what was handled is committed every 100 ms, by explicit offsets, so that a batch
+under way is never covered. Every failure seeks back (nack) after a pause, so MANUAL loses nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from pydantic import BaseModel
+
+from shared.messaging import metrics
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.handling import BatchHandler, Handling, MemoryHandler, StatelessHandler
+from shared.messaging.received import Decoder, Received, Record, Skipped
+from shared.observability.logging import get_logger
+
+COMMIT_EVERY_SECONDS = 0.1
+REFRESH_EVERY_SECONDS = 5.0
+BATCH_DEADLINE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+POLL_MILLISECONDS = 10
+_log = get_logger(__name__)
+
+
+@dataclass(eq=False)
+class Consumer:
+    """What is read and by whom. Group id is `<service>.<name>`; one handler takes all its topics."""
+
+    name: str
+    topics: Sequence[str]
+    messages: Sequence[type[BaseModel]]
+    handle: BatchHandler | StatelessHandler | MemoryHandler
+    max_records: int = 500
+    stateless: bool = False
+    from_start_every_time: bool = False
+    """No group: every process reads the topics wholly, for a projection in memory."""
+    lag: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Records not read yet by (topic, partition), for what this process is assigned; once a second."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether this process has read all that there was when it last looked."""
+        return bool(self.lag) and not any(self.lag.values())
+
+
+class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One consumer at work in one process."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        service: str,
+        instance: str,
+        broker: KafkaBroker,
+        decoder: Decoder,
+        handling: Handling,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self.consumer = consumer
+        self._decoder = decoder
+        self._handling = handling
+        self._dead_letters = dead_letters
+        self._metrics = metrics.ConsumerMetrics(service, consumer.name)
+        self._handled: dict[TopicPartition, int] = {}
+        self._failures = 0
+        grouped = not consumer.from_start_every_time
+        subscriber = broker.subscriber(
+            *consumer.topics,
+            batch=True,
+            group_id=f"{service}.{consumer.name}" if grouped else None,
+            group_instance_id=f"{service}.{consumer.name}.{instance}" if grouped else None,
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            auto_offset_reset="earliest",
+            max_records=consumer.max_records,
+            batch_timeout_ms=POLL_MILLISECONDS,
+            fetch_max_wait_ms=500,
+            session_timeout_ms=30_000,
+            rebalance_timeout_ms=60_000,
+            # Range keeps equal keys of equally partitioned topics in one process: no lock is contended.
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            listener=self,
+            parser=self._parse,
+            decoder=_undecoded,
+        )
+        self._subscriber: Any = subscriber
+        subscriber(self._consume)
+
+    # -- from Kafka ---------------------------------------------------------------------------------
+
+    async def _parse(self, records: tuple[Record, ...], _original: object) -> KafkaAckableMessage:
+        """FastStream's own parser decodes every header and drops the batch when one is null or not UTF-8."""
+        return KafkaAckableMessage(
+            body=b"", headers={}, raw_message=records, consumer=self._subscriber.consumer
+        )
+
+    async def _consume(self, message: KafkaAckableMessage) -> None:
+        records: tuple[Record, ...] = message.raw_message
+        try:
+            async with asyncio.timeout(BATCH_DEADLINE_SECONDS):
+                with self._metrics.batch_seconds.time():
+                    await self._take(records)
+        except Exception as error:
+            self._metrics.retries.inc()
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._failures)
+            self._failures = min(self._failures + 1, 16)
+            _log.warning(
+                "batch_failed", consumer=self.consumer.name, error=_named(error), records=len(records)
+            )
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            await self._seek_back(message)
+        else:
+            self._failures = 0
+            for record in records:
+                self._handled[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+    async def _take(self, records: tuple[Record, ...]) -> None:
+        batch: list[Received] = []
+        for record in records:
+            read = self._decoder.decode(record)
+            if isinstance(read, Received):
+                batch.append(read)
+            elif isinstance(read, Skipped):
+                self._metrics.result(read.why).inc()
+            else:
+                await self._dead_letters.send(read)
+                self._metrics.dead_letter(record.topic)
+        if batch:
+            self._metrics.batch_records.observe(len(batch))
+            await self._handling(batch)
+
+    async def _seek_back(self, message: KafkaAckableMessage) -> None:
+        try:
+            await message.nack()
+        except IllegalStateError:
+            # The partition went to another process meanwhile: it reads from the last commit.
+            _log.info("partition_lost_before_retry", consumer=self.consumer.name)
+
+    # -- offsets ------------------------------------------------------------------------------------
+
+    async def commit(self) -> None:
+        """Commit what was handled. A failure only means that it is read again."""
+        if not self._handled or self.consumer.from_start_every_time:
+            return
+        offsets, self._handled = self._handled, {}
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        assigned = consumer.assignment()
+        offsets = {partition: offset for partition, offset in offsets.items() if partition in assigned}
+        try:
+            if offsets:
+                await consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+            _log.warning("offsets_not_committed", consumer=self.consumer.name, error=_named(error))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self.commit()
+        for partition in revoked:
+            self._handled.pop(partition, None)
+            if self.consumer.lag.pop((partition.topic, partition.partition), None) is not None:
+                self._metrics.lag_gone(partition.topic, partition.partition)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        if assigned:
+            await self._handling.refresh()
+
+    # -- meanwhile ----------------------------------------------------------------------------------
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Commit offsets, measure the lag and refresh what waits, until stopping."""
+        loop = asyncio.get_running_loop()
+        next_lag = next_refresh = 0.0
+        while not stopping.is_set():
+            await asyncio.sleep(COMMIT_EVERY_SECONDS)
+            await self.commit()
+            if loop.time() >= next_lag:
+                next_lag = loop.time() + 1.0
+                await self._measure_lag()
+            if loop.time() >= next_refresh:
+                next_refresh = loop.time() + REFRESH_EVERY_SECONDS
+                await self._handling.refresh()
+
+    async def _measure_lag(self) -> None:
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is None:
+                # Nothing fetched yet: ask once, so that an empty partition counts as read.
+                end = (await consumer.end_offsets([partition]))[partition]
+            position = self._handled.get(partition) or await consumer.position(partition)
+            lag = max(0, end - position)
+            self.consumer.lag[(partition.topic, partition.partition)] = lag
+            self._metrics.lag(partition.topic, partition.partition, lag)
+
+
+async def _undecoded(message: KafkaAckableMessage, _original: object) -> KafkaAckableMessage:
+    """Hand the whole batch to the handler: each record is decoded by itself, there."""
+    return message
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

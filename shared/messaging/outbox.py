@@ -1,0 +1,103 @@
+"""The transactional outbox: what is committed is published, once the commit is there, at least once."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.clock import Clock
+from shared.database import Connection, Pool
+from shared.database.arrays import columns
+from shared.database.queries import load_queries
+from shared.messaging import metrics
+from shared.messaging.envelope import Envelope
+from shared.messaging.errors import PublishFailed
+from shared.messaging.producer import Producer
+from shared.observability.logging import get_logger
+
+STRANDED_AFTER_SECONDS = 10.0
+STRANDED_LIMIT = 500
+IDLE_SECONDS = 1.0
+AGE_EVERY_SECONDS = 5.0
+_FORGET_LIMIT = 5_000
+_SQL = load_queries(__file__, "outbox.sql")
+_log = get_logger(__name__)
+
+
+class Outbox:
+    """One service's outbox in one process."""
+
+    def __init__(self, pool: Pool, producer: Producer, service: str, clock: Clock) -> None:
+        self._pool = pool
+        self._producer = producer
+        self._clock = clock
+        self._acknowledged: list[UUID] = []
+        self._metrics = metrics.OutboxMetrics(service)
+
+    async def write(self, connection: Connection, envelopes: Sequence[Envelope]) -> None:
+        """Store the events in the open transaction: one statement, none when there is nothing to say."""
+        if not envelopes:
+            return
+        forgotten = self._acknowledged[:_FORGET_LIMIT]
+        rows = [(e.event_id, e.topic, e.key, e.type, e.subject, e.traceparent, e.payload) for e in envelopes]
+        await connection.execute(_SQL["write_outbox"], forgotten, *columns(rows, 7))
+        # Should this transaction roll back, the rows come back and are published once more: harmless.
+        del self._acknowledged[: len(forgotten)]
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Send what was committed. A refusal is no error here: the rows stay, `recover` sends them."""
+        if not envelopes:
+            return
+        try:
+            await self._producer.publish(envelopes, self._clock())
+        except PublishFailed as error:
+            self._metrics.publish_failures.inc()
+            _log.warning("events_left_in_outbox", count=len(envelopes), error=str(error))
+        else:
+            self._acknowledged.extend(envelope.event_id for envelope in envelopes)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until stopping: forget acknowledged rows when idle, recover stranded ones, measure their age."""
+        next_age = 0.0
+        loop = asyncio.get_running_loop()
+        while not stopping.is_set():
+            await _wait(stopping, IDLE_SECONDS)
+            await self.forget()
+            while await self.recover() == STRANDED_LIMIT and not stopping.is_set():
+                pass
+            if loop.time() >= next_age:
+                next_age = loop.time() + AGE_EVERY_SECONDS
+                await self._measure()
+
+    async def forget(self) -> None:
+        """Delete the rows that Kafka has acknowledged and no later transaction took along."""
+        while forgotten := self._acknowledged[:_FORGET_LIMIT]:
+            del self._acknowledged[: len(forgotten)]
+            await self._pool.execute(_SQL["forget_acknowledged"], forgotten)
+
+    async def recover(self, older_than_seconds: float = STRANDED_AFTER_SECONDS) -> int:
+        """Publish rows that nobody published in time; the number of rows taken.
+
+        Raises:
+            PublishFailed: Kafka refuses; the rows stay.
+        """
+        async with self._pool.acquire(timeout=10) as connection, connection.transaction():
+            rows = await connection.fetch(_SQL["take_stranded"], older_than_seconds, STRANDED_LIMIT)
+            if rows:
+                await self._producer.publish([Envelope(*row) for row in rows], self._clock())
+                await connection.execute(_SQL["forget_acknowledged"], [row["event_id"] for row in rows])
+                self._metrics.recovered.inc(len(rows))
+                _log.info("stranded_events_published", count=len(rows))
+        return len(rows)
+
+    async def _measure(self) -> None:
+        for row in await self._pool.fetch(_SQL["outbox_age"]):
+            self._metrics.rows.set(row["rows"])
+            self._metrics.oldest_seconds.set(row["oldest_seconds"])
+
+
+async def _wait(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,31 @@
+"""What every service process is told by its environment. Each service adds its own in settings.py."""
+
+from pydantic import Field, PostgresDsn, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from RECARGA_<NAME>; durations in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="RECARGA_", extra="ignore", frozen=True)
+
+    database_url: SecretStr = Field(description="postgresql://role:password@host:port/database")
+    database_connections: int = Field(8, ge=2, le=100)
+    kafka_bootstrap: str = "127.0.0.1:19092"
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(0, ge=0, le=65535, description="0 takes a free port")
+    http_allow_non_loopback: bool = Field(
+        False, description="only inside a network of its own, such as a container's: there is no sign-in yet"
+    )
+    instance: str = Field("1", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="unique among the processes")
+    log_level: str = "info"
+    stop_grace_seconds: float = Field(20.0, gt=0, le=300)
+
+
+def database_url(value: SecretStr) -> str:
+    """The URL in clear, checked.
+
+    Raises:
+        ValidationError: it is not a PostgreSQL URL.
+    """
+    return str(PostgresDsn(value.get_secret_value()))
