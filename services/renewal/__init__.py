@@ -1,0 +1,1 @@
+"""The saga coordinator: what is intended, and what happens next."""

@@ -1,0 +1,247 @@
+"""What follows from what catalog and payment say."""
+
+from datetime import datetime
+
+from services.renewal.domain import endings, wording
+from services.renewal.domain.change import Change, alarmed, moved, noted
+from services.renewal.domain.policy import CALLED_OFF, Backoff, DeclineStep, Moment
+from services.renewal.domain.renewal import SURPLUS_FLAG, Renewal, State
+from shared.contracts.payments import (
+    PaymentActionRequired,
+    PaymentAttemptFailed,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+    RefundAttemptFailed,
+    RefundRejected,
+    SurplusRefunded,
+)
+from shared.contracts.prices import RenewalPriced, RenewalRejected
+
+
+def take_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Change:
+    """The happy path says nothing: payment reads the price itself. A planned retry stays planned."""
+    new = renewal._replace(
+        state="priced",
+        version=renewal.version + 1,
+        entered_at=moment.at,
+        heard_at=moment.at,
+        asked=0,
+        amount_minor=message.amount_minor,
+        grant=message.grant.model_dump_json(),
+        priced_at=moment.at,
+    )
+    if new.payment_attempt == 1 or (new.retry_at is not None and new.retry_at > moment.at):
+        return Change(new)
+    # An attempt failed before we saw the price, and the next one has waited for nothing but that.
+    new = new._replace(retry_at=None)
+    return Change(new, (wording.capture_payment(new, moment),))
+
+
+def note_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Change | None:
+    """A price that comes after something else was heard: needed for later commands."""
+    if renewal.amount_minor is not None:
+        return None
+    return Change(
+        noted(
+            renewal,
+            amount_minor=message.amount_minor,
+            grant=message.grant.model_dump_json(),
+            priced_at=moment.at,
+        )
+    )
+
+
+def reject(renewal: Renewal, message: RenewalRejected, moment: Moment) -> Change:
+    return endings.cancel_payment(renewal, message.reason, moment, message.detail or None)
+
+
+def take_capture(renewal: Renewal, message: PaymentCaptured, moment: Moment) -> Change:
+    """Provisioning reads the capture itself; what it said before we saw the capture counts now."""
+    seen = _with_capture(renewal, message)
+    if seen.top_up is not None:
+        return _top_up_already_known(seen, moment)
+    return Change(moved(seen, "captured", moment.at))
+
+
+def take_late(renewal: Renewal, message: PaymentCaptured, moment: Moment) -> Change:
+    """The money came while the payment was being called off. Called off by somebody: it goes back."""
+    seen = _with_capture(renewal, message)
+    if seen.top_up is not None:
+        return _top_up_already_known(seen, moment)
+    reason = renewal.reason or "given_up"
+    if reason in CALLED_OFF:
+        return endings.cancel_top_up(seen, reason, moment)
+    deadline_at = max(renewal.deadline_at, moment.after(moment.policy.late_capture_seconds))
+    new = moved(seen, "captured", moment.at, reason=None, deadline_at=deadline_at)
+    # Ordered expressly: a capture that came too late is published with its act_before already past.
+    return Change(new, (wording.apply_top_up(new, moment),), "late_capture_used")
+
+
+def _with_capture(renewal: Renewal, message: PaymentCaptured) -> Renewal:
+    return renewal._replace(
+        spent=0,
+        amount_minor=message.amount_minor,
+        grant=renewal.grant or message.grant.model_dump_json(),
+        payment_method_id=message.payment_method_id,
+        captured_at=message.captured_at,
+    )
+
+
+def _top_up_already_known(renewal: Renewal, moment: Moment) -> Change:
+    if renewal.top_up == "undetermined":
+        return endings.park(renewal, "captured", "top_up_undetermined", moment)
+    return endings.refund(renewal, f"top_up_{renewal.top_up}", moment)
+
+
+def note_capture(renewal: Renewal, message: PaymentCaptured, _moment: Moment) -> Change | None:
+    """Recorded where it changes no decision: the books must show it."""
+    if renewal.captured_at is not None:
+        return None
+    return Change(noted(_with_capture(renewal, message)))
+
+
+def decline(renewal: Renewal, message: PaymentDeclined, moment: Moment) -> Change | None:
+    """The first step of the policy for this class of decline that is possible."""
+    if message.attempt != renewal.payment_attempt or renewal.action == "choose_payment_method":
+        return None
+    terms = renewal.agreed
+    detail = f"{message.decline_class}: {message.decline_code}"
+    for step in moment.policy.declines[message.decline_class, terms.origin]:
+        change = _take_step(step, renewal, message, moment)
+        if change is not None:
+            return change._replace(reason=step, detail=detail)
+    raise AssertionError(f"the policy for {message.decline_class} does not end in give_up")
+
+
+def _take_step(
+    step: DeclineStep, renewal: Renewal, message: PaymentDeclined, moment: Moment
+) -> Change | None:
+    if step == "next_method":
+        return _next_method(renewal, moment)
+    if step == "retry_later":
+        return _retry_later(renewal, moment)
+    if step == "ask_customer":
+        return _ask_customer(renewal, moment)
+    return endings.cancel_payment(renewal, f"declined_{message.decline_class}", moment)
+
+
+def _next_method(renewal: Renewal, moment: Moment) -> Change | None:
+    methods = renewal.agreed.payment_method_ids
+    if renewal.payment_method_id not in methods[:-1]:
+        return None
+    following = methods[methods.index(renewal.payment_method_id) + 1]
+    return order_capture(renewal, following, moment, spent=0)
+
+
+def _retry_later(renewal: Renewal, moment: Moment) -> Change | None:
+    retry = moment.policy.soft_decline_retries[renewal.agreed.origin]
+    retry_at = moment.after(retry.backoff.seconds(renewal.spent, moment.jitter))
+    if renewal.spent >= retry.budget or retry_at >= renewal.deadline_at:
+        return None
+    return _plan_capture(renewal, renewal.spent + 1, retry_at, moment)
+
+
+def _plan_capture(renewal: Renewal, spent: int, retry_at: datetime, moment: Moment) -> Change:
+    """The attempt rises now, not when it is sent: the same failure again is then an older attempt's."""
+    state: State = "requested" if renewal.amount_minor is None else "priced"
+    new = moved(
+        renewal,
+        state,
+        moment.at,
+        payment_attempt=renewal.payment_attempt + 1,
+        spent=spent,
+    )._replace(retry_at=retry_at)
+    return Change(new)
+
+
+def order_capture(renewal: Renewal, payment_method_id: str, moment: Moment, spent: int) -> Change:
+    """The next attempt with this method, now; before the price is seen, as soon as it is."""
+    planned = _plan_capture(
+        renewal._replace(payment_method_id=payment_method_id), spent, moment.at, moment
+    ).renewal
+    if planned.state == "requested":
+        return Change(planned)
+    new = planned._replace(retry_at=None)
+    return Change(new, (wording.capture_payment(new, moment),))
+
+
+def _ask_customer(renewal: Renewal, moment: Moment) -> Change:
+    before = renewal.deadline_at
+    new = moved(renewal, "awaiting_customer", moment.at)._replace(
+        action="choose_payment_method", action_before=before
+    )
+    return Change(new, (wording.customer_action_required(new, "choose_payment_method", before),))
+
+
+def ask_payer(renewal: Renewal, message: PaymentActionRequired, moment: Moment) -> Change | None:
+    if message.attempt != renewal.payment_attempt:
+        return None
+    before = min(message.action_before, renewal.deadline_at)
+    new = moved(
+        renewal,
+        "awaiting_customer",
+        moment.at,
+        payment_method_id=message.payment_method_id,
+    )._replace(action="confirm_payment", action_before=before)
+    return Change(new, (wording.customer_action_required(new, "confirm_payment", before),))
+
+
+def retry_payment(renewal: Renewal, message: PaymentAttemptFailed, moment: Moment) -> Change | None:
+    """The next attempt at back-off. Failures that did not reach the provider spend no budget."""
+    if message.attempt != renewal.payment_attempt:
+        return None
+    retry = moment.policy.payment_retry(message.reason)
+    spent = renewal.spent + message.reached_provider
+    if spent > retry.budget:
+        return endings.cancel_payment(renewal, "payment_attempts_spent", moment, message.reason)
+    seconds = _delay(retry.backoff, message.attempt - 1, message.retry_after_seconds, moment)
+    change = _plan_capture(renewal, spent, moment.after(seconds), moment)
+    return change._replace(reason=message.reason)
+
+
+def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment) -> Change | None:
+    """Again at back-off for as long as the policy allows, then a person must look."""
+    if message.attempt != renewal.refund_attempt:
+        return None
+    policy = moment.policy
+    seconds = _delay(policy.refund_backoff, message.attempt - 1, message.retry_after_seconds, moment)
+    retry_at = moment.after(seconds)
+    if (retry_at - renewal.entered_at).total_seconds() > policy.refund_seconds:
+        return endings.park(renewal, "refunding", "refund_attempts_spent", moment)
+    new = noted(
+        renewal, refund_attempt=renewal.refund_attempt + 1, retry_at=retry_at, heard_at=moment.at, asked=0
+    )
+    return Change(new, reason=message.reason)
+
+
+def _delay(backoff: Backoff, times: int, retry_after_seconds: int | None, moment: Moment) -> float:
+    """Retry-After wins where it is longer: coming earlier would only be refused again."""
+    return max(backoff.seconds(times, moment.jitter), retry_after_seconds or 0)
+
+
+def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change:
+    return endings.park(renewal, "refunding", "refund_rejected", moment)._replace(detail=message.reason)
+
+
+def refund_failed_later(
+    renewal: Renewal, message: RefundAttemptFailed | RefundRejected, _moment: Moment
+) -> Change | None:
+    """Stays refunded for the customer; an operator sends the money another way."""
+    if isinstance(message, RefundAttemptFailed) and message.attempt != renewal.refund_attempt:
+        return None
+    return alarmed(renewal, message.reason, "refund_failed_later")
+
+
+def lose_money(renewal: Renewal, message: PaymentRefunded, moment: Moment) -> Change:
+    """Somebody gave the money back at the provider: what is not applied yet must not be applied."""
+    flags = renewal.flagged("refunded_elsewhere")
+    seen = renewal._replace(flags=flags, amount_minor=message.amount_minor)
+    return endings.cancel_top_up(seen, "refunded_elsewhere", moment)
+
+
+def note_surplus(renewal: Renewal, message: SurplusRefunded, _moment: Moment) -> Change | None:
+    flag = f"{SURPLUS_FLAG}_{message.ordinal}"
+    if renewal.has_flag(flag):
+        return None
+    return Change(noted(renewal, flags=renewal.flagged(flag)), reason=SURPLUS_FLAG)

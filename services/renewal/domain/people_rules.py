@@ -1,0 +1,114 @@
+"""What follows from what customers and operators ask for."""
+
+from services.renewal.domain import endings, wording
+from services.renewal.domain.actions import (
+    Action,
+    CustomerRetries,
+    OperatorReleases,
+    OperatorResolves,
+    OperatorRetries,
+)
+from services.renewal.domain.change import Change, moved, noted
+from services.renewal.domain.payment_rules import order_capture
+from services.renewal.domain.policy import CALLED_OFF, Moment
+from services.renewal.domain.renewal import Renewal
+from services.renewal.domain.time_rules import command_of
+
+_REASONS = {
+    "CustomerCancels": "customer_cancelled",
+    "OperatorCancels": "operator_cancelled",
+    "OperatorRefunds": "operator_refunded",
+}
+
+
+def _by(change: Change, action: Action) -> Change:
+    return change._replace(detail=f"by {action.actor}")
+
+
+def cancel(renewal: Renewal, action: Action, moment: Moment) -> Change:
+    return _by(endings.cancel_payment(renewal, _REASONS[type(action).__name__], moment), action)
+
+
+def cancel_paid(renewal: Renewal, action: Action, moment: Moment) -> Change:
+    return _by(endings.cancel_top_up(renewal, _REASONS[type(action).__name__], moment), action)
+
+
+def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | None:
+    """It is being given up already; from now on a capture that comes too late is given back."""
+    if renewal.reason in CALLED_OFF:
+        return None
+    reason = _REASONS[type(action).__name__]
+    return Change(noted(renewal, reason=reason), reason=reason, detail=f"by {action.actor}")
+
+
+def cancel_parked(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
+    """Through the authorities, as far as it has come; a refund that hangs cannot be cancelled."""
+    if renewal.parked_from == "refunding":
+        return None
+    if renewal.captured_at is None:
+        return cancel(renewal, action, moment)
+    return refund_parked(renewal, action, moment)
+
+
+def refund_parked(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
+    """Only what was captured, and only once provisioning has promised to apply nothing."""
+    if renewal.captured_at is None:
+        return None
+    if renewal.top_up in ("rejected", "cancelled"):
+        again = renewal._replace(refund_attempt=_refund_attempt(renewal))
+        return _by(endings.refund(again, _REASONS[type(action).__name__], moment), action)
+    return cancel_paid(renewal, action, moment)
+
+
+def pay_again(renewal: Renewal, action: CustomerRetries, moment: Moment) -> Change:
+    """The payer confirmed or chose another method; payment first cancels what was waiting."""
+    return _by(order_capture(renewal, action.payment_method_id, moment, spent=0), action)
+
+
+def say_now(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:
+    """The step's command at once, without waiting for back-off or silence. Spends no budget."""
+    new = noted(renewal, retry_at=None, heard_at=moment.at)
+    return _by(Change(new, (command_of(renewal.state, new, moment),)), action)
+
+
+def _refund_attempt(renewal: Renewal) -> int:
+    """A refund that failed is known negative: the next attempt. After silence the same one is asked again."""
+    failed = renewal.parked_reason in ("refund_rejected", "refund_attempts_spent")
+    return renewal.refund_attempt + failed
+
+
+def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:
+    """Back to where it was parked from, or further where a fact came in meanwhile, and say the command."""
+    state = renewal.parked_from or "requested"
+    if renewal.captured_at is not None and state in ("requested", "priced", "awaiting_customer"):
+        state = "captured"
+    if renewal.captured_at is not None and state == "cancelling_payment":
+        state = "cancelling_top_up" if renewal.reason in CALLED_OFF else "captured"
+    if state == "captured" and renewal.top_up in ("rejected", "cancelled"):
+        state = "refunding"
+    deadline_at = max(renewal.deadline_at, moment.after(moment.policy.late_capture_seconds))
+    new = moved(renewal, state, moment.at, deadline_at=deadline_at, refund_attempt=_refund_attempt(renewal))
+    return _by(Change(new, (command_of(state, new, moment),)), action)
+
+
+def resolve(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Change:
+    """The finding goes to the authority; the saga moves on the fact that follows."""
+    new = noted(renewal)
+    if action.decision == "applied" or action.decision == "not_applied":
+        command = wording.resolve_top_up(new, action.decision, action.actor, moment)
+        return Change(new, (command,), f"found_{action.decision}", f"by {action.actor}")
+    finding = wording.resolve_payment(new, action.decision, action.actor, moment)
+    return Change(new, (finding,), f"found_{action.decision}", f"by {action.actor}")
+
+
+def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Change:
+    """Closed as decided, by name and with a note: the last resort."""
+    new = moved(renewal, action.outcome, moment.at, reason=renewal.reason or "released_by_operator")
+    say = {
+        "completed": wording.renewal_completed,
+        "refunded": wording.renewal_refunded,
+        "failed": wording.renewal_failed,
+        "cancelled": wording.renewal_cancelled,
+    }[action.outcome]
+    detail = f"by {action.actor}: {action.note}"
+    return Change(new, (say(new, moment.at),), "released_by_operator", detail)
