@@ -1,0 +1,1 @@
+"""What is sold, at what price, to whom, and on which devices."""

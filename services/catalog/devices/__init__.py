@@ -1,0 +1,1 @@
+"""Devices: which ones an eSIM runs on."""

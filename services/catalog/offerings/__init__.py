@@ -1,0 +1,1 @@
+"""Offerings: what is sold."""

@@ -1,0 +1,1 @@
+"""How much data is left, and who must hear of it."""
