@@ -1,0 +1,60 @@
+"""Readiness: every component is asked at once, within a deadline, and the answer is kept for a moment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import NamedTuple
+
+from shared.observability.masking import masked
+
+Check = Callable[[], Awaitable[str | None]]
+"""Raises, or returns what is wrong in one sentence; None where the component is ready."""
+
+DEADLINE_SECONDS = 2.0
+CACHE_SECONDS = 1.0
+"""Probes come from several sides at once: they must not become the load."""
+
+
+class Component(NamedTuple):
+    """What one component answered; `detail` says what is wrong, or is empty."""
+
+    component: str
+    ok: bool
+    detail: str
+
+
+class Readiness:
+    """Call it: `await readiness()` gives one Component per check, in the order in which they were named."""
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        cache_seconds: float = CACHE_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._checks = dict(checks)
+        self._deadline_seconds = deadline_seconds
+        self._cache_seconds = cache_seconds
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._answer: list[Component] = []
+        self._answered_at: float | None = None
+
+    async def __call__(self) -> list[Component]:
+        async with self._asking:  # Those who wait get the answer of the one who asked.
+            if self._answered_at is None or self._clock() - self._answered_at >= self._cache_seconds:
+                self._answer = await asyncio.gather(*(self._ask(*check) for check in self._checks.items()))
+                self._answered_at = self._clock()
+            return self._answer
+
+    async def _ask(self, component: str, check: Check) -> Component:
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                detail = await check()
+        except TimeoutError:
+            return Component(component, False, f"no answer within {self._deadline_seconds:g} s")
+        except Exception as error:  # Whatever it is, the component is not ready, and the probe must answer.
+            return Component(component, False, masked(f"{type(error).__name__}: {error}"))
+        return Component(component, detail is None, detail or "")
