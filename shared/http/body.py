@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_json
 
 
+class _Read(dict[str, Any]):
+    """Fields that were read already: the model's validator may be wrapped in itself when a field uses it."""
+
+
 class Body(BaseModel):
     """A request's body: immutable, unknown fields refused, types taken literally.
 
@@ -32,7 +36,7 @@ class Body(BaseModel):
 
     @classmethod
     def _read_as_json(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or isinstance(value, _Read):
             return handler(value)
         try:
             text = to_json(value)
@@ -41,7 +45,9 @@ class Body(BaseModel):
         read = cls.__pydantic_validator__.validate_json(text)
         # Once more with the exact types: only this fills the object that the constructor was called for.
         fields = cls.model_fields
-        return handler({fields[name].alias or name: getattr(read, name) for name in read.model_fields_set})
+        return handler(
+            _Read({fields[name].alias or name: getattr(read, name) for name in read.model_fields_set})
+        )
 
 
 class Answer(BaseModel):
