@@ -69,7 +69,7 @@ async def serve(chosen: argparse.Namespace) -> None:
         # What was restored stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(200_000, 20, 100)
         await stopped.wait()
     finally:
         for server in sockets:

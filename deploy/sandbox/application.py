@@ -67,10 +67,13 @@ class Application:
                 own = refusal.reply()
             if own is not None:
                 return own
-        now = self.now()
+        now = self._clock()
+        if now < self._now:
+            now = self._now  # as in now()
+        self._now = now
         gateway = self.gateway
         state = gateway.state
-        if state.next_due() <= now:
+        if self._timer_at <= now:
             self._advance(now)
         request = Request(method, target, key, body)
         outcome = gateway.answer(request, now)
@@ -81,7 +84,7 @@ class Application:
                 journal.note_effect(effect)
         if state.events:
             self._announce()
-        if state.next_due() < self._timer_at:
+        if state.due and state.due[0][0] < self._timer_at:
             self._watch_due()
         return outcome.reply
 
@@ -134,7 +137,8 @@ class Application:
         page = self.journal.page(after, limit, kind)
         if form == "ndjson":
             body = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in page.rows)
-            return Reply(200, body, content_type=b"application/x-ndjson")
+            following = page.next_after if page.more else None
+            return Reply(200, body, content_type=b"application/x-ndjson", next_after=following)
         return json_reply(200, {"rows": page.rows, "next_after": page.next_after, "more": page.more})
 
     def _webhook(self, method: str, body: bytes) -> Reply:

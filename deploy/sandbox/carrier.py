@@ -198,13 +198,14 @@ def list_topups(state: CarrierState, call: Call) -> Reply:
 def get_profile(state: CarrierState, call: Call) -> Reply:
     """What an ICCID holds now. An ICCID that never bought anything holds nothing: that is no error."""
     fields.iccid({"iccid": call.id})
-    call.subject = call.id
-    profile = state.profiles.get(call.id) or Profile()
+    iccid, call.id = call.id, ""
+    call.subject = iccid
+    profile = state.profiles.get(iccid) or Profile()
     running = profile.expires_at > call.now
     return json_reply(
         200,
         {
-            "iccid": call.id,
+            "iccid": iccid,
             "remaining_bytes": profile.granted_bytes if running else 0,
             "expires_at": instant_text(profile.expires_at) if profile.topups else None,
             "topups": profile.topups,
@@ -240,13 +241,15 @@ def _note(state: CarrierState, at: int, topup: Topup, operation: str, key: str |
     )
 
 
-_TOPUP = ("iccid", "reference", "data_bytes", "validity_seconds", "stacking", "product_code")
+_TOPUP = frozenset({"iccid", "reference", "data_bytes", "validity_seconds", "stacking", "product_code"})
 ROUTES: Final = {
     "POST /v1/topups": Route("apply_topup", apply_topup, _TOPUP),
     "GET /v1/topups": Route("list_topups", list_topups, needs="can_query"),
     "GET /v1/topups/*": Route("get_topup", get_topup, needs="can_query"),
     "GET /v1/profiles/*": Route("get_profile", get_profile, needs="can_query"),
-    "POST /v1/topup-cancellations": Route("cancel_topup", cancel_topup, ("reference",), "can_cancel"),
+    "POST /v1/topup-cancellations": Route(
+        "cancel_topup", cancel_topup, frozenset({"reference"}), "can_cancel"
+    ),
 }
 OPERATIONS: Final = frozenset(route.operation for route in ROUTES.values())
 

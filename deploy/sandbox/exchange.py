@@ -50,7 +50,7 @@ class Request:
 class Reply:
     """One HTTP answer. `hold_us`: microseconds to wait before it is sent, or NO_ANSWER."""
 
-    __slots__ = ("body", "content_type", "hold_us", "replayed", "retry_after_seconds", "status")
+    __slots__ = ("body", "content_type", "hold_us", "next_after", "replayed", "retry_after_seconds", "status")
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Reply:
         hold_us: int = 0,
         replayed: bool = False,
         retry_after_seconds: int | None = None,
+        next_after: int | None = None,
         content_type: bytes = b"application/json",
     ) -> None:
         self.status = status
@@ -67,6 +68,7 @@ class Reply:
         self.hold_us = hold_us
         self.replayed = replayed
         self.retry_after_seconds = retry_after_seconds
+        self.next_after = next_after
         self.content_type = content_type
 
 

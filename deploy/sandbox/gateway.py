@@ -82,7 +82,7 @@ class Route(NamedTuple):
 
     operation: str
     handle: Callable[[Any, Call], Reply]
-    known: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
     needs: str = ""  # a capability
 
 
@@ -178,8 +178,11 @@ class Gateway:
         """The reply to one request. Effects and events wait in the state to be taken."""
         path, _, query_text = request.target.partition("?")
         method = request.method
-        shape, id_ = _shape(path)
-        route = self.routes.get(f"{method} {shape}")
+        shape, id_ = path, ""
+        route = self.routes.get(f"{method} {path}")
+        if route is None:
+            shape, id_ = _shape(path)
+            route = self.routes.get(f"{method} {shape}")
         call = Call(route.operation if route else "unknown", request.key, now, id_, _NO_QUERY)
         if route is None:
             return Outcome(self._no_route(method, shape), call, None)
@@ -221,7 +224,8 @@ class Gateway:
         if key is not None and call.remember and not shown.behaviour.forgets:
             body = request.body or orjson.dumps(call.document)
             firing = None if shown is OK_FIRING else shown
-            state.keys.remember(key, path, body, reply, call.now, firing=firing)
+            about = (call.reference, call.subject, call.amount, call.unit, call.id)
+            state.keys.remember(key, path, body, reply, call.now, firing=firing, about=about)
         if shown.behaviour.delivery and call.remember:
             reply = delivered(reply, shown)
         return Outcome(reply, call, call.document)
@@ -237,6 +241,7 @@ class Gateway:
                 "idempotency_error",
                 "This Idempotency-Key was used with other parameters or for another call: use a new key.",
             )
+        call.reference, call.subject, call.amount, call.unit, call.id = held.about
         if held.answered_at > call.now:
             raise Refusal(
                 409, "idempotency_key_in_use", "The first call under this key is in progress: ask again."
@@ -274,7 +279,7 @@ def query_fields(text: str) -> dict[str, str]:
         raise Refusal(400, "query_invalid", "The query cannot be read, or has over 20 fields.") from None
 
 
-def _document(request: Request, known: tuple[str, ...]) -> Document:
+def _document(request: Request, known: frozenset[str]) -> Document:
     if request.key is not None and not 0 < len(request.key) <= KEY_LIMIT:
         raise Refusal(
             400, "idempotency_key_invalid", f"Idempotency-Key must have 1 to {KEY_LIMIT} characters."
@@ -295,8 +300,10 @@ def _document(request: Request, known: tuple[str, ...]) -> Document:
     return _only(document, known) if known else document
 
 
-def _only(document: Document, known: tuple[str, ...]) -> Document:
-    return {name: document[name] for name in known if name in document}
+def _only(document: Document, known: frozenset[str]) -> Document:
+    if document.keys() <= known:
+        return document
+    return {name: value for name, value in document.items() if name in known}
 
 
 def _put_faults(state: State, call: Call) -> Reply:

@@ -7,10 +7,11 @@ the loop's tick, after the journal was: what a client was told is remembered.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 import httptools
 
@@ -47,6 +48,8 @@ def encoded(reply: Reply, *, last: bool = False) -> bytes:
         head += b"Idempotent-Replayed: true\r\n"
     if reply.retry_after_seconds is not None:
         head += b"Retry-After: %d\r\n" % reply.retry_after_seconds
+    if reply.next_after is not None:
+        head += b"Next-After: %d\r\n" % reply.next_after
     if last:
         head += b"Connection: close\r\n"
     return b"%b\r\n%b" % (head, body)
@@ -130,8 +133,8 @@ class Connection(asyncio.Protocol):
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
-        self._transport = transport
+        # uvloop's transport is an asyncio.Transport in all but ancestry.
+        self._transport = cast(asyncio.Transport, transport)
         self._listener.connections.add(self)
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -228,12 +231,17 @@ class Connection(asyncio.Protocol):
         parts = self._body
         key = self._key
         method = self._parser.get_method()
-        reply = self._listener.answer(
-            method.decode("latin-1"),
-            self._target.decode("latin-1"),
-            None if key is None else key.decode("latin-1"),
-            parts[0] if len(parts) == 1 else b"".join(parts),
-        )
+        try:
+            reply = self._listener.answer(
+                method.decode("latin-1"),
+                self._target.decode("latin-1"),
+                None if key is None else key.decode("latin-1"),
+                parts[0] if len(parts) == 1 else b"".join(parts),
+            )
+        except Exception:
+            # A defect of the sandbox: the parser would pass it off as the client's malformed request.
+            traceback.print_exc()
+            reply = error_reply(500, "sandbox_defect", "The sandbox is broken: its log says where.")
         if method == b"HEAD":
             reply = Reply(405, b"")  # an answer to HEAD has no body, and nothing here is served by it
         self._send(reply, last=not self._parser.should_keep_alive())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
 
 from .behaviours import REPLAYS_TOO
 from .exchange import SECOND, Reply
 from .faults import Firing
 
 KEY_LIMIT: Final = 255
+SWEEP_EVERY: Final = 1024
 
 
 class Remembered(NamedTuple):
@@ -23,6 +24,7 @@ class Remembered(NamedTuple):
     at: int
     answered_at: int  # later than `at` while a slow first call is still in progress
     spoiled: Firing | None  # replays arrive as badly as the first answer
+    about: tuple[Any, ...]  # what the journal says of it, said again of each replay
 
 
 @dataclass(slots=True)
@@ -31,32 +33,44 @@ class KeyMemory:
 
     remembered_seconds: int
     answers: dict[str, Remembered] = field(default_factory=dict)
-    order: deque[tuple[int, str]] = field(default_factory=deque)
+    since_sweep: int = 0
 
     def recall(self, key: str, now: int) -> Remembered | None:
         held = self.answers.get(key)
-        if held is None or held.at + self.remembered_seconds * SECOND <= now:
+        if held is None:
+            return None
+        if held.at + self.remembered_seconds * SECOND <= now:
+            del self.answers[key]  # used again, it must stand last: keys stand in the order of their age
             return None
         return held
 
     def remember(
-        self, key: str, path: str, body: bytes, reply: Reply, now: int, *, firing: Firing | None
+        self,
+        key: str,
+        path: str,
+        body: bytes,
+        reply: Reply,
+        now: int,
+        *,
+        firing: Firing | None,
+        about: tuple[Any, ...],
     ) -> None:
         answered_at = now
         spoiled = None
         if firing is not None:
             answered_at = now + firing.delay_us if firing.behaviour.delivery == "slow" else now
             spoiled = firing if firing.times == REPLAYS_TOO else None
-        self.answers[key] = Remembered(path, body, reply.status, reply.body, now, answered_at, spoiled)
-        self.order.append((now, key))
-        self.forget(now)
+        # A copy of the right size: orjson's own buffer is 1 KiB, and keeping it holds all of that.
+        answer = b"%b" % reply.body
+        self.answers[key] = Remembered(path, body, reply.status, answer, now, answered_at, spoiled, about)
+        self.since_sweep += 1
+        if self.since_sweep >= SWEEP_EVERY:
+            self.forget(now)
 
     def forget(self, now: int) -> None:
-        """Drop what is past memory. The queue is there because a dict's first key is slow to find again."""
+        """Drop what is past memory. Rarely: the first key of a dict that lost many is slow to find."""
+        self.since_sweep = 0
         horizon = now - self.remembered_seconds * SECOND
-        order = self.order
-        while order and order[0][0] <= horizon:
-            at, key = order.popleft()
-            held = self.answers.get(key)
-            if held is not None and held.at == at:
-                del self.answers[key]
+        past = list(takewhile(lambda key: self.answers[key].at <= horizon, self.answers))
+        for key in past:
+            del self.answers[key]

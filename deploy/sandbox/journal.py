@@ -161,10 +161,15 @@ class Journal:
         if not self._pending:
             return
         lines = []
+        sequence, offset = self.sequence, self._offset
         for row in self._pending:
-            line = orjson.dumps((self.sequence + 1, *row), option=orjson.OPT_APPEND_NEWLINE)
-            self._place(len(line))
+            if sequence % INDEX_STEP == 0:
+                self._index.append(offset)
+            sequence += 1
+            line = orjson.dumps((sequence, *row), option=orjson.OPT_APPEND_NEWLINE)
+            offset += len(line)
             lines.append(line)
+        self.sequence, self._offset = sequence, offset
         self._pending.clear()
         _write_all(self._file, b"".join(lines))
 

@@ -306,19 +306,18 @@ def _announce(state: PspState, at: int, intent: Intent, event_type: str) -> None
         state.emit(event_type, intent_view(intent), at, chosen[0].webhook if chosen else "")
 
 
-_METHOD = ("payment_method",)
+_CREATE = frozenset({"amount_minor", "currency", "payment_method", "metadata", "confirm"})
+_METHOD = frozenset({"payment_method"})
 ROUTES: Final = {
-    "POST /v1/payment_intents": Route(
-        "create_intent", create_intent, ("amount_minor", "currency", "payment_method", "metadata", "confirm")
-    ),
+    "POST /v1/payment_intents": Route("create_intent", create_intent, _CREATE),
     "GET /v1/payment_intents": Route("list_intents", list_intents, needs="can_query"),
     "GET /v1/payment_intents/*": Route("get_intent", get_intent, needs="can_query"),
     "POST /v1/payment_intents/*/confirm": Route("confirm_intent", confirm_intent, _METHOD),
     "POST /v1/payment_intents/*/cancel": Route(
-        "cancel_intent", cancel_intent, ("cancellation_reason",), "can_cancel"
+        "cancel_intent", cancel_intent, frozenset({"cancellation_reason"}), "can_cancel"
     ),
     "POST /v1/payment_intents/*/authenticate": Route(
-        "authenticate_intent", authenticate_intent, ("outcome",)
+        "authenticate_intent", authenticate_intent, frozenset({"outcome"})
     ),
 } | REFUND_ROUTES
 OPERATIONS: Final = frozenset(route.operation for route in ROUTES.values())

@@ -174,8 +174,9 @@ def list_refunds(state: PspState, call: Call) -> Reply:
     return json_reply(200, {"object": "list", "data": seen[:limit], "has_more": len(seen) > limit})
 
 
+_REFUND = frozenset({"payment_intent", "amount_minor", "metadata"})
 REFUND_ROUTES: Final = {
-    "POST /v1/refunds": Route("create_refund", create_refund, ("payment_intent", "amount_minor", "metadata")),
+    "POST /v1/refunds": Route("create_refund", create_refund, _REFUND),
     "GET /v1/refunds": Route("list_refunds", list_refunds, needs="can_query"),
     "GET /v1/refunds/*": Route("get_refund", get_refund, needs="can_query"),
 }
