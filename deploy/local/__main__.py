@@ -24,7 +24,8 @@ HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Where data and logs lie (RECARGA_HOME, or .recarga).")
 ]
 OffsetOption = Annotated[
-    int | None, typer.Option(help="Moves every port by so much (RECARGA_PORT_OFFSET); RECARGA_*_PORT moves one.")
+    int | None,
+    typer.Option(help="Moves every port by so much (RECARGA_PORT_OFFSET); RECARGA_*_PORT moves one."),
 ]
 ReplicasOption = Annotated[int, typer.Option(min=1, max=9, help="Processes of each service.")]
 OnlyOption = Annotated[
@@ -49,7 +50,10 @@ def errors_in_one_line() -> Iterator[None]:
 
 @app.command()
 def up(
-    home: HomeOption = None, port_offset: OffsetOption = None, replicas: ReplicasOption = 1, only: OnlyOption = ALL
+    home: HomeOption = None,
+    port_offset: OffsetOption = None,
+    replicas: ReplicasOption = 1,
+    only: OnlyOption = ALL,
 ) -> None:
     """Starts the stack and leaves it running; says so when it is up already."""
     place = Home.at(home)

@@ -1,8 +1,8 @@
 """Maven artifacts of our own lock: fetched in parallel, and never used unless size and sha256 match.
 
-The user's Maven cache is shared with Maven and jgo. A download is written to a folder of ours, verified, and only
-then moved into the cache in one step, so nobody ever sees half a file there; a file in the cache that does not
-match the lock (an interrupted Maven, a bad disk) is deleted and fetched again.
+The user's Maven cache is shared with Maven and jgo. A download is written to a folder of ours, verified,
+and only then moved into the cache in one step, so nobody ever sees half a file there; a file in the cache
+that does not match the lock (an interrupted Maven, a bad disk) is deleted and fetched again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One line of the lock. `platform` is `any` or `linux-x86_64` style; `size_bytes` and `sha256` are the file's."""
+    """One line of the lock. `platform` is `any` or like `linux-x86_64`."""
 
     group: str
     artifact: str
@@ -71,7 +71,8 @@ def parse_coordinate(coordinate: str) -> tuple[str, str, str, str, str]:
 
 def this_platform() -> str:
     """The platform in the lock's spelling, such as `linux-x86_64`."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    machine = platform.machine().lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     return f"{platform.system().lower()}-{machine}"
 
 
@@ -139,7 +140,7 @@ class Progress:
         """Something the user should know, such as a refused file."""
 
 
-# Downloads one artifact into a folder laid out like a Maven cache and returns the file. It may raise anything.
+# Downloads one artifact into a folder laid out like a Maven cache, returns the file, may raise anything.
 Source = Callable[[Artifact, Path, Callable[[int], None]], Path]
 
 
@@ -195,7 +196,9 @@ class Fetch:
             partial_path(path).unlink(missing_ok=True)
         problem = problem_with(artifact, path)
         if problem and path.exists():
-            self.progress.note(f"Refused {path.name} in the Maven cache: it {problem}. It is downloaded again.")
+            self.progress.note(
+                f"Refused {path.name} in the Maven cache: it {problem}. It is downloaded again."
+            )
             path.unlink()
         return problem
 
@@ -261,8 +264,8 @@ def _reason(error: Exception) -> str:
 def _give_up(artifact: Artifact, problem: str) -> str:
     if "no connection" in problem:
         return (
-            "Kafka and PostgreSQL are not downloaded yet and there is no network: connect once and run the command "
-            f"again ({artifact.filename} {problem})."
+            "Kafka and PostgreSQL are not downloaded yet and there is no network: connect once and run "
+            f"the command again ({artifact.filename} {problem})."
         )
     return f"{artifact.coordinate} {problem}, {TRIES} times: nothing was used. Run the command again."
 
@@ -281,7 +284,8 @@ def fetch(
 ) -> dict[str, list[Path]]:
     """The verified files of each part, downloaded where needed. One fetch per home at a time.
 
-    Setting `cancelled` from another thread ends the downloads. Raises DownloadError. Blocking: call it from a thread inside asyncio.
+    Setting `cancelled` from another thread ends the downloads. Raises DownloadError. Blocking: call it from
+    a thread inside asyncio.
     """
     from deploy.local.run_lock import exclusive
 

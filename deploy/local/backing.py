@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL made ready to be started: verified, unpacked, formatted, with their settings written."""
+"""Kafka and PostgreSQL made ready to be started: unpacked, formatted, with their settings written."""
 
 from __future__ import annotations
 

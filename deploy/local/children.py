@@ -1,8 +1,8 @@
 """Child processes that never outlive their launcher, with their output in a log file.
 
-Each child asks the kernel for a signal when its parent dies (PR_SET_PDEATHSIG), so that a launcher killed with
-SIGKILL takes its children along. The kernel binds that to the *thread* that started the child: start children
-from the main thread only.
+Each child asks the kernel for a signal when its parent dies (PR_SET_PDEATHSIG), so that a launcher killed
+with SIGKILL takes its children along. The kernel binds that to the *thread* that started the child: start
+children from the main thread only.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Child:
 
 
 def start_child(command: Command, log: Path) -> Child:
-    """Starts it in a session of its own (a Ctrl-C in the terminal reaches only us), output appended to `log`."""
+    """Starts it in a session of its own: a Ctrl-C in the terminal reaches only us. Output is appended."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         popen = subprocess.Popen(
@@ -133,7 +133,7 @@ def start_child(command: Command, log: Path) -> Child:
             env={**os.environ, **command.environment},
             cwd=command.folder,
             start_new_session=True,
-            preexec_fn=tied_to(os.getpid(), command.stop_signal),  # noqa: PLW1509 - it only makes system calls
+            preexec_fn=tied_to(os.getpid(), command.stop_signal),
             **command.account.as_arguments(),
         )
     return Child(command, popen, log)

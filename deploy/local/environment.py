@@ -2,9 +2,9 @@
 
     python3 deploy/local/environment.py .venv requirements/local.lock
 
-Written for any Python 3.6 or later, so that an old one gets one clear line instead of a syntax error. A stamp in the
-environment holds the hash of the lock it was made from: an unchanged lock costs nothing. The dev lock holds all of
-the local one, so going back from dev to local installs nothing either.
+Written for any Python 3.6 or later, so that an old one gets one clear line instead of a syntax error. A
+stamp in the environment holds the hash of the lock it was made from: an unchanged lock costs nothing. The
+dev lock holds all of the local one, so going back from dev to local installs nothing either.
 """
 
 import hashlib
@@ -18,9 +18,11 @@ SUPERSETS = {"local.lock": ["dev.lock"]}
 
 def main() -> None:
     folder, lock = sys.argv[1:]
-    if sys.version_info < OLDEST:  # noqa: UP036 - this is where an old one is told
+    if sys.version_info < OLDEST:
         found = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        sys.exit(f"Recarga needs Python 3.11 or later; {sys.executable} is {found}. Try: make PYTHON=python3.11 ...")
+        sys.exit(
+            f"Recarga needs Python 3.11 or later; {sys.executable} is {found}. Try make PYTHON=python3.11"
+        )
     python = os.path.join(folder, "bin", "python")
     if not runs(python):
         make(folder)
@@ -31,7 +33,8 @@ def main() -> None:
 def runs(python: str) -> bool:
     """Whether the environment's Python works: a moved folder or a removed interpreter breaks it."""
     try:
-        return subprocess.call([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        asked = [python, "-m", "pip", "--version"]
+        return subprocess.call(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
 
@@ -40,7 +43,9 @@ def make(folder: str) -> None:
     missing = [name for name in ("venv", "ensurepip") if not importable(name)]
     if missing:
         names = " and ".join(missing)
-        sys.exit(f"{sys.executable} lacks its {names} module (Debian and Ubuntu: apt-get install python3-venv).")
+        sys.exit(
+            f"{sys.executable} lacks its {names} module (Debian and Ubuntu: apt-get install python3-venv)."
+        )
     import venv
 
     venv.EnvBuilder(with_pip=True, clear=True).create(folder)

@@ -11,17 +11,17 @@ class DownloadError(LocalStackError):
     """An artifact could not be had, or did not match the lock after every try."""
 
 
-class PortBusy(LocalStackError):  # noqa: N818 - the name of the condition, as in the message
+class PortBusy(LocalStackError):
     """Somebody else listens on a port that the stack needs."""
 
 
-class AlreadyRunning(LocalStackError):  # noqa: N818 - the name of the condition
+class AlreadyRunning(LocalStackError):
     """Another launcher holds this home."""
 
 
-class ChildDied(LocalStackError):  # noqa: N818 - the name of the condition
+class ChildDied(LocalStackError):
     """A process ended before it was ready; the text carries the last lines of its log."""
 
 
-class NotReady(LocalStackError):  # noqa: N818 - the name of the condition
+class NotReady(LocalStackError):
     """A process did not become ready before its deadline."""

@@ -1,12 +1,12 @@
 """Where the local stack keeps things: one folder per home, and what is shared between homes.
 
-    .recarga/            RECARGA_HOME moves it
-      data/kafka         what Kafka stores; survives `down`, removed by `clean`
-      data/postgres      what PostgreSQL stores (elsewhere for root, see `postgres_account`)
-      logs/<name>.log    the output of each process, the run before as <name>.log.1
-      run/               lock, record of running processes, generated settings
-      secrets/           passwords made at first start, mode 600
-    .recarga/runtime     unpacked PostgreSQL, shared by every home of this checkout
+.recarga/            RECARGA_HOME moves it
+  data/kafka         what Kafka stores; survives `down`, removed by `clean`
+  data/postgres      what PostgreSQL stores (elsewhere for root, see `postgres_account`)
+  logs/<name>.log    the output of each process, the run before as <name>.log.1
+  run/               lock, record of running processes, generated settings
+  secrets/           passwords made at first start, mode 600
+.recarga/runtime     unpacked PostgreSQL, shared by every home of this checkout
 """
 
 from __future__ import annotations

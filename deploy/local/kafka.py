@@ -106,7 +106,10 @@ class KafkaNode:
         return [str(find_java()), settings, "-cp", classpath, *arguments]
 
     def server_command(self) -> list[str]:
-        return [*self.java("-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "kafka.Kafka"), str(self.properties_file)]
+        return [
+            *self.java("-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "kafka.Kafka"),
+            str(self.properties_file),
+        ]
 
     def format_once(self) -> None:
         """Gives an empty folder its cluster id. Raises LocalStackError with Kafka's own words. Blocking."""
@@ -121,7 +124,9 @@ class KafkaNode:
             command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_SECONDS, check=False
         )
         if answer.returncode != 0:
-            raise LocalStackError(f"Kafka could not format {self.stored}: {(answer.stderr or answer.stdout)[-800:]}")
+            raise LocalStackError(
+                f"Kafka could not format {self.stored}: {(answer.stderr or answer.stdout)[-800:]}"
+            )
 
 
 async def kafka_answers(bootstrap: str, timeout_seconds: float = 2.0) -> bool:
@@ -131,7 +136,9 @@ async def kafka_answers(bootstrap: str, timeout_seconds: float = 2.0) -> bool:
         # A closed port is asked this way first: the admin client logs an error for each refusal.
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), timeout_seconds)
         writer.close()
-        client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_seconds * 1000))
+        client = AIOKafkaAdminClient(
+            bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_seconds * 1000)
+        )
         try:
             await asyncio.wait_for(client.start(), timeout_seconds)
             answer = await asyncio.wait_for(client.describe_cluster(), timeout_seconds)

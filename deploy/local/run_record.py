@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -110,7 +111,9 @@ def stop_leftovers(processes: Iterable[RecordedProcess]) -> list[str]:
             _send(process, signal.SIGKILL)
         if not _all_gone(left, LEFTOVER_GRACE_SECONDS):
             pids = ", ".join(str(process.identity.pid) for process in left if process.identity.alive())
-            raise LocalStackError(f"Processes of an earlier run cannot be stopped (pid {pids}): end them and try again.")
+            raise LocalStackError(
+                f"Processes of an earlier run cannot be stopped (pid {pids}): end them and try again."
+            )
     return [process.name for process in left]
 
 
@@ -126,7 +129,5 @@ def _all_gone(processes: Iterable[RecordedProcess], deadline_seconds: float) -> 
 
 def _send(process: RecordedProcess, number: int) -> None:
     if process.identity.alive():
-        try:
+        with suppress(ProcessLookupError):
             os.kill(process.identity.pid, number)
-        except ProcessLookupError:
-            pass

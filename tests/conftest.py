@@ -1,0 +1,138 @@
+"""Real Kafka and PostgreSQL for every test that asks, started once per session.
+
+RECARGA_TEST_KAFKA (host:port) and RECARGA_TEST_DATABASE (a superuser's URL) name servers to use instead.
+Tests share the servers and never a schema, a role or a topic: each asks for fresh ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.local.database_roles import create_role, drop_roles, url_as
+from deploy.local.home import REPOSITORY
+from deploy.local.ports import Ports
+from deploy.local.postgres import new_password
+from deploy.local.stack import Stack
+from deploy.local.topics import create_topics
+from shared.database.migrations import migrate
+
+# Tests lose nothing that matters when the machine stops.
+UNSAFE_AND_FAST = {"fsync": "off", "full_page_writes": "off"}
+
+FreshDatabase = Callable[..., Awaitable[str]]
+FreshTopic = Callable[..., Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the session's Kafka and PostgreSQL answer; the URL is a superuser's."""
+
+    kafka_bootstrap: str
+    superuser_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreshLayout:
+    """A topic of a test, as create_topics takes it."""
+
+    name: str
+    compacted: bool = False
+    retention: timedelta = timedelta(hours=1)
+
+
+def readable_folder() -> Path:
+    """A temporary folder that others may enter: for root, PostgreSQL runs as somebody else."""
+    folder = Path(tempfile.mkdtemp(prefix="recarga-test-"))
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[Servers]:
+    """Kafka and PostgreSQL of this session alone, or those that the environment names."""
+    kafka, database = os.environ.get("RECARGA_TEST_KAFKA"), os.environ.get("RECARGA_TEST_DATABASE")
+    if kafka and database:
+        yield Servers(kafka, database)
+        return
+    home = readable_folder()
+    try:
+        async with Stack(
+            home,
+            ports=Ports.free(),
+            components={"kafka", "postgres"},
+            services=(),
+            postgres_settings=UNSAFE_AND_FAST,
+            on_signals=False,
+        ) as running:
+            yield Servers(running.kafka_bootstrap, running.superuser_url)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(stack: Servers) -> str:
+    """host:port of the session's Kafka."""
+    return stack.kafka_bootstrap
+
+
+@pytest.fixture(scope="module")
+async def fresh_database(
+    stack: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[FreshDatabase]:
+    """`await fresh_database("payment")` is the URL of a new role with a schema of its own, migrated.
+
+    `await fresh_database()` has the messaging tables only; `migrated=False` leaves the schema empty. All
+    are dropped after the module.
+    """
+    made: list[tuple[str, str]] = []
+
+    async def fresh(service: str | None = None, *, migrated: bool = True) -> str:
+        name = f"test_{service or 'schema'}_{uuid.uuid4().hex[:10]}"
+        password = new_password()
+        connection = await asyncpg.connect(stack.superuser_url, timeout=10)
+        try:
+            await create_role(connection, name, name, password)
+        finally:
+            await connection.close()
+        made.append((name, name))
+        url = url_as(stack.superuser_url, name, password)
+        if migrated:
+            own = (
+                REPOSITORY / "services" / service / "migrations"
+                if service
+                else tmp_path_factory.mktemp("none")
+            )
+            await asyncio.to_thread(migrate, url, own)
+        return url
+
+    yield fresh
+    await drop_roles(stack.superuser_url, made)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix that no other test's topics or consumer groups have."""
+    return f"test-{uuid.uuid4().hex[:10]}-"
+
+
+@pytest.fixture
+def fresh_topic(kafka_bootstrap: str, topic_prefix: str) -> FreshTopic:
+    """`await fresh_topic("payments.v1")` makes a topic of this test alone and returns its name."""
+
+    async def fresh(name: str = "topic", *, partitions: int = 1, compacted: bool = False) -> str:
+        layout = FreshLayout(topic_prefix + name, compacted)
+        await create_topics(kafka_bootstrap, [layout], partitions)
+        return layout.name
+
+    return fresh
