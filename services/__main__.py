@@ -23,7 +23,10 @@ def _settings(name: str) -> Any:
 
 
 def _services() -> Sequence[RunningService]:
-    return [RunningService(import_module(f"services.{name}.wiring").build, _settings(name)) for name in NAMES]
+    return [
+        RunningService(name, import_module(f"services.{name}.wiring").build, _settings(name))
+        for name in NAMES
+    ]
 
 
 if __name__ == "__main__":

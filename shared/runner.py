@@ -61,7 +61,6 @@ class Loop:
 class Service:
     """What one service consists of: the answer of its wiring to `build`."""
 
-    name: str
     title: str
     description: str
     consumers: Sequence[Consumer] = ()
@@ -78,7 +77,10 @@ class Service:
 class RunningService:
     """One service at work in this process."""
 
-    def __init__(self, build: Build[AnySettings], settings: AnySettings, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, name: str, build: Build[AnySettings], settings: AnySettings, clock: Clock = utc_now
+    ) -> None:
+        self.name = name
         self._settings = settings
         self._clock = clock
         self._make: Callable[[Transactions], Service] = lambda transactions: build(settings, transactions)
@@ -92,8 +94,7 @@ class RunningService:
         Raises:
             OSError, asyncpg.PostgresError, KafkaError, HttpServerError: something needed is not there.
         """
-        settings = self._settings
-        name = type(settings).__module__.split(".")[1]
+        settings, name = self._settings, self.name
         self._pool = await open_pool(
             settings.database_url.get_secret_value(),
             application_name=f"{name}-{settings.instance}",
@@ -152,10 +153,10 @@ class RunningService:
         await self._outbox.forget()
         await self._producer.stop()
         await self._pool.close()
-        _log.info("service_stopped", service=self._service.name)
+        _log.info("service_stopped", service=self.name)
 
     def _consumer_loop(self, consumer: Consumer, transactions: Transactions) -> ConsumerLoop:
-        name = self._service.name
+        name = self.name
         decoder = Decoder(consumer.messages, message_class)
         dead_letters = DeadLetters(self._producer, f"{name}.{consumer.name}", self._clock)
         return ConsumerLoop(
@@ -171,7 +172,7 @@ class RunningService:
     def _handling(
         self, consumer: Consumer, transactions: Transactions, decoder: Decoder, dead_letters: DeadLetters
     ) -> Handling:
-        name = self._service.name
+        name = self.name
         measured = metrics.ConsumerMetrics(name, consumer.name)
         if consumer.from_start_every_time:
             return InMemory(consumer.handle, measured)  # type: ignore[arg-type]
@@ -236,9 +237,10 @@ async def run(services: Sequence[RunningService]) -> None:
 
 def main(build: Build[AnySettings], settings_class: type[AnySettings]) -> None:
     """The whole life of one service's process; exit status 0 after a signal, 1 with one clear line."""
+    name = settings_class.__module__.split(".")[1]  # services.<name>.settings: the folder is the name
     settings = read_settings(settings_class)
-    configure_logging(settings_class.__module__.split(".")[1], settings.instance, settings.log_level)
-    run_to_end(lambda: [RunningService(build, settings)])
+    configure_logging(name, settings.instance, settings.log_level)
+    run_to_end(lambda: [RunningService(name, build, settings)])
 
 
 def read_settings(settings_class: type[AnySettings], **values: object) -> AnySettings:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PoolTimeoutError, PyreqwestError
+from pyreqwest.exceptions import DetailedPyreqwestError, PoolTimeoutError, PyreqwestError
 
 CONNECT_SECONDS = 2.0
 POOL_SECONDS = 1.0
@@ -54,16 +54,27 @@ class HttpClient:
         try:
             response = await request.build().send()
             content = await response.bytes()
-        except (ConnectError, ConnectTimeoutError, PoolTimeoutError) as error:
-            raise NotSent(f"{type(error).__name__}: {error}") from error
         except PyreqwestError as error:
-            raise Unanswered(f"{type(error).__name__}: {error}") from error
+            fault = NotSent if _was_not_sent(error) else Unanswered
+            raise fault(f"{type(error).__name__}: {error}") from error
         if len(content) > MAX_ANSWER_BYTES:
             raise Unanswered(f"the answer has {len(content)} bytes")
-        return HttpAnswer(response.status, response.headers, content.to_bytes())
+        return HttpAnswer(response.status, response.headers, bytes(content))
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _was_not_sent(error: PyreqwestError) -> bool:
+    """Whether the request never left.
+
+    Hazard: the class of the error does not say. An answer that is late or breaks off is a
+    ConnectTimeoutError or a ConnectError too; only the cause names the phase in which it happened.
+    """
+    if isinstance(error, PoolTimeoutError):
+        return True
+    causes = (error.details or {}).get("causes") or () if isinstance(error, DetailedPyreqwestError) else ()
+    return any(cause["message"] == "client error (Connect)" for cause in causes)
 
 
 def open_client(base_url: str, *, timeout_seconds: float, connections: int) -> HttpClient:

@@ -1,0 +1,128 @@
+"""What commits is published, what rolls back is not, and what a dead publisher left is recovered."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from shared.messaging.errors import PublishFailed
+from tests.integration.messaging.conftest import DEADLINE_SECONDS, Bench, until
+
+
+async def published(bench: Bench, count: int) -> list[Any]:
+    consumer = AIOKafkaConsumer(bench.topic, bootstrap_servers=bench.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_a_commit_publishes_with_cloud_events_headers_and_forgets_the_row(bench: Bench) -> None:
+    async with bench.transactions.begin() as transaction:
+        transaction.send(
+            bench.message(name="a", number=1),  # type: ignore[call-arg]
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        )
+    (record,) = await published(bench, 1)
+    headers = {name: value.decode() for name, value in record.headers}
+    assert headers["ce_type"] == "Ping"
+    assert headers["ce_subject"] == "a"
+    assert headers["ce_specversion"] == "1.0"
+    assert headers["ce_id"] == str(bench.message(name="a", number=1).event_id)  # type: ignore[call-arg]
+    assert headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert "b7ad6b7169203331" not in headers["traceparent"]
+    await bench.outbox.forget()
+    assert await _rows(bench) == 0
+
+
+async def test_a_rollback_publishes_nothing(bench: Bench) -> None:
+    with pytest.raises(RuntimeError):
+        async with bench.transactions.begin() as transaction:
+            transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+            raise RuntimeError("changed its mind")
+    async with bench.transactions.begin() as transaction:
+        transaction.send(bench.message(name="a", number=2))  # type: ignore[call-arg]
+    (record,) = await published(bench, 1)
+    assert b'"number":2' in record.value
+
+
+async def test_what_kafka_refused_stays_and_is_recovered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise PublishFailed("Kafka is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.producer, "publish", refuse)
+        async with bench.transactions.begin() as transaction:
+            transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+    assert await _rows(bench) == 1
+    assert await bench.outbox.recover(older_than_seconds=0) == 1
+    assert len(await published(bench, 1)) == 1
+    assert await _rows(bench) == 0
+
+
+async def test_acknowledged_rows_go_with_the_next_transaction(bench: Bench) -> None:
+    for number in (1, 2):
+        async with bench.transactions.begin() as transaction:
+            transaction.send(bench.message(name="a", number=number))  # type: ignore[call-arg]
+    assert await _rows(bench) == 1
+
+
+async def test_keys_land_where_kafkas_own_partitioner_puts_them(bench: Bench) -> None:
+    from aiokafka.partitioner import DefaultPartitioner
+
+    from shared.messaging.producer import _hash
+
+    for key in (b"a", b"subscription-1", b"8953017200000000017", "ñandú".encode()):
+        assert _hash(key) % 12 == DefaultPartitioner()(key, list(range(12)), list(range(12)))
+
+
+async def test_callbacks_run_after_the_commit_only(bench: Bench) -> None:
+    called: list[str] = []
+    with pytest.raises(RuntimeError):
+        async with bench.transactions.begin() as transaction:
+            transaction.after_commit(lambda: called.append("rolled back"))
+            raise RuntimeError
+    async with bench.transactions.begin() as transaction:
+        transaction.after_commit(lambda: called.append("committed"))
+        assert called == []
+    assert called == ["committed"]
+
+
+async def test_the_outbox_costs_one_statement_whatever_the_number_of_events(bench: Bench) -> None:
+    counts = []
+    for size in (1, 2, 200):  # the first one also teaches the driver the types
+        statements: list[str] = []
+
+        def note(query: Any, statements: list[str] = statements) -> None:
+            statements.append(query.query)
+
+        async with bench.transactions.begin() as transaction:
+            connection = transaction.connection
+            connection.add_query_logger(note)
+            for number in range(size):
+                transaction.send(bench.message(name=f"k{number}", number=size * 1_000 + number))  # type: ignore[call-arg]
+        counts.append([statement.split()[0].lower() for statement in statements])
+    assert counts[1:] == [["--", "commit;"]] * 2
+
+
+async def _rows(bench: Bench) -> int:
+    return int(await bench.pool.fetchval("select count(*) from outbox"))
+
+
+async def test_the_loop_forgets_when_idle(bench: Bench) -> None:
+    stopping = asyncio.Event()
+    running = asyncio.create_task(bench.outbox.run(stopping))
+    async with bench.transactions.begin() as transaction:
+        transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+
+    async def empty() -> bool:
+        return await _rows(bench) == 0
+
+    await until(empty, "the outbox is empty")
+    stopping.set()
+    await running
