@@ -1,0 +1,1 @@
+"""Subscriptions: one ICCID bound to one device, its owner and its status."""

@@ -1,0 +1,1 @@
+"""What a subscription is and when it has changed. Pure."""

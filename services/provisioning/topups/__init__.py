@@ -1,0 +1,1 @@
+"""Top-ups: data and validity granted at the carrier, at most once per renewal."""

@@ -1,0 +1,155 @@
+"""The calls to the carriers: one effectful request per attempt, outcomes in micro-batches."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+from uuid import UUID
+
+from services.provisioning import metrics
+from services.provisioning.topups import decisions, store
+from services.provisioning.topups.decisions import Decided, Job
+from services.provisioning.topups.domain.attempt import (
+    Attempt,
+    Patience,
+    idempotency_key,
+    is_effectful,
+    next_call,
+)
+from services.provisioning.topups.domain.findings import Finding, Known, Settled, settle
+from services.provisioning.topups.gateways.carrier import Carriers
+from services.provisioning.topups.store import AttemptKey, AttemptRow, HeldAttempt
+from shared.calls.worker import CallWorker
+from shared.database import Connection
+from shared.messaging.transaction import Transaction
+from shared.observability.logging import get_logger
+
+_LATE = Finding("late", "send_window_closed")
+_CANNOT_BE_ASKED = Finding("unknown", "cannot_be_asked")
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A call that was made, and what it told."""
+
+    job: Job
+    finding: Finding
+
+
+TopUpWorker: TypeAlias = CallWorker[Job, Outcome]
+
+
+class TopUpCalls:
+    """What a CallWorker needs: `call`, `record` and `claim`."""
+
+    def __init__(self, carriers: Carriers, patience: Patience) -> None:
+        self._carriers = carriers
+        self._patience = patience
+
+    async def call(self, job: Job) -> Outcome:
+        """Ask the carrier once. The client's own deadline ends it, before the lease does."""
+        finding = await self._ask(job)
+        metrics.findings(job.call, finding.kind).inc()
+        return Outcome(job, finding)
+
+    async def _ask(self, job: Job) -> Finding:
+        carrier = self._carriers[job.order.carrier].gateway
+        if is_effectful(job.call) and asyncio.get_running_loop().time() >= job.send_by:
+            return _LATE
+        match job.call:
+            case "apply":
+                return await carrier.apply(job.order, job.key)
+            case "cancel":
+                return await carrier.cancel(job.order, job.key)
+            case "find":
+                return replace(await carrier.find(job.order), asked_at=job.claimed_at)
+            case "look_up":
+                return await carrier.look_up(job.order, job.provider_reference or "")
+            case "nothing":
+                return _CANNOT_BE_ASKED
+
+    async def record(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> Sequence[Job]:
+        """Fold outcomes into their rows: lock, write, say. The jobs of attempts that begin come back."""
+        sent_at = asyncio.get_running_loop().time()
+        held = await store.lock_attempts(
+            transaction.connection, sorted({outcome.job.attempt_key for outcome in outcomes})
+        )
+        decided: dict[UUID, Decided] = {}
+        for outcome in outcomes:
+            row = held.get(outcome.job.attempt_key)
+            if row is not None:
+                self._settle(transaction, decided, row, outcome)
+        in_order = [decided[renewal_id] for renewal_id in sorted(decided)]
+        return await decisions.write(
+            transaction, in_order, self._patience, room=len(in_order), sent_at=sent_at
+        )
+
+    def _settle(
+        self, transaction: Transaction, decided: dict[UUID, Decided], row: HeldAttempt, outcome: Outcome
+    ) -> None:
+        job = outcome.job
+        one = decided.get(job.order.renewal_id)
+        if one is None:
+            one = decided[job.order.renewal_id] = Decided(job.order, row.top_up, row.top_up)
+        known = Known(self._carriers[job.order.carrier].can, self._patience, row.at)
+        settled = settle(one.after, row.attempt, outcome.finding, job.claim, known)
+        if settled.attempt is not row.attempt:
+            one.attempts[job.attempt_key] = _attempt_row(job.attempt_key, settled)
+            row.attempt = settled.attempt
+        one.after = settled.top_up
+        one.says = one.says or settled.says
+        if settled.contradiction:
+            transaction.after_commit(metrics.CONTRADICTED.inc)
+            _log.error("top_up_applied_after_it_was_given_up", renewal_id=job.order.renewal_id)
+        elif job.claim != settled.attempt.claim:
+            transaction.after_commit(metrics.LEASES_LOST.inc)
+
+    async def claim(self, connection: Connection, limit: int) -> Sequence[Job]:
+        """Take over attempts that nobody holds, and decide for each what to ask."""
+        claimed_at = asyncio.get_running_loop().time()
+        due = await store.lock_due(connection, limit)
+        if not due:
+            return []
+        calls = [
+            next_call(one.top_up, one.attempt, self._carriers[one.order.carrier].can, self._patience, one.at)
+            for one in due
+        ]
+        await store.take(
+            connection,
+            [
+                (one.order.renewal_id, one.attempt.operation, one.attempt.ordinal, is_effectful(call))
+                for one, call in zip(due, calls, strict=True)
+            ],
+            send_window=self._patience.send_window,
+            lease=self._patience.lease,
+        )
+        send_by = claimed_at + self._patience.send_window
+        return [
+            Job(
+                one.order,
+                one.attempt.operation,
+                one.attempt.ordinal,
+                one.attempt.claim + 1,
+                call,
+                idempotency_key(one.order.renewal_id, one.attempt.operation, one.attempt.ordinal),
+                send_by,
+                one.attempt.provider_reference,
+                one.at,
+            )
+            for one, call in zip(due, calls, strict=True)
+        ]
+
+
+def _attempt_row(key: AttemptKey, settled: Settled) -> AttemptRow:
+    attempt: Attempt = settled.attempt
+    return AttemptRow(
+        key,
+        attempt.status,
+        attempt.asked,
+        attempt.provider_reference,
+        attempt.reason,
+        settled.wait_seconds,
+        attempt.ended,
+    )
+

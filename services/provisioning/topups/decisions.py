@@ -1,0 +1,126 @@
+"""Writes decisions down, numbers the applied ones, begins the attempts they ask for, and says them.
+
+At most two statements whatever the number of decisions; the outbox is a third.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.provisioning import metrics
+from services.provisioning.topups import store
+from services.provisioning.topups.domain.answers import answer
+from services.provisioning.topups.domain.attempt import (
+    Call,
+    Operation,
+    Patience,
+    closed,
+    idempotency_key,
+    opened,
+)
+from services.provisioning.topups.domain.top_up import Order, TopUp
+from services.provisioning.topups.store import AttemptKey, AttemptRow, DecisionRow
+from shared.messaging.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Job:
+    """One call to make under a lease. `send_by` is on the event loop's clock, never later than `send_before`."""
+
+    order: Order
+    operation: Operation
+    ordinal: int
+    claim: int
+    call: Call
+    key: UUID
+    send_by: float
+    provider_reference: str | None = None
+    claimed_at: datetime | None = None
+    """Database time of the claim, not after the question."""
+
+    @property
+    def attempt_key(self) -> AttemptKey:
+        return self.order.renewal_id, self.operation, self.ordinal
+
+
+@dataclass(slots=True)
+class Decided:
+    """One top-up before and after what was folded into it."""
+
+    order: Order
+    before: TopUp
+    after: TopUp
+    says: bool = False
+    attempts: dict[AttemptKey, AttemptRow] = field(default_factory=dict)
+
+
+async def write(
+    transaction: Transaction,
+    decided: Sequence[Decided],
+    patience: Patience,
+    *,
+    room: int,
+    sent_at: float,
+) -> list[Job]:
+    """Write the locked decisions, in key order, and send their answers.
+
+    The jobs of up to `room` attempts that begin with them come back: to be submitted after the commit.
+    `sent_at` is the event loop's time before the transaction's first statement.
+    """
+    numbered = await _write_rows(transaction, decided)
+    for one in decided:
+        if one.says:
+            _say(transaction, one, numbered.get(one.order.renewal_id))
+    return await _open(transaction, decided, patience, room, sent_at)
+
+
+async def _write_rows(transaction: Transaction, decided: Sequence[Decided]) -> dict[UUID, int]:
+    rows: list[DecisionRow] = []
+    attempts: dict[AttemptKey, AttemptRow] = {}
+    applied: dict[str, int] = {}
+    for one in decided:
+        order, before, after = one.order, one.before, one.after
+        for operation, ordinal, status in closed(before, after):
+            key: AttemptKey = (order.renewal_id, operation, ordinal)
+            attempts[key] = AttemptRow(key, status, None, None, None, 0.0, ended=True)
+        attempts.update(one.attempts)
+        if after is before:
+            continue
+        place = 0
+        if after.state == "applied" and before.state != "applied":
+            place = applied[order.subscription_id] = applied.get(order.subscription_id, 0) + 1
+        rows.append(DecisionRow(order, after, place, readdressed=after.ordinal != before.ordinal))
+    if not rows and not attempts:
+        return {}
+    return await store.write(transaction.connection, rows, list(attempts.values()))
+
+
+def _say(transaction: Transaction, one: Decided, cycle: int | None) -> None:
+    spoken = one.after if cycle is None else replace(one.after, cycle=cycle)
+    transaction.send(answer(one.order, spoken), one.order.traceparent)
+    transaction.after_commit(metrics.top_ups(spoken.state).inc)
+
+
+async def _open(
+    transaction: Transaction, decided: Sequence[Decided], patience: Patience, room: int, sent_at: float
+) -> list[Job]:
+    begun = [
+        (one.order, operation, ordinal, idempotency_key(one.order.renewal_id, operation, ordinal))
+        for one in decided
+        for operation, ordinal in opened(one.before, one.after)
+    ]
+    if not begun:
+        return []
+    rows = [
+        (order.renewal_id, operation, ordinal, key, place < room)
+        for place, (order, operation, ordinal, key) in enumerate(begun)
+    ]
+    claims = await store.open_attempts(
+        transaction.connection, rows, send_window=patience.send_window, lease=patience.lease
+    )
+    send_by = sent_at + patience.send_window
+    return [
+        Job(order, operation, ordinal, claims[order.renewal_id, operation, ordinal], operation, key, send_by)
+        for order, operation, ordinal, key in begun[:room]
+    ]

@@ -1,0 +1,155 @@
+"""Batches of instructions in, one transaction, rows for the worker and repeated answers out.
+
+Statements: one for a batch of new renewals, up to three more where some were known already.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from services.provisioning import metrics
+from services.provisioning.topups import decisions, store
+from services.provisioning.topups.calls import TopUpWorker
+from services.provisioning.topups.decisions import Decided, Job
+from services.provisioning.topups.domain.attempt import Patience, idempotency_key
+from services.provisioning.topups.domain.instructions import Ground, Instruction, fold, refuse_unknown
+from services.provisioning.topups.domain.top_up import SPOKEN, Order, TopUp
+from services.provisioning.topups.gateways.carrier import Carriers
+from services.provisioning.topups.store import Held, NewTopUp
+from shared.contracts.message import StartsEffect
+from shared.messaging.errors import DomainError
+from shared.messaging.received import Received
+from shared.messaging.transaction import Transaction
+
+ROOM_SECONDS = 0.5
+
+
+class TopUpInstructions:
+    """Handles PaymentCaptured, ApplyTopUp, CancelTopUp and ResolveTopUp."""
+
+    def __init__(self, worker: TopUpWorker, carriers: Carriers, patience: Patience) -> None:
+        self._worker = worker
+        self._carriers = carriers
+        self._patience = patience
+
+    async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
+        told = _by_renewal(batch)
+        room = await self._worker.room(len(told), ROOM_SECONDS)
+        # Before the first statement, so that it lies before what the database makes of the same window.
+        sent_at = asyncio.get_running_loop().time()
+        fresh = _fresh(told, transaction.now)
+        rows = list(fresh.values())
+        for row in rows:
+            if room and row.top_up.state == "pending":
+                room -= 1
+                row.top_up = replace(row.top_up, state="sending")
+        inserted = await store.insert(
+            transaction.connection,
+            rows,
+            send_window=self._patience.send_window,
+            lease=self._patience.lease,
+        )
+        jobs, decided = self._begin(transaction, fresh, inserted, sent_at)
+        known = [renewal_id for renewal_id in told if renewal_id not in inserted]
+        if known:
+            held = await store.lock(transaction.connection, known)
+            decided += [
+                self._fold(held[renewal_id], told[renewal_id], transaction.now)
+                for renewal_id in known
+                if renewal_id in held
+            ]
+        if decided:
+            jobs += await decisions.write(transaction, decided, self._patience, room=room, sent_at=sent_at)
+        if jobs:
+            transaction.after_commit(lambda: self._worker.submit(jobs))
+
+    def _begin(
+        self,
+        transaction: Transaction,
+        fresh: dict[UUID, NewTopUp],
+        inserted: dict[UUID, tuple[str | None, str | None]],
+        sent_at: float,
+    ) -> tuple[list[Job], list[Decided]]:
+        """What follows from the rows just inserted: calls to make, answers to give."""
+        jobs: list[Job] = []
+        decided: list[Decided] = []
+        send_by = sent_at + self._patience.send_window
+        for renewal_id, (iccid, carrier) in inserted.items():
+            row = fresh[renewal_id]
+            top_up, order = row.top_up, row.order
+            if top_up.state == "held":
+                transaction.after_commit(metrics.HELD.inc)
+            elif top_up.state in SPOKEN:
+                decided.append(Decided(order, top_up, top_up, says=True))
+            elif iccid is None:
+                refused, _ = refuse_unknown(top_up)
+                assert refused is not None
+                decided.append(Decided(order, top_up, refused, says=True))
+            elif top_up.state == "sending" and row.key is not None:
+                addressed = replace(order, iccid=iccid, carrier=carrier)
+                jobs.append(Job(addressed, "apply", top_up.ordinal, 1, "apply", row.key, send_by))
+        return jobs, decided
+
+    def _fold(self, held: Held, told: Sequence[Received], now: datetime) -> Decided:
+        order = held.order
+        known = held.iccid is not None
+        ground = Ground(now, known, known and self._carriers[order.carrier or held.carrier].can.cancels)
+        after: TopUp = held.top_up
+        says = False
+        for received in told:
+            if received.message.subscription_id != order.subscription_id:
+                raise DomainError("the renewal belongs to another subscription")
+            folded, spoken = fold(after, received.message, ground)
+            assert folded is not None
+            after, says = folded, says or spoken
+        if after.ordinal != held.top_up.ordinal:
+            order = replace(order, iccid=held.iccid, carrier=held.carrier)
+        if after.state == "held" and held.top_up.state != "held":
+            metrics.HELD.inc()
+        return Decided(order, held.top_up, after, says=says and after.state in SPOKEN)
+
+
+def _by_renewal(batch: Sequence[Received]) -> dict[UUID, list[Received]]:
+    told: dict[UUID, list[Received]] = {}
+    for received in batch:
+        told.setdefault(received.message.renewal_id, []).append(received)
+    return dict(sorted(told.items())) if len(told) > 1 else told
+
+
+def _fresh(told: dict[UUID, list[Received]], now: datetime) -> dict[UUID, NewTopUp]:
+    """What every renewal would be if none of them had a row yet."""
+    rows: dict[UUID, NewTopUp] = {}
+    ground = Ground(now)
+    for renewal_id, messages in told.items():
+        top_up: TopUp | None = None
+        began: Received | None = None
+        for received in messages:
+            top_up, _ = fold(top_up, received.message, ground)
+            began = began or (received if top_up is not None else None)
+        if top_up is None or began is None:
+            continue
+        order = order_of(began.message, began.traceparent)
+        key = idempotency_key(renewal_id, "apply", top_up.ordinal) if top_up.state == "pending" else None
+        rows[renewal_id] = NewTopUp(order, top_up, key)
+    return rows
+
+
+def order_of(message: Instruction, traceparent: str | None) -> Order:
+    """What the first message about a renewal fixes."""
+    if isinstance(message, StartsEffect):
+        return Order(
+            message.renewal_id,
+            message.subscription_id,
+            message.terms,
+            message.grant,
+            message.amount_minor,
+            message.currency,
+            None,
+            None,
+            traceparent,
+        )
+    return Order(
+        message.renewal_id, message.subscription_id, message.terms, None, None, None, None, None, traceparent
+    )

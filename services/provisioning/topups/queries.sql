@@ -1,0 +1,396 @@
+-- name: insert_top_ups
+-- Begins every renewal that has no row yet, with its first attempt already claimed where there is room for the call.
+with wanted as (
+    select
+        w.renewal_id,
+        w.subscription_id,
+        w.state,
+        w.attempt,
+        w.ordinal,
+        w.cancel_wanted,
+        w.act_before,
+        w.terms,
+        w.granted,
+        w.amount_minor,
+        w.currency,
+        w.reason,
+        w.traceparent,
+        w.key,
+        s.iccid,
+        s.carrier
+    from unnest(
+        $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::boolean [], $7::timestamptz [],
+        $8::jsonb [], $9::jsonb [], $10::bigint [], $11::text [], $12::text [], $13::text [], $14::uuid []
+    ) as w (
+        renewal_id, subscription_id, state, attempt, ordinal, cancel_wanted, act_before,
+        terms, granted, amount_minor, currency, reason, traceparent, key
+    )
+    left join subscriptions as s on w.subscription_id = s.subscription_id
+),
+
+inserted as (
+    insert into top_ups (
+        renewal_id, subscription_id, state, attempt, version, ordinal, cancel_wanted, act_before,
+        terms, granted, amount_minor, currency, reason, traceparent, iccid, carrier
+    )
+    select
+        renewal_id,
+        subscription_id,
+        state,
+        attempt,
+        1,
+        ordinal,
+        cancel_wanted,
+        act_before,
+        terms,
+        granted,
+        amount_minor,
+        currency,
+        reason,
+        traceparent,
+        iccid,
+        carrier
+    from wanted
+    order by renewal_id
+    on conflict do nothing
+    returning renewal_id, iccid, carrier
+),
+
+begun as (
+    insert into top_up_attempts (
+        renewal_id, operation, ordinal, key, status, claim, asked, send_before, first_sent_at, due_at
+    )
+    select
+        w.renewal_id,
+        'apply',
+        w.ordinal,
+        w.key,
+        case w.state when 'sending' then 'sending' else 'waiting' end,
+        case w.state when 'sending' then 1 else 0 end,
+        case w.state when 'sending' then 1 else 0 end,
+        case w.state when 'sending' then clock_timestamp() + make_interval(secs => $15) end,
+        case w.state when 'sending' then clock_timestamp() end,
+        case w.state when 'sending' then clock_timestamp() + make_interval(secs => $16) else now() end
+    from wanted as w
+    inner join inserted as i on w.renewal_id = i.renewal_id
+    where w.key is not null and w.iccid is not null
+)
+
+select
+    renewal_id,
+    iccid,
+    carrier
+from inserted;
+
+-- name: lock_top_ups
+-- Nothing read before this lock is folded. The subscription as it is now says where a new attempt would go.
+select
+    t.state,
+    t.attempt,
+    t.version,
+    t.act_before,
+    t.ordinal,
+    t.same_ordinal,
+    t.cancel_wanted,
+    t.unsure,
+    t.cancel_ordinal,
+    t.reason,
+    t.reached_provider,
+    t.retry_after_seconds,
+    t.provider_reference,
+    t.applied_at,
+    t.expires_at,
+    t.cycle,
+    t.renewal_id,
+    t.subscription_id,
+    t.terms,
+    t.granted,
+    t.amount_minor,
+    t.currency,
+    t.iccid,
+    t.carrier,
+    t.traceparent,
+    s.iccid as present_iccid,
+    s.carrier as present_carrier
+from top_ups as t
+left join subscriptions as s on t.subscription_id = s.subscription_id
+where t.renewal_id = any($1::uuid [])
+order by t.renewal_id
+for update of t;
+
+-- name: lock_attempts
+-- The decision and the attempt that an outcome is about, before it is folded into both.
+select
+    t.state,
+    t.attempt,
+    t.version,
+    t.act_before,
+    t.ordinal,
+    t.same_ordinal,
+    t.cancel_wanted,
+    t.unsure,
+    t.cancel_ordinal,
+    t.reason,
+    t.reached_provider,
+    t.retry_after_seconds,
+    t.provider_reference,
+    t.applied_at,
+    t.expires_at,
+    t.cycle,
+    a.operation,
+    a.ordinal as attempt_ordinal,
+    a.status,
+    a.claim,
+    a.asked,
+    a.first_sent_at,
+    a.send_before,
+    a.provider_reference as attempt_provider_reference,
+    a.reason as attempt_reason,
+    a.ended_at is not null as ended,
+    t.renewal_id,
+    clock_timestamp() as database_now
+from unnest($1::uuid [], $2::text [], $3::integer []) as w (renewal_id, operation, ordinal)
+inner join top_ups as t on w.renewal_id = t.renewal_id
+inner join top_up_attempts as a
+    on w.renewal_id = a.renewal_id and w.operation = a.operation and w.ordinal = a.ordinal
+order by t.renewal_id
+for update of t, a;
+
+-- name: write_decisions
+-- Decisions, the attempts they settle, and the number of each applied top-up within its subscription, all at once.
+with decided as (
+    select *
+    from unnest(
+        $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::timestamptz [], $7::integer [],
+        $8::boolean [], $9::boolean [], $10::boolean [], $11::integer [], $12::text [], $13::boolean [],
+        $14::integer [], $15::text [], $16::timestamptz [], $17::timestamptz [], $18::text [], $19::text [],
+        $20::integer []
+    ) as d (
+        renewal_id, subscription_id, state, attempt, version, act_before, ordinal,
+        same_ordinal, cancel_wanted, unsure, cancel_ordinal, reason, reached_provider,
+        retry_after_seconds, provider_reference, applied_at, expires_at, iccid, carrier,
+        place
+    )
+),
+
+counted as (
+    select
+        subscription_id,
+        count(*)::integer as applied
+    from decided
+    where place > 0
+    group by subscription_id
+),
+
+locked as (
+    select
+        s.subscription_id,
+        s.top_ups,
+        c.applied
+    from subscriptions as s
+    inner join counted as c on s.subscription_id = c.subscription_id
+    order by s.subscription_id
+    for update of s
+),
+
+numbered as (
+    update subscriptions as s
+    set top_ups = l.top_ups + l.applied
+    from locked as l
+    where s.subscription_id = l.subscription_id
+),
+
+written as (
+    update top_ups as t
+    set
+        state = d.state,
+        attempt = d.attempt,
+        version = d.version,
+        act_before = d.act_before,
+        ordinal = d.ordinal,
+        same_ordinal = d.same_ordinal,
+        cancel_wanted = d.cancel_wanted,
+        unsure = d.unsure,
+        cancel_ordinal = d.cancel_ordinal,
+        reason = d.reason,
+        reached_provider = d.reached_provider,
+        retry_after_seconds = d.retry_after_seconds,
+        provider_reference = d.provider_reference,
+        applied_at = d.applied_at,
+        expires_at = d.expires_at,
+        iccid = coalesce(d.iccid, t.iccid),
+        carrier = coalesce(d.carrier, t.carrier),
+        cycle = case when d.place > 0 then l.top_ups + d.place else t.cycle end
+    from decided as d
+    left join locked as l on d.subscription_id = l.subscription_id
+    where t.renewal_id = d.renewal_id
+    returning t.renewal_id, t.cycle
+),
+
+settled as (
+    update top_up_attempts as a
+    set
+        status = c.status,
+        asked = coalesce(c.asked, a.asked),
+        provider_reference = coalesce(c.provider_reference, a.provider_reference),
+        reason = coalesce(c.reason, a.reason),
+        due_at = clock_timestamp() + make_interval(secs => c.wait_seconds),
+        ended_at = case when c.ended then coalesce(a.ended_at, clock_timestamp()) end
+    from unnest(
+        $21::uuid [], $22::text [], $23::integer [], $24::text [], $25::integer [],
+        $26::text [], $27::text [], $28::double precision [], $29::boolean []
+    ) as c (
+        renewal_id, operation, ordinal, status, asked,
+        provider_reference, reason, wait_seconds, ended
+    )
+    where
+        a.renewal_id = c.renewal_id and a.operation = c.operation and a.ordinal = c.ordinal
+        -- Without a count of its own it is ended along with its decision: one that ended by itself stays.
+        and (c.asked is not null or a.ended_at is null)
+)
+
+select
+    renewal_id,
+    cycle
+from written;
+
+-- name: open_attempts
+-- Further attempts, claimed where there is room. The same ordinal again keeps its key and its first instant.
+insert into top_up_attempts as a (
+    renewal_id, operation, ordinal, key, status, claim, asked, send_before, first_sent_at, due_at
+)
+select
+    w.renewal_id,
+    w.operation,
+    w.ordinal,
+    w.key,
+    case when w.claimed then 'sending' else 'waiting' end,
+    1,
+    case when w.claimed then 1 else 0 end,
+    case when w.claimed then clock_timestamp() + make_interval(secs => $6) end,
+    case when w.claimed then clock_timestamp() end,
+    case when w.claimed then clock_timestamp() + make_interval(secs => $7) else now() end
+from unnest($1::uuid [], $2::text [], $3::integer [], $4::uuid [], $5::boolean [])
+    as w (renewal_id, operation, ordinal, key, claimed)
+on conflict (renewal_id, operation, ordinal) do update
+    set
+        status = excluded.status,
+        claim = a.claim + 1,
+        asked = excluded.asked,
+        send_before = excluded.send_before,
+        first_sent_at = coalesce(a.first_sent_at, excluded.first_sent_at),
+        due_at = excluded.due_at,
+        reason = null,
+        ended_at = null
+returning a.renewal_id, a.operation, a.ordinal, a.claim;
+
+-- name: lock_due_attempts
+-- What nobody holds a lease on: not begun yet, to be asked about again, or left behind by a dead process.
+select
+    t.state,
+    t.attempt,
+    t.version,
+    t.act_before,
+    t.ordinal,
+    t.same_ordinal,
+    t.cancel_wanted,
+    t.unsure,
+    t.cancel_ordinal,
+    t.reason,
+    t.reached_provider,
+    t.retry_after_seconds,
+    t.provider_reference,
+    t.applied_at,
+    t.expires_at,
+    t.cycle,
+    a.operation,
+    a.ordinal as attempt_ordinal,
+    a.status,
+    a.claim,
+    a.asked,
+    a.first_sent_at,
+    a.send_before,
+    a.provider_reference as attempt_provider_reference,
+    a.reason as attempt_reason,
+    a.ended_at is not null as ended,
+    t.renewal_id,
+    t.subscription_id,
+    t.terms,
+    t.granted,
+    t.amount_minor,
+    t.currency,
+    t.iccid,
+    t.carrier,
+    t.traceparent,
+    clock_timestamp() as database_now
+from top_up_attempts as a
+inner join top_ups as t on a.renewal_id = t.renewal_id
+where a.ended_at is null and a.due_at <= now()
+order by a.due_at
+limit $1
+for update of a, t skip locked;
+
+-- name: take_attempts
+-- The lease, and the instant before which an effectful request must be written; both before any call.
+with taken as (
+    select *
+    from unnest($1::uuid [], $2::text [], $3::integer [], $4::boolean []) as w (
+        renewal_id, operation, ordinal, effectful
+    )
+),
+
+begun as (
+    update top_ups as t
+    set state = 'sending'
+    from taken as w
+    where t.renewal_id = w.renewal_id and w.operation = 'apply' and t.state = 'pending'
+)
+
+update top_up_attempts as a
+set
+    status = case a.status when 'waiting' then 'sending' else a.status end,
+    claim = a.claim + 1,
+    asked = a.asked + 1,
+    send_before
+    = case when w.effectful then clock_timestamp() + make_interval(secs => $5) else a.send_before end,
+    first_sent_at = coalesce(a.first_sent_at, clock_timestamp()),
+    due_at = clock_timestamp() + make_interval(secs => $6)
+from taken as w
+where a.renewal_id = w.renewal_id and a.operation = w.operation and a.ordinal = w.ordinal;
+
+-- name: get_top_up
+-- One top-up with all its attempts, for the API.
+select
+    t.*,
+    coalesce(
+        (
+            select
+                jsonb_agg(
+                    jsonb_build_object(
+                        'operation', a.operation,
+                        'ordinal', a.ordinal,
+                        'status', a.status,
+                        'calls', a.asked,
+                        'first_sent_at', a.first_sent_at,
+                        'due_at', case when a.ended_at is null then a.due_at end,
+                        'ended_at', a.ended_at,
+                        'reason', a.reason,
+                        'provider_reference', a.provider_reference
+                    )
+                    order by a.first_sent_at, a.operation, a.ordinal
+                )
+            from top_up_attempts as a
+            where a.renewal_id = t.renewal_id
+        ),
+        '[]'::jsonb
+    ) as attempts
+from top_ups as t
+where t.renewal_id = $1;
+
+-- name: list_top_ups
+-- The top-ups of one subscription, newest renewal first.
+select *
+from top_ups
+where subscription_id = $1 and ($2::uuid is null or renewal_id < $2)
+order by renewal_id desc
+limit $3;
