@@ -126,7 +126,7 @@ class State:
         if call.forced is not None:
             return call.forced
         behaviour, times = chosen
-        if behaviour is OK:
+        if behaviour is OK or (behaviour.operations and call.operation not in behaviour.operations):
             return OK_FIRING
         if times > 0:
             slot = f"{subject}/{behaviour.name}"
