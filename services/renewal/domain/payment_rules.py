@@ -28,7 +28,7 @@ def take_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Chan
         heard_at=moment.at,
         asked=0,
         amount_minor=message.amount_minor,
-        grant=message.grant.model_dump_json(),
+        granted=message.grant.model_dump_json(),
         priced_at=moment.at,
     )
     if new.payment_attempt == 1 or (new.retry_at is not None and new.retry_at > moment.at):
@@ -46,7 +46,7 @@ def note_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Chan
         noted(
             renewal,
             amount_minor=message.amount_minor,
-            grant=message.grant.model_dump_json(),
+            granted=message.grant.model_dump_json(),
             priced_at=moment.at,
         )
     )
@@ -82,7 +82,7 @@ def _with_capture(renewal: Renewal, message: PaymentCaptured) -> Renewal:
     return renewal._replace(
         spent=0,
         amount_minor=message.amount_minor,
-        grant=renewal.grant or message.grant.model_dump_json(),
+        granted=renewal.granted or message.grant.model_dump_json(),
         payment_method_id=message.payment_method_id,
         captured_at=message.captured_at,
     )
@@ -94,7 +94,7 @@ def _top_up_already_known(renewal: Renewal, moment: Moment) -> Change:
     return endings.refund(renewal, f"top_up_{renewal.top_up}", moment)
 
 
-def note_capture(renewal: Renewal, message: PaymentCaptured, _moment: Moment) -> Change | None:
+def note_paid(renewal: Renewal, message: PaymentCaptured, _moment: Moment) -> Change | None:
     """Recorded where it changes no decision: the books must show it."""
     if renewal.captured_at is not None:
         return None
@@ -233,7 +233,7 @@ def refund_failed_later(
     return alarmed(renewal, message.reason, "refund_failed_later")
 
 
-def lose_money(renewal: Renewal, message: PaymentRefunded, moment: Moment) -> Change:
+def lose(renewal: Renewal, message: PaymentRefunded, moment: Moment) -> Change:
     """Somebody gave the money back at the provider: what is not applied yet must not be applied."""
     flags = renewal.flagged("refunded_elsewhere")
     seen = renewal._replace(flags=flags, amount_minor=message.amount_minor)

@@ -41,16 +41,16 @@ def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | None
     return Change(noted(renewal, reason=reason), reason=reason, detail=f"by {action.actor}")
 
 
-def cancel_parked(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
+def call_in(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
     """Through the authorities, as far as it has come; a refund that hangs cannot be cancelled."""
     if renewal.parked_from == "refunding":
         return None
     if renewal.captured_at is None:
         return cancel(renewal, action, moment)
-    return refund_parked(renewal, action, moment)
+    return pay_back(renewal, action, moment)
 
 
-def refund_parked(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
+def pay_back(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
     """Only what was captured, and only once provisioning has promised to apply nothing."""
     if renewal.captured_at is None:
         return None

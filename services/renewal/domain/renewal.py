@@ -50,7 +50,7 @@ SURPLUS_FLAG: Final = "surplus_refunded"
 class Renewal(NamedTuple):
     """The row of a renewal, in the order in which store.py reads and writes it.
 
-    `terms` and `grant` stay JSON text (contracts.Terms, contracts.Grant): most messages change neither,
+    `terms` and `granted` stay JSON text (contracts.Terms, contracts.Grant): most messages change neither,
     so they are parsed only when something has to be said.
     """
 
@@ -86,7 +86,7 @@ class Renewal(NamedTuple):
     action_before: datetime | None = None
     delayed: bool = False
     amount_minor: int | None = None
-    grant: str | None = None
+    granted: str | None = None
     top_up: TopUpFinding | None = None
     """What provisioning said, remembered even where it came before the capture was seen."""
     top_up_cycle: int | None = None

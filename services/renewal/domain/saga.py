@@ -125,8 +125,8 @@ MATRIX: Final[dict[type, Row]] = {
     # What payment says.
     PaymentCaptured: row(
         requested=p.take_capture, priced=p.take_capture, captured=repeat, awaiting_customer=p.take_capture,
-        cancelling_payment=p.take_late, cancelling_top_up=p.note_capture, refunding=repeat, parked=p.note_capture,
-        completed=p.note_capture, refunded=p.note_capture, failed=e.clash, cancelled=e.clash,
+        cancelling_payment=p.take_late, cancelling_top_up=p.note_paid, refunding=repeat, parked=p.note_paid,
+        completed=p.note_paid, refunded=p.note_paid, failed=e.clash, cancelled=e.clash,
     ),
     PaymentDeclined: row(
         requested=p.decline, priced=p.decline, captured=paid, awaiting_customer=p.decline,
@@ -149,8 +149,8 @@ MATRIX: Final[dict[type, Row]] = {
         completed=e.clash, refunded=e.clash, failed=repeat, cancelled=repeat,
     ),
     PaymentRefunded: row(
-        requested=p.lose_money, priced=p.lose_money, captured=p.lose_money, awaiting_customer=p.lose_money,
-        cancelling_payment=p.lose_money, cancelling_top_up=e.note_refund, refunding=e.refunded, parked=e.refunded,
+        requested=p.lose, priced=p.lose, captured=p.lose, awaiting_customer=p.lose,
+        cancelling_payment=p.lose, cancelling_top_up=e.note_refund, refunding=e.refunded, parked=e.refunded,
         completed=e.note_refund, refunded=repeat, failed=e.clash, cancelled=e.clash,
     ),
     RefundAttemptFailed: row(
@@ -230,12 +230,12 @@ MATRIX: Final[dict[type, Row]] = {
     ),
     OperatorCancels: row(
         requested=h.cancel, priced=h.cancel, captured=h.cancel_paid, awaiting_customer=h.cancel,
-        cancelling_payment=h.call_off, cancelling_top_up=given_up, refunding=giving_back, parked=h.cancel_parked,
+        cancelling_payment=h.call_off, cancelling_top_up=given_up, refunding=giving_back, parked=h.call_in,
         completed=closed, refunded=closed, failed=closed, cancelled=closed,
     ),
     OperatorRefunds: row(
         requested=unpaid, priced=unpaid, captured=h.cancel_paid, awaiting_customer=unpaid,
-        cancelling_payment=h.call_off, cancelling_top_up=coming, refunding=giving_back, parked=h.refund_parked,
+        cancelling_payment=h.call_off, cancelling_top_up=coming, refunding=giving_back, parked=h.pay_back,
         completed=kept, refunded=closed, failed=closed, cancelled=closed,
     ),
     OperatorResolves: row(

@@ -24,7 +24,7 @@ def complete(renewal: Renewal, message: TopUpApplied, moment: Moment) -> Change:
         retry_at=None,
         reason=None,
         amount_minor=message.amount_minor,
-        grant=renewal.grant or message.grant.model_dump_json(),
+        granted=renewal.granted or message.grant.model_dump_json(),
         top_up="applied",
         top_up_cycle=message.cycle,
         applied_at=message.applied_at,

@@ -78,9 +78,9 @@ def apply_top_up(renewal: Renewal, moment: Moment) -> ApplyTopUp:
 
 
 def _priced(renewal: Renewal) -> tuple[int, Grant]:
-    if renewal.amount_minor is None or renewal.grant is None:
+    if renewal.amount_minor is None or renewal.granted is None:
         raise PriceUnknown(renewal.renewal_id)
-    return renewal.amount_minor, Grant.model_validate_json(renewal.grant)
+    return renewal.amount_minor, Grant.model_validate_json(renewal.granted)
 
 
 def cancel_payment(renewal: Renewal, moment: Moment) -> CancelPayment:

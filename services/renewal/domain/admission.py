@@ -1,0 +1,272 @@
+"""Who may renew what: one pure decision from the request and what others last told us."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from services.renewal.domain.due import next_due_at
+from services.renewal.domain.policy import Policy
+from services.renewal.domain.renewal import Renewal
+from services.renewal.domain.rule import RenewalRule, Request, Trigger, asked_by
+from shared.contracts.message import Terms
+
+
+class Standing(NamedTuple):
+    """What admission knows about one request's subscription, payer and wishes. None: never heard of."""
+
+    renewal_id: UUID
+    # What became of the same request before.
+    existing_hash: bytes | None
+    refused_hash: bytes | None
+    refused_reason: str | None
+    refused_detail: str | None
+    # The subscription and its owner.
+    brand: str | None
+    carrier: str | None
+    owner_id: str | None
+    status: str | None
+    device_bound: bool | None
+    device_matches: bool | None
+    cycle: int | None
+    """Number of top-ups so far: the projection's or ours, whichever has heard of more."""
+    identity_verified: bool | None
+    # What is wanted.
+    offering_status: str | None
+    offering_brands: list[str] | None
+    offering_carriers: list[str] | None
+    offering_statuses: list[str] | None
+    methods: list[str]
+    """Of those asked for, each as `id payer status`."""
+    # The slot, and the rule.
+    open_renewal_id: UUID | None
+    rule_version: int | None
+    rule_triggers: list[str] | None
+    rule_offering_id: str | None
+    rule_payment_method_ids: list[str] | None
+    rule_cap_amount_minor: int | None
+    rule_currency: str | None
+    rule_enabled: bool | None
+
+
+class Refusal(NamedTuple):
+    """Why not: a reason code that support can look up, and a sentence saying what to do."""
+
+    reason: str
+    detail: str
+
+
+class Joined(NamedTuple):
+    """The same request came before: this is its renewal."""
+
+    renewal_id: UUID
+
+
+class Admitted(NamedTuple):
+    """A renewal to begin, with the request that it is stored with."""
+
+    renewal: Renewal
+    terms: Terms
+    request: Request
+
+
+class NotMeant(NamedTuple):
+    """A trigger for which there is no rule: nobody is waiting for an answer."""
+
+    why: str
+
+
+class Kept(NamedTuple):
+    """A rule's trigger that finds the slot taken: looked at again when it frees."""
+
+    trigger: Trigger
+
+
+Answer = Admitted | Joined | Refusal | NotMeant | Kept
+_Check = Callable[[Request, Standing, datetime], Refusal | None]
+
+
+def answer_trigger(trigger: Trigger, standing: Standing, now: datetime, policy: Policy) -> Answer:
+    """What a quota trigger leads to, by the subscription's rule."""
+    rule = _rule(trigger.subscription_id, standing)
+    if rule is None:
+        return NotMeant("no_rule")
+    if not rule.enabled or trigger.kind not in rule.triggers:
+        return NotMeant("rule_does_not_ask")
+    if standing.existing_hash is not None:
+        return Joined(standing.renewal_id)
+    if standing.cycle is not None and trigger.cycle < standing.cycle:
+        return Refusal("cycle_over", "The data was topped up meanwhile: there is nothing to do.")
+    if standing.open_renewal_id is not None:
+        return Kept(trigger)
+    return _judge(asked_by(rule, trigger), standing, now, policy, trigger.cycle)
+
+
+def answer_request(request: Request, standing: Standing, now: datetime, policy: Policy) -> Answer:
+    """What a request leads to. The same request again gets the answer that it got before."""
+    before = standing.existing_hash or standing.refused_hash
+    if before is not None and before != request.fingerprint:
+        return REUSED
+    if standing.existing_hash is not None:
+        return Joined(standing.renewal_id)
+    if standing.refused_reason is not None and request.is_told:
+        return Refusal(standing.refused_reason, standing.refused_detail or "")
+    return _judge(request, standing, now, policy, standing.cycle or 0)
+
+
+def _judge(request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int) -> Answer:
+    for check in CHECKS:
+        refusal = check(request, standing, now)
+        if refusal is not None:
+            return refusal
+    return _admit(request, standing, now, policy, cycle)
+
+
+def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int) -> Admitted:
+    terms = Terms(
+        offering_id=request.offering_id,
+        max_amount_minor=request.max_amount_minor,
+        currency=request.currency,
+        payment_method_ids=request.payment_method_ids,
+        payer_id=request.payer_id or standing.owner_id or "",
+        origin=request.origin,
+    )
+    renewal = Renewal(
+        renewal_id=standing.renewal_id,
+        subscription_id=request.subscription_id,
+        terms=terms.model_dump_json(),
+        cycle=cycle,
+        requested_at=now,
+        traceparent=request.traceparent,
+        state="requested",
+        version=1,
+        deadline_at=now + timedelta(seconds=policy.deadline_seconds[request.origin]),
+        next_due_at=None,
+        entered_at=now,
+        heard_at=now,
+        payment_method_id=request.payment_method_ids[0],
+    )
+    due_at = next_due_at(renewal, policy)
+    return Admitted(renewal._replace(next_due_at=due_at), terms, request)
+
+
+def _rule(subscription_id: str, standing: Standing) -> RenewalRule | None:
+    if standing.rule_version is None:
+        return None
+    return RenewalRule(
+        subscription_id,
+        standing.rule_version,
+        standing.rule_triggers or [],  # type: ignore[arg-type] # only kinds are ever stored
+        standing.rule_offering_id or "",
+        standing.rule_payment_method_ids or [],
+        standing.rule_cap_amount_minor or 0,
+        standing.rule_currency or "",
+        bool(standing.rule_enabled),
+    )
+
+
+REUSED: Final = Refusal(
+    "idempotency_key_reused",
+    "This request id came before with other contents. Use a new one for a new request.",
+)
+SLOT_TAKEN: Final = Refusal(
+    "slot_taken",
+    "Another renewal of this subscription is under way. Wait until it is closed, or cancel it first.",
+)
+
+
+def _too_late(request: Request, _standing: Standing, now: datetime) -> Refusal | None:
+    if request.act_before is None or now < request.act_before:
+        return None
+    return Refusal("too_late", "The request was read after its act_before. Send a new one with a new id.")
+
+
+def _unknown_subscription(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    if standing.status is not None:
+        return None
+    return Refusal(
+        "subscription_unknown",
+        "Nobody has told us of this subscription. Check its id; a new one takes a moment to arrive here.",
+    )
+
+
+def _owner_unverified(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    if standing.identity_verified:
+        return None
+    return Refusal(
+        "identity_not_verified",
+        "The identity of the subscription's owner is not verified. Have it verified, then ask again.",
+    )
+
+
+def _device_changed(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    if not standing.device_bound:
+        return Refusal(
+            "device_not_bound", "The subscription is bound to no device. Bind it to one, then ask again."
+        )
+    if not standing.device_matches:
+        return Refusal(
+            "device_changed",
+            "The eSIM was used in another device than the bound one. Bind it anew, then ask again.",
+        )
+    return None
+
+
+def _not_on_sale(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    if standing.offering_status is None:
+        return Refusal("offering_unknown", "There is no such offering. Choose one of the catalog.")
+    if standing.offering_status != "on_sale":
+        return Refusal("offering_withdrawn", "The offering is not sold any more. Choose another one.")
+    return None
+
+
+def _may_not_buy(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    brands, carriers = standing.offering_brands, standing.offering_carriers
+    if brands and standing.brand not in brands:
+        return Refusal("brand_not_eligible", "The offering is not for this brand. Choose another one.")
+    if carriers and standing.carrier not in carriers:
+        return Refusal("carrier_not_eligible", "The offering is not for this carrier. Choose another one.")
+    if standing.status not in (standing.offering_statuses or ()):
+        return Refusal(
+            "status_not_eligible",
+            f"The offering is not for a subscription that is {standing.status}. Choose another one.",
+        )
+    return None
+
+
+def _cannot_pay_so(request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    payer = request.payer_id or standing.owner_id
+    known = {}
+    for method in standing.methods:
+        method_id, payer_id, status = method.split(" ")
+        known[method_id] = (payer_id, status)
+    for method_id in request.payment_method_ids:
+        # One answer for an unknown method and for somebody else's: it must not tell which exist.
+        if method_id not in known or known[method_id][0] != payer:
+            return Refusal(
+                "payment_method_unknown",
+                f"The payer has no payment method {method_id}. Name one of the payer's own.",
+            )
+        if known[method_id][1] != "active":
+            return Refusal(
+                "payment_method_inactive",
+                f"Payment method {method_id} is {known[method_id][1]}. Name an active one.",
+            )
+    return None
+
+
+def _slot_taken(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    return SLOT_TAKEN if standing.open_renewal_id is not None else None
+
+
+CHECKS: Final[tuple[_Check, ...]] = (
+    _too_late,
+    _unknown_subscription,
+    _owner_unverified,
+    _device_changed,
+    _not_on_sale,
+    _may_not_buy,
+    _cannot_pay_so,
+    _slot_taken,
+)
+"""Asked in this order; the first refusal is the answer."""

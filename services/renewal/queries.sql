@@ -1,0 +1,288 @@
+-- name: lock_renewals
+-- First statement of every batch: nothing read before the lock is folded. In key order, so that no two deadlock.
+select
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
+    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
+    priced_at, captured_at, applied_at, closed_at, flags
+from renewals
+where renewal_id = any($1::uuid [])
+order by renewal_id
+for update;
+
+-- name: claim_due_renewals
+-- What time has made due, for any number of processes. Planned retries alone while a consumer is behind.
+select
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
+    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
+    priced_at, captured_at, applied_at, closed_at, flags
+from renewals
+where closed_at is null and next_due_at <= $1 and ($2 or retry_at <= $1)
+order by next_due_at
+limit $3
+for update skip locked;
+
+-- name: save_renewals
+-- One row per renewal and all of their history, in one statement: a batch of 1 costs as many trips as one of 500.
+with changed as (
+    update renewals as r
+    set
+        state = c.state,
+        version = c.version,
+        deadline_at = c.deadline_at,
+        next_due_at = c.next_due_at,
+        entered_at = c.entered_at,
+        heard_at = c.heard_at,
+        payment_method_id = c.payment_method_id,
+        reason = c.reason,
+        parked_from = c.parked_from,
+        parked_reason = c.parked_reason,
+        payment_attempt = c.payment_attempt,
+        top_up_attempt = c.top_up_attempt,
+        refund_attempt = c.refund_attempt,
+        spent = c.spent,
+        asked = c.asked,
+        retry_at = c.retry_at,
+        action = c.action,
+        action_before = c.action_before,
+        delayed = c.delayed,
+        amount_minor = c.amount_minor,
+        granted = c.granted,
+        top_up = c.top_up,
+        top_up_cycle = c.top_up_cycle,
+        priced_at = c.priced_at,
+        captured_at = c.captured_at,
+        applied_at = c.applied_at,
+        closed_at = c.closed_at,
+        flags = c.flags
+    from unnest(
+        $1::uuid [], $2::text [], $3::int [], $4::timestamptz [], $5::timestamptz [], $6::timestamptz [],
+        $7::timestamptz [], $8::text [], $9::text [], $10::text [], $11::text [], $12::int [], $13::int [],
+        $14::int [], $15::int [], $16::int [], $17::timestamptz [], $18::text [], $19::timestamptz [],
+        $20::bool [], $21::bigint [], $22::jsonb [], $23::text [], $24::int [], $25::timestamptz [],
+        $26::timestamptz [], $27::timestamptz [], $28::timestamptz [], $29::text []
+    ) as c (
+        renewal_id, state, version, deadline_at, next_due_at, entered_at,
+        heard_at, payment_method_id, reason, parked_from, parked_reason, payment_attempt, top_up_attempt,
+        refund_attempt, spent, asked, retry_at, action, action_before,
+        delayed, amount_minor, granted, top_up, top_up_cycle, priced_at,
+        captured_at, applied_at, closed_at, flags
+    )
+    where r.renewal_id = c.renewal_id
+)
+
+insert into renewal_history (
+    renewal_id, version, at, message, from_state, to_state, attempt, reason, detail
+)
+select *
+from unnest(
+    $30::uuid [], $31::int [], $32::timestamptz [], $33::text [], $34::text [], $35::text [], $36::int [],
+    $37::text [], $38::text []
+);
+
+-- name: read_standing
+-- All that admission asks about a batch of requests, in one trip. A trigger ($6) asks for what its rule names.
+select
+    request.renewal_id,
+    existing.request_hash as existing_hash,
+    refusal.request_hash as refused_hash,
+    refusal.reason as refused_reason,
+    refusal.detail as refused_detail,
+    subscription.brand,
+    subscription.carrier,
+    subscription.owner_id,
+    subscription.status,
+    subscription.device_bound,
+    subscription.device_matches,
+    greatest(subscription.top_ups, applied.cycle) as cycle,
+    owner.identity_verified,
+    offering.status as offering_status,
+    offering.brands as offering_brands,
+    offering.carriers as offering_carriers,
+    offering.subscription_statuses as offering_statuses,
+    coalesce(method.found, '{}') as methods,
+    slot.renewal_id as open_renewal_id,
+    rule.version as rule_version,
+    rule.triggers as rule_triggers,
+    rule.offering_id as rule_offering_id,
+    rule.payment_method_ids as rule_payment_method_ids,
+    rule.cap_amount_minor as rule_cap_amount_minor,
+    rule.currency as rule_currency,
+    rule.enabled as rule_enabled
+from unnest($1::uuid [], $2::text [], $3::text [], $4::text [], $5::bool [])
+with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, is_trigger, place)
+left join renewals as existing on request.renewal_id = existing.renewal_id
+left join refusals as refusal on request.renewal_id = refusal.renewal_id
+left join subscriptions as subscription on request.subscription_id = subscription.subscription_id
+left join customers as owner on subscription.owner_id = owner.customer_id
+left join renewals as slot on request.subscription_id = slot.subscription_id and slot.closed_at is null
+left join renewal_rules as rule on request.is_trigger and request.subscription_id = rule.subscription_id
+left join offerings as offering on coalesce(request.offering_id, rule.offering_id) = offering.offering_id
+left join lateral (
+    select array_agg(known.payment_method_id || ' ' || known.payer_id || ' ' || known.status) as found
+    from payment_methods as known
+    where known.payment_method_id
+        = any(coalesce(string_to_array(request.method_ids, ','), rule.payment_method_ids))
+) as method on true
+left join lateral (
+    -- Only a trigger can be of an old cycle; the projection may not have heard yet of what we completed.
+    select max(done.top_up_cycle) as cycle
+    from renewals as done
+    where request.is_trigger and done.subscription_id = request.subscription_id
+) as applied on true
+order by request.place;
+
+-- name: insert_renewals
+-- The slot and the request's id are unique: whoever comes second is not returned. History with it, in one trip.
+with admitted as (
+    insert into renewals (
+        renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+        caller, request_id, request_hash, dunning_try,
+        state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+        payment_attempt, top_up_attempt, refund_attempt, spent, asked, delayed, flags
+    )
+    select
+        a.renewal_id,
+        a.subscription_id,
+        a.terms,
+        a.cycle,
+        a.requested_at,
+        a.traceparent,
+        a.caller,
+        a.request_id,
+        a.request_hash,
+        a.dunning_try,
+        'requested',
+        1,
+        a.deadline_at,
+        a.next_due_at,
+        a.requested_at,
+        a.requested_at,
+        a.payment_method_id,
+        1,
+        1,
+        1,
+        0,
+        0,
+        false,
+        ''
+    from unnest(
+        $1::uuid [], $2::text [], $3::jsonb [], $4::int [], $5::timestamptz [], $6::text [], $7::text [],
+        $8::text [], $9::bytea [], $10::int [], $11::timestamptz [], $12::timestamptz [], $13::text []
+    ) as a (
+        renewal_id, subscription_id, terms, cycle, requested_at, traceparent, caller,
+        request_id, request_hash, dunning_try, deadline_at, next_due_at, payment_method_id
+    )
+    on conflict do nothing
+    returning renewal_id, requested_at, caller
+), begun as (
+    insert into renewal_history (renewal_id, version, at, message, to_state, detail)
+    select
+        renewal_id,
+        1,
+        requested_at,
+        'RequestRenewal',
+        'requested',
+        'by ' || caller
+    from admitted
+)
+
+select renewal_id from admitted;
+
+-- name: keep_refusals
+-- So that the same request gets the same answer, and support can say why a rule did not renew.
+insert into refusals (renewal_id, caller, request_id, request_hash, subscription_id, reason, detail, refused_at)
+select *
+from unnest(
+    $1::uuid [], $2::text [], $3::text [], $4::bytea [], $5::text [], $6::text [], $7::text [],
+    $8::timestamptz []
+)
+on conflict (renewal_id) do update
+    set reason = excluded.reason, detail = excluded.detail, refused_at = excluded.refused_at
+    where excluded.caller = 'rule';
+
+-- name: keep_triggers
+-- The newest trigger per subscription that found the slot taken.
+insert into kept_triggers (subscription_id, cycle, kind, traceparent, kept_at)
+select *
+from unnest($1::text [], $2::int [], $3::text [], $4::text [], $5::timestamptz [])
+on conflict (subscription_id) do update
+    set
+        cycle = excluded.cycle,
+        kind = excluded.kind,
+        traceparent = excluded.traceparent,
+        kept_at = excluded.kept_at
+    where kept_triggers.cycle < excluded.cycle;
+
+-- name: take_kept_triggers
+-- A slot has become free: what was kept for it is looked at once more.
+delete from kept_triggers
+where subscription_id = any($1::text [])
+returning subscription_id, cycle, kind, traceparent;
+
+-- name: keep_orphans
+-- Events about renewals that we do not know: evidence for whoever answers the alert.
+insert into orphans (event_id, topic, type, renewal_id, subscription_id, payload, traceparent, received_at)
+select *
+from unnest(
+    $1::uuid [], $2::text [], $3::text [], $4::uuid [], $5::text [], $6::jsonb [], $7::text [],
+    $8::timestamptz []
+)
+on conflict do nothing;
+
+-- name: report_progress
+-- How far one process has read, and the stall that ended if a partition had been behind for longer than a moment.
+with seen as (
+    select *
+    from unnest($1::text [], $2::int [], $3::bigint [], $4::bool [])
+    as s (topic, partition, lag, caught_up)
+), stalled as (
+    insert into stalls (topic, partition, began_at, ended_at)
+    select
+        seen.topic,
+        seen.partition,
+        progress.caught_up_at,
+        $5
+    from seen
+    inner join consumer_progress as progress
+        on seen.topic = progress.topic and seen.partition = progress.partition
+    where seen.caught_up and progress.caught_up_at < $5 - make_interval(secs => $6)
+    on conflict do nothing
+)
+
+insert into consumer_progress (topic, partition, lag, caught_up_at, updated_at)
+select
+    topic,
+    partition,
+    lag,
+    case when caught_up then $5::timestamptz end,
+    $5
+from seen
+on conflict (topic, partition) do update
+    set
+        lag = excluded.lag,
+        caught_up_at = coalesce(excluded.caught_up_at, consumer_progress.caught_up_at),
+        updated_at = excluded.updated_at;
+
+-- name: read_catch_up
+-- Whether every partition is being read and is caught up; none known yet means nobody has read.
+select
+    count(*) > 0 and bool_and(coalesce(caught_up_at >= $1::timestamptz - make_interval(secs => $2), false))
+from consumer_progress;
+
+-- name: read_stalls
+-- The stalls that can matter to a renewal still open, newest first and bounded.
+select
+    began_at,
+    ended_at
+from stalls
+where ended_at > $1
+order by ended_at desc
+limit $2;
+
+-- name: forget_stalls
+-- Older than any open renewal's waiting.
+delete from stalls where ended_at < $1;

@@ -1,0 +1,165 @@
+"""Functions over queries.sql: rows in, rows out, no decisions."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.renewal.domain.admission import Admitted, Refusal, Standing
+from services.renewal.domain.renewal import CHANGING_FIELDS, FIXED_FIELDS, HistoryEntry, Renewal
+from services.renewal.domain.rule import FIRST_TRY, RULE, Request, Trigger
+from shared.database import Connection
+from shared.database.arrays import columns
+from shared.database.queries import load_queries
+
+SQL = load_queries(__file__)
+
+_FIXED = len(FIXED_FIELDS)
+_CHANGING = len(CHANGING_FIELDS)
+_HISTORY = len(HistoryEntry._fields)
+
+
+async def lock(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
+    """The known ones among these, locked in key order."""
+    rows = await connection.fetch(SQL["lock_renewals"], renewal_ids)
+    return [Renewal._make(row) for row in rows]
+
+
+async def claim_due(connection: Connection, now: datetime, limit: int, *, caught_up: bool) -> list[Renewal]:
+    """At most `limit` renewals that time has made due, locked; those that another process has are left."""
+    rows = await connection.fetch(SQL["claim_due_renewals"], now, caught_up, limit)
+    return [Renewal._make(row) for row in rows]
+
+
+async def save(
+    connection: Connection, renewals: Collection[Renewal], history: Collection[HistoryEntry]
+) -> None:
+    """Write locked renewals as they have become, each at most once, with their new history."""
+    rows = [(renewal.renewal_id, *renewal[_FIXED:]) for renewal in renewals]
+    await connection.execute(SQL["save_renewals"], *columns(rows, 1 + _CHANGING), *columns(history, _HISTORY))
+
+
+class Asked(NamedTuple):
+    """What has to be known about one request or trigger: the key of read_standing."""
+
+    renewal_id: UUID
+    subscription_id: str
+    offering_id: str | None
+    payment_method_ids: str | None
+    is_trigger: bool
+
+
+def asked(asking: Request | Trigger) -> Asked:
+    if isinstance(asking, Trigger):
+        return Asked(asking.renewal_id, asking.subscription_id, None, None, True)
+    methods = ",".join(asking.payment_method_ids)
+    return Asked(asking.renewal_id, asking.subscription_id, asking.offering_id, methods, False)
+
+
+async def read_standing(connection: Connection, asking: Sequence[Asked]) -> list[Standing]:
+    """One Standing per request, in the same order."""
+    rows = await connection.fetch(SQL["read_standing"], *columns(asking, len(Asked._fields)))
+    return [Standing._make(row) for row in rows]
+
+
+async def insert(connection: Connection, admitted: Collection[Admitted]) -> set[UUID]:
+    """The ids of those that got the slot. The others came second."""
+    rows = [
+        (
+            renewal.renewal_id,
+            renewal.subscription_id,
+            renewal.terms,
+            renewal.cycle,
+            renewal.requested_at,
+            renewal.traceparent,
+            request.caller,
+            request.request_id,
+            request.fingerprint,
+            FIRST_TRY if request.caller == RULE else None,
+            renewal.deadline_at,
+            renewal.next_due_at,
+            renewal.payment_method_id,
+        )
+        for renewal, _terms, request in admitted
+    ]
+    inserted = await connection.fetch(SQL["insert_renewals"], *columns(rows, 13))
+    return {row[0] for row in inserted}
+
+
+async def keep_refusals(
+    connection: Connection, refused: Collection[tuple[Request, Refusal]], now: datetime
+) -> None:
+    rows = {
+        request.renewal_id: (
+            request.renewal_id,
+            request.caller,
+            request.request_id,
+            request.fingerprint,
+            request.subscription_id,
+            refusal.reason,
+            refusal.detail,
+            now,
+        )
+        for request, refusal in refused
+    }
+    await connection.execute(SQL["keep_refusals"], *columns(rows.values(), 8))
+
+
+async def keep_triggers(connection: Connection, triggers: Collection[Trigger], now: datetime) -> None:
+    """The newest of each subscription; an older one than is kept already changes nothing."""
+    newest: dict[str, Trigger] = {}
+    for trigger in triggers:
+        known = newest.get(trigger.subscription_id)
+        if known is None or known.cycle < trigger.cycle:
+            newest[trigger.subscription_id] = trigger
+    rows = [(t.subscription_id, t.cycle, t.kind, t.traceparent, now) for t in newest.values()]
+    await connection.execute(SQL["keep_triggers"], *columns(rows, 5))
+
+
+async def take_kept_triggers(connection: Connection, subscription_ids: Collection[str]) -> list[Trigger]:
+    rows = await connection.fetch(SQL["take_kept_triggers"], subscription_ids)
+    return [Trigger._make(row) for row in rows]
+
+
+class Orphan(NamedTuple):
+    """An event about a renewal that is not ours, as it came."""
+
+    event_id: UUID
+    topic: str
+    type: str
+    renewal_id: UUID
+    subscription_id: str
+    payload: str
+    traceparent: str | None
+    received_at: datetime
+
+
+async def keep_orphans(connection: Connection, orphans: Collection[Orphan]) -> None:
+    await connection.execute(SQL["keep_orphans"], *columns(orphans, len(Orphan._fields)))
+
+
+class Progress(NamedTuple):
+    """How far one partition of the saga's topics has been read."""
+
+    topic: str
+    partition: int
+    lag: int
+    caught_up: bool
+
+
+async def report_progress(
+    connection: Connection, rows: Collection[Progress], now: datetime, stalled_after_seconds: float
+) -> None:
+    ordered = columns(sorted(rows), len(Progress._fields))
+    await connection.execute(SQL["report_progress"], *ordered, now, stalled_after_seconds)
+
+
+async def is_caught_up(connection: Connection, now: datetime, within_seconds: float) -> bool:
+    """Whether every partition was found caught up this shortly before now."""
+    return bool(await connection.fetchval(SQL["read_catch_up"], now, within_seconds))
+
+
+async def read_stalls(connection: Connection, since: datetime, limit: int) -> list[tuple[datetime, datetime]]:
+    """(began, ended) of the stalls that ended after `since`."""
+    rows = await connection.fetch(SQL["read_stalls"], since, limit)
+    return [(row["began_at"], row["ended_at"]) for row in rows]
