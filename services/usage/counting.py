@@ -1,4 +1,4 @@
-"""Usage comes down on the buckets, and whoever must hear of it hears: shared by batches and by kept records."""
+"""Usage comes down on the buckets, and triggers go out: for batches and for records that were kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -140,7 +140,9 @@ class ProjectSubscriptions:
             if known is None or _order(changed) > _order(known):
                 newest[changed.iccid] = changed
         owners = [(each.iccid, each.subscription_id, each.changed_at) for each in newest.values()]
-        await store.insert_balances(transaction.connection, {received.message.subscription_id for received in batch})
+        await store.insert_balances(
+            transaction.connection, {received.message.subscription_id for received in batch}
+        )
         await store.upsert_iccids(transaction.connection, owners)
         transaction.after_commit(lambda: self._appeared(newest.keys()))
 

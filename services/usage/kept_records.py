@@ -19,10 +19,9 @@ _log = get_logger(__name__)
 class KeptRecords:
     """Knows how many records wait, and takes up those whose subscription has appeared."""
 
-    def __init__(self, transactions: Transactions, limit: int, sweep_every_seconds: float = SWEEP_EVERY_SECONDS) -> None:
+    def __init__(self, transactions: Transactions, limit: int) -> None:
         self._transactions = transactions
         self._limit = limit
-        self._sweep_every_seconds = sweep_every_seconds
         self._count = 0
         self._iccids: set[str] = set()
         self._wake = asyncio.Event()
@@ -57,7 +56,7 @@ class KeptRecords:
             while not stopping.is_set():
                 if loop.time() >= next_sweep:
                     await self.sweep()
-                    next_sweep = loop.time() + self._sweep_every_seconds
+                    next_sweep = loop.time() + SWEEP_EVERY_SECONDS
                 self._wake.clear()
                 if self._iccids:
                     iccids, self._iccids = self._iccids, set()
@@ -91,7 +90,9 @@ class KeptRecords:
 
 async def _take_up(transaction: Transaction, iccids: Collection[str]) -> int:
     taken = await store.take_kept_records(transaction.connection, iccids, DRAIN_LIMIT)
-    uses = [Use(each.subscription_id, each.size, each.started_at) for each in taken if each.refused_reason is None]
+    uses = [
+        Use(each.subscription_id, each.size, each.started_at) for each in taken if each.refused_reason is None
+    ]
     await count_use(transaction, uses)
     transaction.after_commit(lambda: metrics.records("counted", len(uses)))
     return len(taken)

@@ -8,7 +8,9 @@ from shared.observability.metrics import children
 _RECORDS = children(
     Counter("recarga_usage_records_total", "Usage records by what became of them", ["result"])
 )
-_REPORTS = Counter("recarga_usage_balance_reports_total", "Balances reported by carriers, repeated ones included")
+_REPORTS = Counter(
+    "recarga_usage_balance_reports_total", "Balances reported by carriers, repeated ones included"
+)
 _BYTES = Counter("recarga_usage_bytes_total", "Bytes counted against subscriptions")
 _OVERRUN = Counter("recarga_usage_overrun_bytes_total", "Bytes used while no bucket had anything left")
 _TRIGGERS = children(Counter("recarga_usage_triggers_total", "Triggers said, by kind", ["kind"]))

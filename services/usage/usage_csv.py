@@ -36,7 +36,7 @@ _FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no usage record: its number in the file, counted from 1, and a sentence that says why."""
+    """A line that is no usage record: its number in the file, from 1, and a sentence that says why."""
 
     line: int
     why: str
@@ -64,7 +64,7 @@ def _read(number: int, line: str, names: list[str]) -> UsageRecorded | BadLine:
         return BadLine(number, f"The line is longer than {MAX_LINE_CHARACTERS} characters.")
     fields = _fields(line)
     if fields is None:
-        return BadLine(number, "The line is not CSV: a quotation mark is not closed, or it holds a NUL character.")
+        return BadLine(number, "The line is not CSV: a quotation mark is not closed.")
     if len(fields) != len(names):
         return BadLine(number, f"The line has {len(fields)} fields, the header {len(names)}.")
     # An empty field is a field that is not given: whether it may be missing is the contract's to say.
@@ -76,7 +76,9 @@ def _read(number: int, line: str, names: list[str]) -> UsageRecorded | BadLine:
         return UsageRecorded.model_validate_strings(given)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return BadLine(number, f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}.")
+        return BadLine(
+            number, f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}."
+        )
 
 
 def _fields(line: str) -> list[str] | None:

@@ -1,9 +1,11 @@
 """Whether an eSIM will run on a device: the model must take one, the system must be new enough."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 TAC_DIGITS = 8
+VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,5}", re.ASCII)
 
 Reason = Literal["device_unknown", "esim_unsupported", "platform_unknown", "system_too_old"]
 
@@ -42,12 +44,9 @@ def version_number(version: str) -> tuple[int, ...]:
     Raises:
         ValueError: it is not made of numbers and dots.
     """
-    if not version.isascii():
-        raise ValueError(f"{version!r} is not a version: write numbers and dots, as in 17.4")
-    try:
-        parts = [int(part) for part in version.split(".")]
-    except ValueError as error:
-        raise ValueError(f"{version!r} is not a version: write numbers and dots, as in 17.4") from error
+    if not VERSION.fullmatch(version):
+        raise ValueError("a version is written as numbers and dots, as in 17.4")
+    parts = [int(part) for part in version.split(".")]
     while len(parts) > 1 and parts[-1] == 0:
         parts.pop()
     return tuple(parts)
@@ -64,7 +63,8 @@ def judge(
         return Eligibility(
             "device_unknown",
             "The IMEI is well formed, but its model is not in the list of devices.",
-            "Look in the device's settings for an EID: if it shows one, report the model to support to have it listed.",
+            "Look in the device's settings for an EID: if it shows one, "
+            "tell support the model to have it listed.",
         )
     name = f"{device.make} {device.model}"
     if not device.esim_supported:

@@ -31,9 +31,12 @@ def price_renewal(request: RenewalRequested, price_list: PriceList) -> RenewalPr
             return _rejected(
                 request,
                 "currency_mismatch",
-                f"Offering {terms.offering_id} has no price in {terms.currency}: it is sold in {', '.join(sold_in[:20])}.",
+                f"Offering {terms.offering_id} has no price in {terms.currency}, "
+                f"but in {', '.join(sold_in[:20])}.",
             )
-        return _rejected(request, "not_priced", f"Offering {terms.offering_id} had no price at {at.isoformat()}.")
+        return _rejected(
+            request, "not_priced", f"Offering {terms.offering_id} had no price at {at.isoformat()}."
+        )
     if price.amount_minor > terms.max_amount_minor:
         return _rejected(
             request,

@@ -29,7 +29,7 @@ class Price:
         return self.effective_from <= at and (self.withdrawn_from is None or at < self.withdrawn_from)
 
 
-class PriceRefused(Exception):  # noqa: N818 - a decision of the schedule, not a fault
+class PriceRefused(Exception):
     """A change that the schedule does not take: `reason` is stable, `detail` says what to do instead."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -40,7 +40,9 @@ class PriceRefused(Exception):  # noqa: N818 - a decision of the schedule, not a
 
 def price_in_force(prices: Sequence[Price], at: datetime) -> Price | None:
     """The price of a request made at that moment, among prices of one currency, in any order."""
-    return max((price for price in prices if price.holds(at)), key=lambda price: price.effective_from, default=None)
+    return max(
+        (price for price in prices if price.holds(at)), key=lambda price: price.effective_from, default=None
+    )
 
 
 def schedule(prices: Sequence[Price], wanted: Price, now: datetime, notice: timedelta) -> Price | None:
@@ -63,15 +65,15 @@ def schedule(prices: Sequence[Price], wanted: Price, now: datetime, notice: time
     if others and wanted.effective_from < now + notice:
         raise PriceRefused(
             "price-too-soon",
-            f"A price begins at least {notice.total_seconds():.0f} s after it is scheduled; this one was to begin "
-            f"at {wanted.effective_from.isoformat()}. Choose {(now + notice).isoformat()} or later.",
+            f"A price begins at least {notice.total_seconds():.0f} s after it is scheduled; this one was "
+            f"to begin at {wanted.effective_from.isoformat()}. Choose {(now + notice).isoformat()} or later.",
         )
     standing = [price for price in others if price.withdrawn_from is None]
     for price in standing:
         if price.effective_from == wanted.effective_from:
             raise PriceRefused(
                 "price-overlaps",
-                f"Price {price.price_id} begins at the same moment. Choose another one, or withdraw that price.",
+                f"Price {price.price_id} begins at the same moment. Choose another, or withdraw that one.",
             )
     if sum(price.effective_from > now for price in standing) >= MAX_SCHEDULED:
         raise PriceRefused(
@@ -95,7 +97,7 @@ def _may_change(existing: Price, now: datetime, notice: timedelta) -> None:
 
 
 def withdraw(prices: Sequence[Price], price_id: str, now: datetime, lead: timedelta) -> tuple[Price, bool]:
-    """The price with its withdrawal, and whether that is new. It holds for requests made before `lead` from now.
+    """The price with its withdrawal, and whether that is new. Requests made `lead` from now miss it.
 
     Raises:
         PriceRefused: the offering has no such price.
