@@ -106,8 +106,11 @@ def maven_cache(fallback: Path) -> Path:
     from jgo.config import GlobalSettings
 
     cache = Path(GlobalSettings.load().repo_cache).expanduser()
-    nearest = next((folder for folder in [cache, *cache.parents] if folder.exists()), Path("/"))
-    return cache if os.access(nearest, os.W_OK | os.X_OK) else fallback
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return fallback
+    return cache if os.access(cache, os.W_OK | os.X_OK) else fallback
 
 
 def problem_with(artifact: Artifact, path: Path) -> str | None:

@@ -27,6 +27,8 @@ def find_java() -> Path:
         )
     java = Path(home) / "bin" / "java"
     version = java_version(java)
+    if version == 0:
+        raise LocalStackError(f"JAVA_HOME has no Java that runs: {java}.")
     if version < OLDEST_VERSION:
         raise LocalStackError(f"JAVA_HOME is Java {version}; Kafka needs {OLDEST_VERSION} or later.")
     return java

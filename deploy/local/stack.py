@@ -311,6 +311,8 @@ class Stack:
 
     async def _migrate(self, service: str) -> None:
         folder = REPOSITORY / "services" / service / "migrations"
+        if not folder.is_dir():  # a service may own no tables
+            return
         try:
             await asyncio.to_thread(migrate, self.database_url(service), folder)
         except MigrationFailed as error:
