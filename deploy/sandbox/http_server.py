@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(400, "upgrade_unsupported", "This server speaks HTTP/1.1 only.")
+            self._closing = True  # answered as if nothing else had been asked; what follows is not HTTP
         except httptools.HttpParserError:
             self._refuse(400, "http_malformed", "This is not an HTTP/1.1 request.")
         else:
