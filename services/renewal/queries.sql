@@ -251,6 +251,9 @@ with seen as (
         on seen.topic = progress.topic and seen.partition = progress.partition
     where seen.caught_up and progress.caught_up_at < $5 - make_interval(secs => $6)
     on conflict do nothing
+), forgotten as (
+    -- Longer ago than any open renewal waits.
+    delete from stalls where ended_at < $5 - interval '3 days'
 )
 
 insert into consumer_progress (topic, partition, lag, caught_up_at, updated_at)
@@ -283,6 +286,84 @@ where ended_at > $1
 order by ended_at desc
 limit $2;
 
--- name: forget_stalls
--- Older than any open renewal's waiting.
-delete from stalls where ended_at < $1;
+-- name: read_renewal
+-- One renewal as it is now, unlocked, for whoever asks over HTTP.
+select
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
+    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
+    priced_at, captured_at, applied_at, closed_at, flags
+from renewals
+where renewal_id = $1;
+
+-- name: read_history
+-- What happened to one renewal, in order; bounded, a longer history is an incident.
+select renewal_id, version, at, message, from_state, to_state, attempt, reason, detail
+from renewal_history
+where renewal_id = $1
+order by version
+limit 500;
+
+-- name: list_of_subscription
+-- One subscription's renewals, newest first.
+select
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
+    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
+    priced_at, captured_at, applied_at, closed_at, flags
+from renewals
+where
+    subscription_id = $1
+    and ($2::text is null or state = $2)
+    and ($3::timestamptz is null or (requested_at, renewal_id) < ($3, $4::uuid))
+order by requested_at desc, renewal_id desc
+limit $5;
+
+-- name: list_open
+-- Open renewals in one state, newest first: read from the few that are open, however many are closed.
+select
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
+    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
+    priced_at, captured_at, applied_at, closed_at, flags
+from renewals
+where
+    closed_at is null
+    and state = $1
+    and ($2::timestamptz is null or (requested_at, renewal_id) < ($2, $3::uuid))
+order by requested_at desc, renewal_id desc
+limit $4;
+
+-- name: list_all
+-- All renewals, or those closed in one way, newest first.
+select
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
+    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
+    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
+    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
+    priced_at, captured_at, applied_at, closed_at, flags
+from renewals
+where
+    ($1::text is null or state = $1)
+    and ($2::timestamptz is null or (requested_at, renewal_id) < ($2, $3::uuid))
+order by requested_at desc, renewal_id desc
+limit $4;
+
+-- name: survey_open
+-- What the dashboard shows of open renewals; counts at most 100,000 of them.
+select
+    state,
+    count(*) as renewals,
+    count(*) filter (where captured_at is not null) as captured,
+    min(captured_at) as oldest_captured_at
+from (select state, captured_at from renewals where closed_at is null limit 100000) as open_renewals
+group by state;
+
+-- name: read_methods
+-- Whose a payment method is and whether it can pay, for a payer who chooses another one.
+select payment_method_id || ' ' || payer_id || ' ' || status
+from payment_methods
+where payment_method_id = any($1::text []);

@@ -6,7 +6,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.renewal.domain.admission import Admitted, Refusal, Standing
-from services.renewal.domain.renewal import CHANGING_FIELDS, FIXED_FIELDS, HistoryEntry, Renewal
+from services.renewal.domain.renewal import (
+    CHANGING_FIELDS,
+    FIXED_FIELDS,
+    OPEN_STATES,
+    HistoryEntry,
+    Renewal,
+)
 from services.renewal.domain.rule import FIRST_TRY, RULE, Request, Trigger
 from shared.database import Connection
 from shared.database.arrays import columns
@@ -163,3 +169,50 @@ async def read_stalls(connection: Connection, since: datetime, limit: int) -> li
     """(began, ended) of the stalls that ended after `since`."""
     rows = await connection.fetch(SQL["read_stalls"], since, limit)
     return [(row["began_at"], row["ended_at"]) for row in rows]
+
+
+async def read(connection: Connection, renewal_id: UUID) -> Renewal | None:
+    """The renewal as it is now, unlocked."""
+    row = await connection.fetchrow(SQL["read_renewal"], renewal_id)
+    return None if row is None else Renewal._make(row)
+
+
+async def read_history(connection: Connection, renewal_id: UUID) -> list[HistoryEntry]:
+    """Oldest first."""
+    rows = await connection.fetch(SQL["read_history"], renewal_id)
+    return [HistoryEntry._make(row) for row in rows]
+
+
+Place = tuple[datetime, UUID]
+
+
+async def list_renewals(
+    connection: Connection, subscription_id: str | None, state: str | None, after: Place | None, limit: int
+) -> list[Renewal]:
+    """Newest first, at most `limit`, behind the place `after`."""
+    place: tuple[datetime | None, UUID | None] = after or (None, None)
+    if subscription_id is not None:
+        rows = await connection.fetch(SQL["list_of_subscription"], subscription_id, state, *place, limit)
+    elif state in OPEN_STATES:
+        rows = await connection.fetch(SQL["list_open"], state, *place, limit)
+    else:
+        rows = await connection.fetch(SQL["list_all"], state, *place, limit)
+    return [Renewal._make(row) for row in rows]
+
+
+class Open(NamedTuple):
+    """How many renewals are in one open state, and how many of them hold money."""
+
+    state: str
+    renewals: int
+    captured: int
+    oldest_captured_at: datetime | None
+
+
+async def survey_open(connection: Connection) -> list[Open]:
+    return [Open._make(row) for row in await connection.fetch(SQL["survey_open"])]
+
+
+async def read_methods(connection: Connection, payment_method_ids: Collection[str]) -> list[str]:
+    """The known ones among these, each as `id payer status`."""
+    return [row[0] for row in await connection.fetch(SQL["read_methods"], payment_method_ids)]

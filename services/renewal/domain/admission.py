@@ -1,6 +1,6 @@
 """Who may renew what: one pure decision from the request and what others last told us."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -169,6 +169,10 @@ REUSED: Final = Refusal(
     "idempotency_key_reused",
     "This request id came before with other contents. Use a new one for a new request.",
 )
+SUBSCRIPTION_UNKNOWN: Final = Refusal(
+    "subscription_unknown",
+    "Nobody has told us of this subscription. Check its id; a new one takes a moment to arrive here.",
+)
 SLOT_TAKEN: Final = Refusal(
     "slot_taken",
     "Another renewal of this subscription is under way. Wait until it is closed, or cancel it first.",
@@ -182,12 +186,7 @@ def _too_late(request: Request, _standing: Standing, now: datetime) -> Refusal |
 
 
 def _unknown_subscription(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
-    if standing.status is not None:
-        return None
-    return Refusal(
-        "subscription_unknown",
-        "Nobody has told us of this subscription. Check its id; a new one takes a moment to arrive here.",
-    )
+    return None if standing.status is not None else SUBSCRIPTION_UNKNOWN
 
 
 def _owner_unverified(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
@@ -213,9 +212,14 @@ def _device_changed(_request: Request, standing: Standing, _now: datetime) -> Re
 
 
 def _not_on_sale(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
-    if standing.offering_status is None:
+    return offering_refusal(standing.offering_status)
+
+
+def offering_refusal(status: str | None) -> Refusal | None:
+    """Why an offering in this status cannot be bought; None where it can. `status` None: unknown."""
+    if status is None:
         return Refusal("offering_unknown", "There is no such offering. Choose one of the catalog.")
-    if standing.offering_status != "on_sale":
+    if status != "on_sale":
         return Refusal("offering_withdrawn", "The offering is not sold any more. Choose another one.")
     return None
 
@@ -236,11 +240,16 @@ def _may_not_buy(_request: Request, standing: Standing, _now: datetime) -> Refus
 
 def _cannot_pay_so(request: Request, standing: Standing, _now: datetime) -> Refusal | None:
     payer = request.payer_id or standing.owner_id
+    return payment_refusal(request.payment_method_ids, payer, standing.methods)
+
+
+def payment_refusal(wanted: Sequence[str], payer: str | None, methods: Sequence[str]) -> Refusal | None:
+    """Why the payer cannot pay with these; `methods` are the known ones, each as `id payer status`."""
     known = {}
-    for method in standing.methods:
+    for method in methods:
         method_id, payer_id, status = method.split(" ")
         known[method_id] = (payer_id, status)
-    for method_id in request.payment_method_ids:
+    for method_id in wanted:
         # One answer for an unknown method and for somebody else's: it must not tell which exist.
         if method_id not in known or known[method_id][0] != payer:
             return Refusal(

@@ -54,6 +54,8 @@ create index renewals_due on renewals (next_due_at) where closed_at is null;
 
 create index renewals_by_subscription on renewals (subscription_id, requested_at, renewal_id);
 
+create index renewals_by_time on renewals (requested_at, renewal_id);
+
 create table renewal_history (
     renewal_id uuid not null,
     version integer not null,

@@ -1,0 +1,230 @@
+"""The HTTP API of renewals: ask for one, look at it, call it off."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, TypeAdapter
+
+from services.renewal import admissions, store
+from services.renewal.domain import admission
+from services.renewal.domain.actions import CustomerCancels, CustomerRetries
+from services.renewal.domain.admission import Admitted, Joined, Refusal
+from services.renewal.domain.change import Ignored
+from services.renewal.domain.policy import CALLED_OFF, Policy
+from services.renewal.domain.renewal import Renewal, State
+from services.renewal.domain.rule import Request as Asked
+from services.renewal.domain.saga import MATRIX
+from services.renewal.moves import Moves
+from services.renewal.views import (
+    BulkRenewal,
+    NewRenewal,
+    PaymentChoice,
+    RenewalSummary,
+    RenewalView,
+    summary,
+    view,
+)
+from shared.contracts.fields import Id
+from shared.http import idempotency
+from shared.http.boundary import TRACEPARENT
+from shared.http.bulk import Bulk, BulkAnswer
+from shared.http.caller import Caller
+from shared.http.idempotency import IdempotencyKey
+from shared.http.paging import Cursor, Page
+from shared.http.problems import Problem
+from shared.messaging.transaction import Transaction, Transactions
+
+_PLACE: Final[TypeAdapter[tuple[AwareDatetime, UUID]]] = TypeAdapter(tuple[AwareDatetime, UUID])
+
+
+class RenewalRoutes:
+    """The routes under /v1/renewals."""
+
+    def __init__(self, transactions: Transactions, policy: Policy) -> None:
+        self._transactions = transactions
+        self._policy = policy
+        self.router = router = APIRouter(tags=["renewals"])
+        add = router.add_api_route
+        add("/v1/renewals", self.create, methods=["POST"], status_code=HTTPStatus.ACCEPTED)
+        add("/v1/renewals", self.find, methods=["GET"])
+        add("/v1/renewals/bulk", self.create_many, methods=["POST"])
+        add("/v1/renewals/{renewal_id}", self.read, methods=["GET"])
+        add(
+            "/v1/renewals/{renewal_id}/cancel", self.cancel, methods=["POST"], status_code=HTTPStatus.ACCEPTED
+        )
+        add("/v1/renewals/{renewal_id}/pay", self.pay, methods=["POST"], status_code=HTTPStatus.ACCEPTED)
+
+    async def create(
+        self, body: NewRenewal, key: IdempotencyKey, caller: Caller, request: Request, response: Response
+    ) -> RenewalView:
+        """Ask for a renewal. 202: it was begun; 200: the same request had begun this one before."""
+        asked = _asked(body, caller, key, request.scope[TRACEPARENT])
+
+        async def work(transaction: Transaction) -> tuple[admission.Answer, RenewalView | None]:
+            [answer] = await admissions.admit(transaction, [asked], self._policy)
+            if isinstance(answer, Refusal):
+                return answer, None
+            return answer, await _view(transaction, asked.renewal_id)
+
+        answer, found = await self._transactions.run(work)
+        if isinstance(answer, Refusal) or found is None:
+            raise refusal_problem(answer)
+        if isinstance(answer, Joined):
+            response.status_code = HTTPStatus.OK
+        response.headers["Location"] = f"/v1/renewals/{found.renewal_id}"
+        response.headers["ETag"] = f'"{found.version}"'
+        return found
+
+    async def create_many(self, body: Bulk[BulkRenewal], caller: Caller, request: Request) -> BulkAnswer:
+        """Ask for many renewals; each is judged by itself, by the same checks as a single one."""
+        items = body.valid
+        traceparent = request.scope[TRACEPARENT]
+        asked = [_asked(item, caller, item.request_id, traceparent) for _, item in items]
+
+        async def work(transaction: Transaction) -> Sequence[admission.Answer]:
+            return await admissions.admit(transaction, asked, self._policy)
+
+        answers = await self._transactions.run(work) if asked else []
+        return body.answer(
+            {
+                index: refusal_problem(answer)
+                for (index, _), answer in zip(items, answers, strict=True)
+                if not isinstance(answer, Admitted | Joined)
+            }
+        )
+
+    async def read(self, renewal_id: UUID, response: Response) -> RenewalView:
+        """One renewal: its state, its steps with attempts and times, and all that happened to it."""
+        async with self._transactions.begin() as transaction:
+            found = await _view(transaction, renewal_id)
+        response.headers["ETag"] = f'"{found.version}"'
+        return found
+
+    async def find(
+        self,
+        position: Cursor,
+        subscription_id: Annotated[Id | None, Query()] = None,
+        state: Annotated[State | None, Query()] = None,
+    ) -> Page[RenewalSummary]:
+        """Renewals, newest first."""
+        after = position.after(_PLACE)
+        async with self._transactions.begin() as transaction:
+            rows = await store.list_renewals(
+                transaction.connection, subscription_id, state, after, position.limit + 1
+            )
+        kept, next_cursor = position.cut(rows, lambda renewal: (renewal.requested_at, renewal.renewal_id))
+        return Page(items=[summary(renewal) for renewal in kept], next_cursor=next_cursor)
+
+    async def cancel(self, renewal_id: UUID, caller: Caller, response: Response) -> RenewalView:
+        """Call it off: it is cancelled once no money is held; money that was taken is given back first."""
+        return await self._act(renewal_id, CustomerCancels(caller), response)
+
+    async def pay(
+        self, renewal_id: UUID, body: PaymentChoice, caller: Caller, response: Response
+    ) -> RenewalView:
+        """Pay a renewal that waits for its payer: with another method, or after confirming the same one."""
+        return await self._act(renewal_id, CustomerRetries(caller, body.payment_method_id), response)
+
+    async def _act(
+        self, renewal_id: UUID, action: CustomerCancels | CustomerRetries, response: Response
+    ) -> RenewalView:
+        async def work(transaction: Transaction) -> RenewalView:
+            locked = await store.lock(transaction.connection, [renewal_id])
+            if not locked:
+                raise renewal_not_found(renewal_id)
+            [renewal] = locked
+            if isinstance(action, CustomerRetries):
+                await _check_method(transaction, renewal, action.payment_method_id)
+            moves = Moves(transaction, self._policy, locked)
+            decision = moves.apply(renewal, action, None)
+            if decision.history is None and not _is_called_off(renewal, action):
+                raise _not_possible(renewal, decision.ignored)
+            await moves.write()
+            return await _view(transaction, renewal_id)
+
+        found = await self._transactions.run(work)
+        response.headers["ETag"] = f'"{found.version}"'
+        return found
+
+
+def _asked(body: NewRenewal, caller: str, request_id: str, traceparent: str) -> Asked:
+    return Asked(
+        caller=caller,
+        request_id=request_id,
+        subscription_id=body.subscription_id,
+        offering_id=body.offering_id,
+        max_amount_minor=body.expected_amount_minor,
+        currency=body.currency,
+        payment_method_ids=body.payment_method_ids,
+        payer_id=body.payer_id,
+        traceparent=traceparent,
+    )
+
+
+async def _view(transaction: Transaction, renewal_id: UUID) -> RenewalView:
+    renewal = await store.read(transaction.connection, renewal_id)
+    if renewal is None:
+        raise renewal_not_found(renewal_id)
+    return view(renewal, await store.read_history(transaction.connection, renewal_id))
+
+
+async def _check_method(transaction: Transaction, renewal: Renewal, payment_method_id: str) -> None:
+    known = await store.read_methods(transaction.connection, [payment_method_id])
+    refusal = admission.payment_refusal([payment_method_id], renewal.agreed.payer_id, known)
+    if refusal is not None:
+        raise refusal_problem(refusal)
+
+
+def _is_called_off(renewal: Renewal, action: CustomerCancels | CustomerRetries) -> bool:
+    """To cancel what is being, or has been, called off is to say it twice: no error."""
+    if not isinstance(action, CustomerCancels):
+        return False
+    under_way = renewal.state in ("cancelling_payment", "cancelling_top_up") and renewal.reason in CALLED_OFF
+    return under_way or renewal.state == "cancelled"
+
+
+def refusal_problem(answer: admission.Answer) -> Problem:
+    """409 where time or another renewal can change it, 404 or 422 where only another request can."""
+    if not isinstance(answer, Refusal):
+        raise AssertionError(f"{answer} is not a refusal")
+    if answer == admission.REUSED:
+        return idempotency.key_reused()
+    status = _STATUS.get(answer.reason, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return Problem(
+        status,
+        type=answer.reason.replace("_", "-"),
+        detail=f"{answer.detail} Nothing was done.",
+        reason=answer.reason,
+    )
+
+
+_STATUS: Final = {"slot_taken": HTTPStatus.CONFLICT, "subscription_unknown": HTTPStatus.NOT_FOUND}
+
+
+def renewal_not_found(renewal_id: UUID) -> Problem:
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        type="renewal-not-found",
+        title="There is no such renewal",
+        detail=f"No renewal has the id {renewal_id}. Find it by its subscription in GET /v1/renewals.",
+    )
+
+
+_POSSIBLE: Final = {CustomerCancels: "cancel", CustomerRetries: "pay"}
+
+
+def _not_possible(renewal: Renewal, why: str | None) -> Problem:
+    allowed = [
+        name for action, name in _POSSIBLE.items() if not isinstance(MATRIX[action][renewal.state], Ignored)
+    ]
+    return Problem(
+        HTTPStatus.CONFLICT,
+        type="not-possible-now",
+        title="The renewal's state does not allow it",
+        detail=f"The renewal is {renewal.state}: {why}. Possible now: {', '.join(allowed) or 'nothing'}.",
+        state=renewal.state,
+        allowed=allowed,
+    )

@@ -1,0 +1,82 @@
+"""The HTTP API of rules: one standing instruction per subscription."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from services.renewal import rules
+from services.renewal.domain.admission import Refusal
+from services.renewal.domain.rule import RenewalRule
+from services.renewal.routes import refusal_problem
+from services.renewal.views import BulkRule, RuleBody, RuleView, rule_of, rule_view
+from shared.contracts.fields import Id
+from shared.http.bulk import Bulk, BulkAnswer
+from shared.http.caller import Caller
+from shared.http.problems import Problem
+from shared.messaging.transaction import Transaction, Transactions
+
+SubscriptionId = Annotated[Id, Path()]
+
+
+class RuleRoutes:
+    """The routes of renewal rules."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self.router = router = APIRouter(tags=["renewal rules"])
+        path = "/v1/subscriptions/{subscription_id}/renewal-rule"
+        router.add_api_route(path, self.put, methods=["PUT"])
+        router.add_api_route(path, self.read, methods=["GET"])
+        router.add_api_route("/v1/renewal-rules/bulk", self.put_many, methods=["POST"])
+
+    async def put(
+        self, subscription_id: SubscriptionId, body: RuleBody, caller: Caller, response: Response
+    ) -> RuleView:
+        """Set the rule, replacing the one before. To stop it, set `enabled` to false."""
+
+        async def work(transaction: Transaction) -> RenewalRule:
+            [refusal] = await rules.set_rules(transaction, [rule_of(body, subscription_id)], caller)
+            if refusal is not None:
+                raise refusal_problem(refusal)
+            return await _known(transaction, subscription_id)
+
+        rule = await self._transactions.run(work)
+        response.headers["ETag"] = f'"{rule.version}"'
+        return rule_view(rule)
+
+    async def read(self, subscription_id: SubscriptionId, response: Response) -> RuleView:
+        """The subscription's rule."""
+        async with self._transactions.begin() as transaction:
+            rule = await _known(transaction, subscription_id)
+        response.headers["ETag"] = f'"{rule.version}"'
+        return rule_view(rule)
+
+    async def put_many(self, body: Bulk[BulkRule], caller: Caller) -> BulkAnswer:
+        """Set many rules; each is judged by itself."""
+        items = body.valid
+        wanted = [rule_of(item, item.subscription_id) for _, item in items]
+
+        async def work(transaction: Transaction) -> list[Refusal | None]:
+            return await rules.set_rules(transaction, wanted, caller)
+
+        refusals = await self._transactions.run(work) if wanted else []
+        return body.answer(
+            {
+                index: refusal_problem(refusal)
+                for (index, _), refusal in zip(items, refusals, strict=True)
+                if refusal is not None
+            }
+        )
+
+
+async def _known(transaction: Transaction, subscription_id: str) -> RenewalRule:
+    rule = await rules.read(transaction.connection, subscription_id)
+    if rule is None:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            type="renewal-rule-not-found",
+            title="The subscription has no rule",
+            detail=f"No rule was ever set for subscription {subscription_id}. Set one with PUT.",
+        )
+    return rule

@@ -1,0 +1,21 @@
+"""What the environment tells the renewal service. Durations in seconds."""
+
+from pydantic import Field
+
+from shared.settings import Settings as SharedSettings
+
+
+class Settings(SharedSettings):
+    """RECARGA_RENEWAL_...; the saga's retries and patience are data in domain/policy.py."""
+
+    renewal_promise_seconds: float = Field(180, gt=0, description="later than this the customer is told")
+    renewal_manual_deadline_seconds: float = Field(15 * 60, gt=0, description="asked for by a person")
+    renewal_automatic_deadline_seconds: float = Field(60 * 60, gt=0, description="asked for by a rule")
+    renewal_patience_seconds: float = Field(
+        30, gt=0, description="silence of catalog, payment or provisioning before they are asked again"
+    )
+    renewal_timer_tick_seconds: float = Field(0.25, gt=0, le=60)
+    renewal_timers_per_tick: int = Field(
+        50, ge=1, le=1000, description="bounds what is fired after an outage"
+    )
+    renewal_batch_records: int = Field(500, ge=1, le=5000, description="records read at once at most")

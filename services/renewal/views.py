@@ -1,0 +1,227 @@
+"""What the API shows and takes: bodies of requests and answers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from services.renewal.domain.renewal import HistoryEntry, Renewal, State
+from services.renewal.domain.rule import RenewalRule, TriggerKind
+from shared.contracts.fields import MAX_PAYMENT_METHODS, ChargeMinor, Currency, Id, Origin
+from shared.http.body import Answer, Body
+
+PaymentMethodIds = Annotated[
+    tuple[Id, ...],
+    Field(min_length=1, max_length=MAX_PAYMENT_METHODS, description="Tried in this order."),
+]
+
+
+class NewRenewal(Body):
+    """What to buy for which subscription, and how to pay. The price shown is the most that is ever taken."""
+
+    subscription_id: Id
+    offering_id: Id
+    expected_amount_minor: ChargeMinor
+    currency: Currency
+    payment_method_ids: PaymentMethodIds
+    payer_id: Annotated[Id | None, Field(description="Whose methods pay; the owner's, if left out.")] = None
+
+
+class BulkRenewal(NewRenewal):
+    """One of many: `request_id` is what Idempotency-Key is for a single one."""
+
+    request_id: Id
+
+
+class PaymentChoice(Body):
+    """The method to pay with now: another one, or the same again after confirming it."""
+
+    payment_method_id: Id
+
+
+class Step(Answer):
+    """How far one step is. `attempts` counts tries begun, `at` is when it ended well."""
+
+    name: Literal["price", "payment", "top_up"]
+    state: Literal[
+        "pending", "done", "waiting_for_customer", "cancelling", "cancelled", "refunding", "refunded",
+        "rejected", "undetermined", "not_begun",
+    ]  # fmt: skip
+    attempts: int
+    at: datetime | None
+
+
+class HistoryLine(Answer):
+    """One thing that happened: which message, from which state to which, and why."""
+
+    version: int
+    at: datetime
+    message: str
+    from_state: State | None
+    to_state: State
+    attempt: int | None
+    reason: str | None
+    detail: str | None
+
+
+class RenewalSummary(Answer):
+    """A renewal as it is now."""
+
+    renewal_id: UUID
+    subscription_id: str
+    state: State
+    version: int
+    offering_id: str
+    expected_amount_minor: int
+    amount_minor: int | None
+    currency: str
+    payer_id: str
+    payment_method_ids: tuple[str, ...]
+    origin: Origin
+    cycle: int
+    requested_at: datetime
+    deadline_at: datetime
+    closed_at: datetime | None
+    reason: str | None
+    parked_reason: str | None
+    customer_action: str | None
+    customer_action_before: datetime | None
+    flags: list[str]
+    steps: list[Step]
+
+
+class RenewalView(RenewalSummary):
+    """A renewal with all that happened to it."""
+
+    history: list[HistoryLine]
+
+
+class RuleBody(Body):
+    """Renew by itself when data runs out: what to buy, how to pay, at most for how much per charge."""
+
+    triggers: Annotated[tuple[TriggerKind, ...], Field(min_length=1, max_length=2)]
+    offering_id: Id
+    payment_method_ids: PaymentMethodIds
+    cap_amount_minor: ChargeMinor
+    currency: Currency
+    enabled: bool = True
+
+
+class BulkRule(RuleBody):
+    """One of many rules."""
+
+    subscription_id: Id
+
+
+class RuleView(Answer):
+    """A subscription's rule as it is now."""
+
+    subscription_id: str
+    version: int
+    triggers: list[str]
+    offering_id: str
+    payment_method_ids: list[str]
+    cap_amount_minor: int
+    currency: str
+    enabled: bool
+
+
+def rule_of(body: RuleBody, subscription_id: str) -> RenewalRule:
+    return RenewalRule(
+        subscription_id,
+        0,
+        sorted(set(body.triggers)),
+        body.offering_id,
+        list(body.payment_method_ids),
+        body.cap_amount_minor,
+        body.currency,
+        body.enabled,
+    )
+
+
+def rule_view(rule: RenewalRule) -> RuleView:
+    return RuleView.model_construct(**rule._asdict())
+
+
+def summary(renewal: Renewal) -> RenewalSummary:
+    return RenewalSummary(**_members(renewal))
+
+
+def view(renewal: Renewal, history: Sequence[HistoryEntry]) -> RenewalView:
+    lines = [HistoryLine.model_validate(entry._asdict() | {"attempt": entry.attempt}) for entry in history]
+    return RenewalView(**_members(renewal), history=lines)
+
+
+def _members(renewal: Renewal) -> dict[str, object]:
+    terms = renewal.agreed
+    return {
+        "renewal_id": renewal.renewal_id,
+        "subscription_id": renewal.subscription_id,
+        "state": renewal.state,
+        "version": renewal.version,
+        "offering_id": terms.offering_id,
+        "expected_amount_minor": terms.max_amount_minor,
+        "amount_minor": renewal.amount_minor,
+        "currency": terms.currency,
+        "payer_id": terms.payer_id,
+        "payment_method_ids": terms.payment_method_ids,
+        "origin": terms.origin,
+        "cycle": renewal.cycle,
+        "requested_at": renewal.requested_at,
+        "deadline_at": renewal.deadline_at,
+        "closed_at": renewal.closed_at,
+        "reason": renewal.reason,
+        "parked_reason": renewal.parked_reason if renewal.state == "parked" else None,
+        "customer_action": renewal.action,
+        "customer_action_before": renewal.action_before,
+        "flags": renewal.flags.split(),
+        "steps": steps(renewal),
+    }
+
+
+def steps(renewal: Renewal) -> list[Step]:
+    """What the row says about each of the three steps."""
+    return [_price(renewal), _payment(renewal), _top_up(renewal)]
+
+
+def _price(renewal: Renewal) -> Step:
+    if renewal.amount_minor is not None:
+        return Step(name="price", state="done", attempts=1, at=renewal.priced_at)
+    state: Literal["pending", "rejected"] = "pending" if renewal.state == "requested" else "rejected"
+    return Step(name="price", state=state, attempts=1, at=None)
+
+
+def _payment(renewal: Renewal) -> Step:
+    def step(state: str, at: datetime | None = None) -> Step:
+        return Step(name="payment", state=state, attempts=renewal.payment_attempt, at=at)
+
+    if renewal.state == "refunded":
+        return step("refunded", renewal.closed_at)
+    if renewal.state == "refunding":
+        return step("refunding", renewal.captured_at)
+    if renewal.captured_at is not None or renewal.state == "completed":
+        return step("done", renewal.captured_at)
+    if renewal.state in ("failed", "cancelled"):
+        return step("cancelled", renewal.closed_at)
+    if renewal.state == "cancelling_payment":
+        return step("cancelling")
+    if renewal.state == "awaiting_customer":
+        return step("waiting_for_customer")
+    return step("pending") if renewal.amount_minor is not None else step("not_begun")
+
+
+def _top_up(renewal: Renewal) -> Step:
+    def step(state: str, at: datetime | None = None) -> Step:
+        return Step(name="top_up", state=state, attempts=attempts, at=at)
+
+    begun = renewal.captured_at is not None or renewal.top_up is not None
+    attempts = renewal.top_up_attempt if begun else 0
+    if renewal.top_up == "applied":
+        return step("done", renewal.applied_at)
+    if renewal.top_up is not None:
+        return step(renewal.top_up)
+    if renewal.state == "cancelling_top_up":
+        return step("cancelling")
+    return step("pending" if begun else "not_begun")

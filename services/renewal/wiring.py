@@ -1,0 +1,74 @@
+"""What is connected to what: topics to handlers, loops, routes."""
+
+from dataclasses import replace
+
+from services.renewal.catch_up import CatchUp, ProgressReport
+from services.renewal.domain.policy import POLICY, Backoff, Patience, Policy
+from services.renewal.handlers import (
+    ADMISSION_MESSAGES,
+    ADMISSION_TOPICS,
+    SAGA_MESSAGES,
+    SAGA_TOPICS,
+    AdmissionHandler,
+    SagaHandler,
+)
+from services.renewal.projections import PROJECTIONS, keep_projections
+from services.renewal.routes import RenewalRoutes
+from services.renewal.rule_routes import RuleRoutes
+from services.renewal.settings import Settings
+from services.renewal.survey import Survey
+from services.renewal.timers import Timers
+from shared.clock import utc_now
+from shared.messaging.transaction import Transactions
+from shared.runner import Consumer, Loop, Service
+
+
+def build(settings: Settings, transactions: Transactions) -> Service:
+    """The renewal service."""
+    policy = policy_of(settings)
+    catch_up = CatchUp()
+    batch = settings.renewal_batch_records
+    saga = Consumer("saga", SAGA_TOPICS, SAGA_MESSAGES, SagaHandler(policy, catch_up), max_records=batch)
+    admission = Consumer(
+        "admission", ADMISSION_TOPICS, ADMISSION_MESSAGES, AdmissionHandler(policy), max_records=batch
+    )
+    projections = Consumer(
+        "projections",
+        tuple(message.topic for message in PROJECTIONS),
+        tuple(PROJECTIONS),
+        keep_projections,
+        max_records=batch,
+    )
+    timers = Timers(
+        transactions,
+        policy,
+        tick_seconds=settings.renewal_timer_tick_seconds,
+        per_tick=settings.renewal_timers_per_tick,
+    )
+    report = ProgressReport(catch_up, saga, transactions.pool, utc_now)
+    return Service(
+        title="Renewal",
+        description="Ask for renewals of prepaid plans, follow them, call them off; keep rules that ask.",
+        consumers=(projections, saga, admission),
+        routers=(RenewalRoutes(transactions, policy).router, RuleRoutes(transactions).router),
+        loops=(
+            Loop("timers", timers.run),
+            Loop("catch-up", report.run),
+            Loop("survey", Survey(transactions.pool, utc_now).run),
+        ),
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The saga's policy with what the environment sets."""
+    patient = Backoff(first_seconds=settings.renewal_patience_seconds, factor=2, cap_seconds=300)
+    asked = {state: Patience(patient) for state in ("requested", "priced", "captured")}
+    return replace(
+        POLICY,
+        promise_seconds=settings.renewal_promise_seconds,
+        deadline_seconds={
+            "customer": settings.renewal_manual_deadline_seconds,
+            "rule": settings.renewal_automatic_deadline_seconds,
+        },
+        patience={**POLICY.patience, **asked},  # type: ignore[dict-item] # the three keys are states
+    )
