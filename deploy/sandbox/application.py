@@ -15,10 +15,11 @@ import orjson
 
 from . import fields
 from .exchange import SECOND, Document, Refusal, Reply, Request, error_reply, json_reply
-from .gateway import NEVER, Gateway, query_fields
+from .gateway import Gateway, query_fields
 from .http_server import Connection, Listener
 from .journal import PAGE_LIMIT, Journal
 from .restore import restore
+from .state import NEVER
 from .webhooks import WebhookSender, destination_of
 
 LONGEST_TIMER_SECONDS: Final = 3_600.0

@@ -13,7 +13,8 @@ from . import fields
 from .behaviours import of_iccid
 from .exchange import SECOND, Document, Effect, Refusal, Reply, error_reply, instant_text, json_reply
 from .faults import FaultProfile, door_reply
-from .gateway import Call, Gateway, Route, State
+from .gateway import Gateway
+from .state import Call, Route, State
 
 LARGEST_DATA: Final = 1 << 50
 LONGEST_VALIDITY_SECONDS: Final = 10 * 366 * 86_400

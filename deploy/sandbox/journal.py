@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from .exchange import NO_ANSWER, Document, Effect, Request, instant_text
-from .gateway import Outcome
+from .state import Outcome
 
 COLUMNS: Final = (
     "sequence",

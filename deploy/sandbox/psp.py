@@ -13,8 +13,9 @@ from . import fields
 from .behaviours import OK_ALWAYS, Chosen, of_token
 from .exchange import SECOND, Document, Effect, Refusal, Reply, error_reply, instant_text, json_reply
 from .faults import FaultProfile, door_reply
-from .gateway import OK_FIRING, Call, Gateway, Route, State
+from .gateway import Gateway
 from .psp_refunds import REFUND_ROUTES, Refund, refund_due
+from .state import OK_FIRING, Call, Route, State
 
 LARGEST_AMOUNT: Final = 10**12
 CONFIRMABLE: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})

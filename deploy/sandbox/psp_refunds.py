@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from . import fields
 from .behaviours import of_token
 from .exchange import SECOND, Document, Effect, Refusal, Reply, error_reply, instant_text, json_reply
-from .gateway import Call, Route
+from .state import Call, Route
 
 if TYPE_CHECKING:  # psp.py holds the state and names these routes in its table
     from .psp import Intent, PspState
