@@ -28,6 +28,7 @@ PARALLEL_DOWNLOADS = 8
 TRIES = 3
 TIMEOUT_SECONDS = 20
 CHUNK_BYTES = 1 << 20
+NO_CONNECTION = "no connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,8 @@ class Fetch:
             shutil.rmtree(folder, ignore_errors=True)
             if attempt == TRIES or self._cancelled.wait(0.5 * attempt):
                 raise DownloadError(_give_up(artifact, problem))
-            self.progress.note(f"{artifact.filename} {problem}: trying again.")
+            if NO_CONNECTION not in problem:  # without a network every file would say so
+                self.progress.note(f"{artifact.filename} {problem}: trying again.")
 
     def _move_into_cache(self, artifact: Artifact, path: Path) -> None:
         """Copy beside the target, then rename: the cache may be on another file system than our folder."""
@@ -261,11 +263,11 @@ class Fetch:
 
 def _reason(error: Exception) -> str:
     name = type(error).__name__
-    return "no connection" if "Connection" in name or "Timeout" in name else f"{name}: {str(error)[:200]}"
+    return NO_CONNECTION if "Connection" in name or "Timeout" in name else f"{name}: {str(error)[:200]}"
 
 
 def _give_up(artifact: Artifact, problem: str) -> str:
-    if "no connection" in problem:
+    if NO_CONNECTION in problem:
         return (
             "Kafka and PostgreSQL are not downloaded yet and there is no network: connect once and run "
             f"the command again ({artifact.filename} {problem})."

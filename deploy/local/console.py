@@ -28,6 +28,7 @@ class DownloadBar(Progress):
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=console,
+            transient=True,
         )
         self._task = self._bar.add_task("", visible=False)
         self._lock = threading.Lock()
@@ -43,7 +44,7 @@ class DownloadBar(Progress):
             self._bar.advance(self._task, received_bytes)
 
     def note(self, text: str) -> None:
-        self._bar.console.print(text)
+        self._bar.console.print(text, soft_wrap=True)
 
     def close(self) -> None:
         self._bar.stop()

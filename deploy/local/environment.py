@@ -84,11 +84,21 @@ def is_current(folder: str, lock: str) -> bool:
 
 def install(python: str, folder: str, lock: str) -> None:
     print(f"Installing the Python packages of {lock} ...", flush=True)
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    if subprocess.call([*command, "--only-binary", ":all:", "--requirement", lock]) != 0:
-        sys.exit(f"The Python packages of {lock} could not be installed (see above). Is there a network?")
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "2"]
+    command += ["--require-hashes", "--only-binary", ":all:", "--requirement", lock]
+    pip = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if pip.returncode != 0:
+        sys.exit(why_not(lock, pip.stdout.decode(errors="replace")))
     with open(stamp_of(folder, lock), "w") as file:
         file.write(digest_of(lock))
+
+
+def why_not(lock: str, said: str) -> str:
+    """One line for a machine without network; pip's own errors for everything else."""
+    if "NewConnectionError" in said or "ConnectTimeoutError" in said:
+        return f"The Python packages of {lock} are not installed yet and there is no network: connect once."
+    errors = [line for line in said.splitlines() if "ERROR" in line] or said.splitlines()[-10:]
+    return "\n".join([f"The Python packages of {lock} could not be installed:", *errors])
 
 
 if __name__ == "__main__":

@@ -150,11 +150,13 @@ def test_a_download_that_is_always_wrong_is_never_used(tmp_path: Path) -> None:
 
 def test_a_newcomer_without_network_gets_one_clear_line(tmp_path: Path) -> None:
     repository = Repository(*[ConnectionError("no route to host")] * TRIES)
+    notes = Notes()
 
     with pytest.raises(DownloadError, match="there is no network: connect once") as refused:
-        fetch_one(tmp_path, repository)
+        fetch_one(tmp_path, repository, notes)
 
     assert "\n" not in str(refused.value)
+    assert notes.notes == []
 
 
 def test_an_error_in_one_download_ends_the_others(tmp_path: Path) -> None:

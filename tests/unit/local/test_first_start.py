@@ -42,6 +42,21 @@ def test_a_python_without_ensurepip_is_told_which_package_to_install(
         environment.make(str(tmp_path / "venv"))
 
 
+def test_packages_that_cannot_be_had_without_network_are_told_in_one_line() -> None:
+    said = "WARNING: Retrying after 'NewConnectionError(...)': /simple/x/\nERROR: No matching distribution"
+
+    told = environment.why_not("local.lock", said)
+
+    assert "there is no network" in told
+    assert "\n" not in told
+
+
+def test_a_package_with_a_wrong_hash_is_told_in_pips_words() -> None:
+    said = "WARNING: slow\nERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."
+
+    assert "DO NOT MATCH THE HASHES" in environment.why_not("local.lock", said)
+
+
 def test_a_changed_lock_is_installed_again(tmp_path: Path) -> None:
     lock = tmp_path / "local.lock"
     lock.write_text("one")
