@@ -8,7 +8,9 @@ _TOP_UPS = Counter(
     "recarga_top_ups_total", "Answers given: what became of top-ups, repeats included", ["outcome"]
 )
 _FINDINGS = Counter(
-    "recarga_top_up_calls_total", "Calls to a carrier by what was asked and what was learned", ["call", "finding"]
+    "recarga_top_up_calls_total",
+    "Calls to a carrier by what was asked and what was learned",
+    ["call", "finding"],
 )
 _SUBSCRIPTION_CHANGES = Counter(
     "recarga_subscription_changes_total", "Subscriptions created or changed over the API", ["change"]

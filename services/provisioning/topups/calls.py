@@ -152,4 +152,3 @@ def _attempt_row(key: AttemptKey, settled: Settled) -> AttemptRow:
         settled.wait_seconds,
         attempt.ended,
     )
-

@@ -26,7 +26,7 @@ from shared.messaging.transaction import Transaction
 
 @dataclass(slots=True)
 class Job:
-    """One call to make under a lease. `send_by` is on the event loop's clock, never later than `send_before`."""
+    """One call to make under a lease. `send_by` is the event loop's time, not later than `send_before`."""
 
     order: Order
     operation: Operation

@@ -56,7 +56,7 @@ class TopUpInstructions:
         if known:
             held = await store.lock(transaction.connection, known)
             decided += [
-                self._fold(held[renewal_id], told[renewal_id], transaction.now)
+                self._fold(transaction, held[renewal_id], told[renewal_id])
                 for renewal_id in known
                 if renewal_id in held
             ]
@@ -85,29 +85,29 @@ class TopUpInstructions:
                 decided.append(Decided(order, top_up, top_up, says=True))
             elif iccid is None:
                 refused, _ = refuse_unknown(top_up)
-                assert refused is not None
                 decided.append(Decided(order, top_up, refused, says=True))
             elif top_up.state == "sending" and row.key is not None:
                 addressed = replace(order, iccid=iccid, carrier=carrier)
                 jobs.append(Job(addressed, "apply", top_up.ordinal, 1, "apply", row.key, send_by))
         return jobs, decided
 
-    def _fold(self, held: Held, told: Sequence[Received], now: datetime) -> Decided:
+    def _fold(self, transaction: Transaction, held: Held, told: Sequence[Received]) -> Decided:
         order = held.order
         known = held.iccid is not None
-        ground = Ground(now, known, known and self._carriers[order.carrier or held.carrier].can.cancels)
-        after: TopUp = held.top_up
+        ground = Ground(
+            transaction.now, known, known and self._carriers[order.carrier or held.carrier].can.cancels
+        )
+        after = held.top_up
         says = False
         for received in told:
             if received.message.subscription_id != order.subscription_id:
                 raise DomainError("the renewal belongs to another subscription")
-            folded, spoken = fold(after, received.message, ground)
-            assert folded is not None
-            after, says = folded, says or spoken
+            after, spoken = fold(after, received.message, ground)
+            says = says or spoken
         if after.ordinal != held.top_up.ordinal:
             order = replace(order, iccid=held.iccid, carrier=held.carrier)
         if after.state == "held" and held.top_up.state != "held":
-            metrics.HELD.inc()
+            transaction.after_commit(metrics.HELD.inc)
         return Decided(order, held.top_up, after, says=says and after.state in SPOKEN)
 
 

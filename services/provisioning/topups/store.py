@@ -90,7 +90,7 @@ class AttemptRow:
 async def insert(
     connection: Connection, rows: Sequence[NewTopUp], *, send_window: float, lease: float
 ) -> dict[UUID, tuple[str | None, str | None]]:
-    """Insert the rows that are not there; those inserted, with the ICCID and carrier of their subscription."""
+    """Insert the rows that are not there; those inserted, with their subscription's ICCID and carrier."""
     inserted = await connection.fetch(
         _SQL["insert_top_ups"], *columns(map(_new_row, rows), 14), send_window, lease
     )
@@ -128,9 +128,7 @@ async def lock(connection: Connection, renewal_ids: Sequence[UUID]) -> dict[UUID
     }
 
 
-async def lock_attempts(
-    connection: Connection, keys: Sequence[AttemptKey]
-) -> dict[AttemptKey, HeldAttempt]:
+async def lock_attempts(connection: Connection, keys: Sequence[AttemptKey]) -> dict[AttemptKey, HeldAttempt]:
     """Lock the decisions and attempts in key order."""
     rows = await connection.fetch(_SQL["lock_attempts"], *columns(keys, 3))
     return {
@@ -145,9 +143,7 @@ async def lock_due(connection: Connection, limit: int) -> list[DueAttempt]:
     """Lock up to `limit` attempts that nobody holds a lease on, with their decisions."""
     rows = await connection.fetch(_SQL["lock_due_attempts"], limit)
     return [
-        DueAttempt(
-            TopUp(*row[:_TOP_UP]), Attempt(*row[_TOP_UP:_ATTEMPT]), _order(row), row["database_now"]
-        )
+        DueAttempt(TopUp(*row[:_TOP_UP]), Attempt(*row[_TOP_UP:_ATTEMPT]), _order(row), row["database_now"])
         for row in rows
     ]
 

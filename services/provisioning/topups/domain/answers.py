@@ -44,7 +44,12 @@ def answer(order: Order, top_up: TopUp) -> Answer:
 
 
 def _applied(order: Order, top_up: TopUp) -> TopUpApplied:
-    if order.grant is None or order.amount_minor is None or order.currency is None or top_up.applied_at is None:
+    if (
+        order.grant is None
+        or order.amount_minor is None
+        or order.currency is None
+        or top_up.applied_at is None
+    ):
         raise ValueError("an applied top-up lacks what was bought")
     ends_at = top_up.expires_at or top_up.applied_at + timedelta(seconds=order.grant.validity_seconds)
     return TopUpApplied(

@@ -114,9 +114,7 @@ def is_effectful(call: Call) -> bool:
     return call in ("apply", "cancel")
 
 
-def _key_is_remembered(
-    attempt: Attempt, carrier: Capabilities, patience: Patience, now: datetime
-) -> bool:
+def _key_is_remembered(attempt: Attempt, carrier: Capabilities, patience: Patience, now: datetime) -> bool:
     if not carrier.honours_keys or attempt.first_sent_at is None:
         return False
     remembered = timedelta(seconds=carrier.key_memory_seconds - patience.key_margin)
@@ -124,7 +122,7 @@ def _key_is_remembered(
 
 
 def absence_is_certain_at(send_before: datetime, carrier: Capabilities, patience: Patience) -> datetime:
-    """From when on "not found" means that the carrier does not have it: the last request has ended by then."""
+    """After that "not found" means that the carrier does not have it: the last request has ended by then."""
     return send_before + timedelta(seconds=patience.call + carrier.visibility_seconds)
 
 
@@ -148,7 +146,9 @@ def closed(before: TopUp, after: TopUp) -> list[tuple[Operation, int, Status]]:
     if after.state not in FINAL or before.state not in ("pending", "sending", "calling_off"):
         return []
     applied = after.state == "applied"
-    ended: list[tuple[Operation, int, Status]] = [("apply", before.ordinal, "applied" if applied else "cancelled")]
+    ended: list[tuple[Operation, int, Status]] = [
+        ("apply", before.ordinal, "applied" if applied else "cancelled")
+    ]
     if before.state == "calling_off":
         ended.append(("cancel", before.cancel_ordinal, "failed" if applied else "cancelled"))
     return ended

@@ -84,7 +84,7 @@ def settle(top_up: TopUp, attempt: Attempt, finding: Finding, claim: int, known:
         case "refused" if attempt.asked <= 1:
             return _not_applied(top_up, attempt, finding, "failed")
         case "late":
-            return _not_sent(top_up, attempt, known)
+            return _not_sent(top_up, attempt)
         case _:
             return _open(top_up, attempt, finding, known)
 
@@ -155,7 +155,7 @@ def _not_found(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) 
     return replace(settled, wait_seconds=max(settled.wait_seconds, until_certain))
 
 
-def _not_sent(top_up: TopUp, attempt: Attempt, known: Known) -> Settled:
+def _not_sent(top_up: TopUp, attempt: Attempt) -> Settled:
     if attempt.asked > 1:
         return Settled(top_up, replace(attempt, asked=attempt.asked - 1), wait_seconds=0.0)
     if top_up.state == "sending" and not top_up.cancel_wanted:
@@ -178,9 +178,7 @@ def _open(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Se
     return Settled(top_up, again, wait_seconds=_wait(attempt, finding, known.patience))
 
 
-def _given_up(
-    top_up: TopUp, done: Attempt, finding: Finding, known: Known, can_be_asked: bool
-) -> Settled:
+def _given_up(top_up: TopUp, done: Attempt, finding: Finding, known: Known, can_be_asked: bool) -> Settled:
     if top_up.state != "sending":
         return Settled(top_up, done)
     reason = finding.reason or "no_answer"
@@ -212,8 +210,10 @@ def _ends_without(top_up: TopUp) -> TopUp:
 
 
 def _gives_up(attempt: Attempt, known: Known) -> bool:
-    patience = timedelta(seconds=known.patience.resolution)
-    return attempt.first_sent_at is not None and known.now >= attempt.first_sent_at + patience
+    """After the deadline, but not before some questions: after a long outage all deadlines have passed."""
+    if attempt.first_sent_at is None or attempt.asked <= known.patience.repeats:
+        return False
+    return known.now >= attempt.first_sent_at + timedelta(seconds=known.patience.resolution)
 
 
 def _wait(attempt: Attempt, finding: Finding, patience: Patience) -> float:

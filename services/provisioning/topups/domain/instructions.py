@@ -5,7 +5,7 @@ Any interleaving, duplicates and a replay from the beginning are legal input.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 from services.provisioning.topups.domain.top_up import SPOKEN, State, TopUp
 from shared.contracts.message import StartsEffect
@@ -68,11 +68,19 @@ class Ground:
     """Whether its carrier can call a top-up off by reference."""
 
 
-Folded = tuple[TopUp | None, bool]
+Folded = tuple[TopUp, bool]
 """The decision after the instruction, and whether its answer is to be said (again)."""
 
 
-def fold(top_up: TopUp | None, instruction: Instruction, ground: Ground) -> Folded:
+@overload
+def fold(top_up: TopUp, instruction: Instruction, ground: Ground) -> Folded: ...
+
+
+@overload
+def fold(top_up: TopUp | None, instruction: Instruction, ground: Ground) -> Folded | tuple[None, bool]: ...
+
+
+def fold(top_up: TopUp | None, instruction: Instruction, ground: Ground) -> Folded | tuple[None, bool]:
     """The decision after one instruction. None where there is no row and none is begun."""
     if isinstance(instruction, StartsEffect):
         return _apply(top_up, instruction, ground)
@@ -86,7 +94,11 @@ def _apply(top_up: TopUp | None, instruction: StartsEffect, ground: Ground) -> F
     if top_up is None:
         timely = ground.now <= instruction.act_before
         first = TopUp(
-            "pending" if timely else "held", instruction.attempt, 1, instruction.act_before, 1 if timely else 0
+            state="pending" if timely else "held",
+            attempt=instruction.attempt,
+            version=1,
+            act_before=instruction.act_before,
+            ordinal=1 if timely else 0,
         )
         return (first, False) if ground.known or not timely else refuse_unknown(first)
     act = APPLY[top_up.state][1 + _sign(instruction.attempt - top_up.attempt)]
@@ -99,7 +111,8 @@ def _start(top_up: TopUp, instruction: StartsEffect, ground: Ground) -> Folded:
     if ground.now > instruction.act_before:
         if top_up.state == "held" and instruction.attempt == top_up.attempt:
             return top_up, False
-        return _changed(top_up, state="held", attempt=instruction.attempt, act_before=instruction.act_before), False
+        late = _changed(top_up, state="held", attempt=instruction.attempt, act_before=instruction.act_before)
+        return late, False
     started = _changed(
         top_up,
         state="pending",
@@ -114,17 +127,24 @@ def _start(top_up: TopUp, instruction: StartsEffect, ground: Ground) -> Folded:
     return (started, False) if ground.known else refuse_unknown(started)
 
 
-def refuse_unknown(top_up: TopUp) -> Folded:
-    """A top-up that would be sent for a subscription that does not exist: nothing was sent, nothing will be."""
+def refuse_unknown(top_up: TopUp) -> tuple[TopUp, bool]:
+    """For a subscription that does not exist nothing was sent and nothing will be."""
     return _changed(top_up, state="rejected", reason="subscription_unknown"), True
 
 
-def _cancel(top_up: TopUp | None, instruction: CancelTopUp, timely: bool, ground: Ground) -> Folded:
+def _cancel(
+    top_up: TopUp | None, instruction: CancelTopUp, timely: bool, ground: Ground
+) -> Folded | tuple[None, bool]:
     if top_up is None:
         if not timely:
             return None, False
         tombstone = TopUp(
-            "cancelled", instruction.attempt, 1, instruction.act_before, cancel_wanted=True, reason=instruction.reason
+            state="cancelled",
+            attempt=instruction.attempt,
+            version=1,
+            act_before=instruction.act_before,
+            cancel_wanted=True,
+            reason=instruction.reason,
         )
         return tombstone, True
     act = CANCEL[top_up.state]
@@ -162,7 +182,9 @@ def call_off(top_up: TopUp, *, unsure: bool, cancel_wanted: bool, reason: str) -
     )
 
 
-def _resolve(top_up: TopUp | None, instruction: ResolveTopUp, timely: bool, now: datetime) -> Folded:
+def _resolve(
+    top_up: TopUp | None, instruction: ResolveTopUp, timely: bool, now: datetime
+) -> Folded | tuple[None, bool]:
     if top_up is None:
         return None, False
     act = RESOLVE[top_up.state]

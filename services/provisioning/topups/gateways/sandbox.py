@@ -187,4 +187,6 @@ def _instant(text: object) -> datetime | None:
 
 def _retry_after(answer: HttpAnswer) -> int | None:
     text = answer.headers.get("retry-after", "")
-    return min(int(text), _LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return (
+        min(int(text), _LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    )

@@ -1,0 +1,96 @@
+-- name: insert_subscriptions
+-- New ones. One whose id is known is revised instead, one whose ICCID is taken is refused: neither comes back.
+insert into subscriptions (
+    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, changed_at
+)
+select
+    w.*,
+    $9::timestamptz
+from unnest(
+    $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text []
+) as w (subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status)
+order by w.subscription_id
+on conflict do nothing
+returning subscription_id;
+
+-- name: lock_subscriptions
+-- The known ones, locked in key order before anything is compared, and who has the ICCID that each is to get.
+select
+    s.subscription_id,
+    s.brand,
+    s.carrier,
+    s.iccid,
+    s.eid,
+    s.bound_imei,
+    s.owner_id,
+    s.status,
+    s.device_matches,
+    s.top_ups,
+    s.version,
+    exists(
+        select 1
+        from subscriptions as o
+        where o.iccid = w.iccid and o.subscription_id <> w.subscription_id
+    ) as iccid_taken
+from unnest($1::text [], $2::text []) as w (subscription_id, iccid)
+inner join subscriptions as s on w.subscription_id = s.subscription_id
+order by s.subscription_id
+for update of s;
+
+-- name: update_subscriptions
+-- Revised ones; the count of top-ups is not touched here, it belongs to the top-ups.
+update subscriptions as s
+set
+    brand = w.brand,
+    carrier = w.carrier,
+    iccid = w.iccid,
+    eid = w.eid,
+    bound_imei = w.bound_imei,
+    owner_id = w.owner_id,
+    status = w.status,
+    device_matches = w.device_matches,
+    version = w.version,
+    changed_at = $11
+from unnest(
+    $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text [],
+    $9::boolean [], $10::integer []
+) as w (
+    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, device_matches, version
+)
+where s.subscription_id = w.subscription_id;
+
+-- name: get_subscription
+-- One, for the API.
+select
+    subscription_id,
+    brand,
+    carrier,
+    iccid,
+    eid,
+    bound_imei,
+    owner_id,
+    status,
+    device_matches,
+    top_ups,
+    version
+from subscriptions
+where subscription_id = $1;
+
+-- name: list_subscriptions
+-- Those of one owner, by their ids.
+select
+    subscription_id,
+    brand,
+    carrier,
+    iccid,
+    eid,
+    bound_imei,
+    owner_id,
+    status,
+    device_matches,
+    top_ups,
+    version
+from subscriptions
+where owner_id = $1 and ($2::text is null or subscription_id > $2)
+order by subscription_id
+limit $3;
