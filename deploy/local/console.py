@@ -47,7 +47,8 @@ class DownloadBar(Progress):
         self._bar.console.print(text, soft_wrap=True)
 
     def close(self) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:  # else it would print an empty line
+            self._bar.stop()
 
 
 def address_table(processes: Iterable[RecordedProcess]) -> Table:
