@@ -30,7 +30,12 @@ GrantedBytes = Annotated[int, Field(ge=1, le=MAX_BYTES)]
 ValiditySeconds = Annotated[int, Field(ge=1, le=MAX_VALIDITY_SECONDS)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Attempt = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Text = Annotated[str, StringConstraints(max_length=500)]
+Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+"""Prose of at most 500 characters; without NUL, which PostgreSQL cannot store."""
+
+PaymentMethodIds = Annotated[tuple[Id, ...], Field(min_length=1, max_length=MAX_PAYMENT_METHODS)]
+"""Ways to pay, in the order in which they are tried."""
+
 Instant = AwareDatetime
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2 code, upper case."""

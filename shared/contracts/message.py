@@ -16,6 +16,7 @@ from shared.contracts.fields import (
     Id,
     Instant,
     Origin,
+    PaymentMethodIds,
     Stacking,
     ValiditySeconds,
 )
@@ -83,7 +84,7 @@ class Terms(Part):
     offering_id: Id
     max_amount_minor: ChargeMinor
     currency: Currency
-    payment_method_ids: tuple[Id, ...]
+    payment_method_ids: PaymentMethodIds
     payer_id: Id
     origin: Origin = "customer"
 

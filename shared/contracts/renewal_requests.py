@@ -1,11 +1,9 @@
 """`renewal-requests.v1`: bulk entry for other systems. Same checks as over HTTP."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
-from pydantic import Field
-
-from shared.contracts.fields import MAX_PAYMENT_METHODS, ChargeMinor, Currency, Id, Instant
+from shared.contracts.fields import ChargeMinor, Currency, Id, Instant, PaymentMethodIds
 from shared.contracts.message import Message, deterministic_id
 
 
@@ -19,7 +17,7 @@ class RequestRenewal(Message):
     offering_id: Id
     expected_amount_minor: ChargeMinor
     currency: Currency
-    payment_method_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=MAX_PAYMENT_METHODS)]
+    payment_method_ids: PaymentMethodIds
     payer_id: Id | None = None
     act_before: Instant
 
