@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from shared.http.body import Answer, Body
 from shared.http.problems import Problem, invalid_request
@@ -21,15 +23,29 @@ class Invalid:
     problem: Problem
 
 
-def _by_itself(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-    if isinstance(value, Invalid):
-        return value
-    try:
-        return read(value)
-    except ValidationError as error:
-        return Invalid(
-            invalid_request(error.errors(include_url=False, include_context=False, include_input=False))
-        )
+class _ByItself:
+    """Reads an item on its own, and puts an `Invalid` in its place where that fails."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        @cache
+        def adapter() -> TypeAdapter[Any]:
+            return TypeAdapter(source)
+
+        def read(value: Any, _read_inside: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            if isinstance(value, Invalid):
+                return value
+            try:
+                # Not from inside: there, a list read from JSON hands over Python values but has their
+                # strict types checked as if they were JSON, and no instant or UUID would pass.
+                return adapter().validate_python(value)
+            except ValidationError as error:
+                return Invalid(
+                    invalid_request(
+                        error.errors(include_url=False, include_context=False, include_input=False)
+                    )
+                )
+
+        return core_schema.no_info_wrap_validator_function(read, handler(source))
 
 
 class Refused(Answer):
@@ -49,9 +65,7 @@ class BulkAnswer(Answer):
 class Bulk(Body, Generic[Item]):
     """The body of a bulk request: 1 to 1,000 items, some of which may turn out not to be readable."""
 
-    items: Annotated[
-        list[Annotated[Item, WrapValidator(_by_itself)]], Field(min_length=1, max_length=MAX_ITEMS)
-    ]
+    items: Annotated[list[Annotated[Item, _ByItself()]], Field(min_length=1, max_length=MAX_ITEMS)]
 
     @property
     def valid(self) -> list[tuple[int, Item]]:
