@@ -4,7 +4,6 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-COMPOSE_SCHEMA := deploy/compose/compose-spec.json
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
@@ -39,7 +38,7 @@ check: dev ## format, lint, types, layers, migrations, Dockerfile, compose file
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/squawk $(SQL)
 	$(VENV)/bin/hadolint Dockerfile
-	$(VENV)/bin/check-jsonschema --schemafile $(COMPOSE_SCHEMA) docker-compose.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: dev ## put the code into the house's format
 	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 from deploy.local import run_record
 from deploy.local.children import Child, Command, start_child
-from deploy.local.errors import LocalStackError
+from deploy.local.errors import ChildDied, LocalStackError
 from deploy.local.home import Home
 from deploy.local.readiness import Check, death_notice, wait_until_ready
 
@@ -31,6 +31,7 @@ class Roster:
         self._children: dict[str, Child] = {}
         self._checks: dict[str, Check] = {}
         self._addresses: dict[str, str] = {}
+        self._starting: set[Child] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._write()
 
@@ -50,9 +51,19 @@ class Roster:
         self._write()
         if ready is not None:
             self._checks[command.name] = ready
-            await wait_until_ready(child, ready, READY_SECONDS)
+            await self._become_ready(child, ready)
             self._tell(f"{command.name} is ready" + (f" at {address}" if address else ""))
         return child
+
+    async def _become_ready(self, child: Child, ready: Check) -> None:
+        self._starting.add(child)
+        try:
+            await wait_until_ready(child, ready, READY_SECONDS)
+        except ChildDied:
+            child.wanted = False  # told by the error, so not once more by the watcher
+            raise
+        finally:
+            self._starting.discard(child)
 
     async def restart(self, name: str) -> None:
         """Stops the process if it still runs, starts it again as before, and waits until it is ready."""
@@ -89,7 +100,7 @@ class Roster:
 
     async def _watch(self, child: Child) -> None:
         await child.ended()
-        if child.wanted:
+        if child.wanted and child not in self._starting:  # whoever waits for it gets the error
             self.deaths.append(death_notice(child))
             self.death.set()
             self._tell(self.deaths[-1])

@@ -144,11 +144,14 @@ async def test_a_process_that_dies_before_it_is_ready_ends_the_waiting(home: Pat
     async def never() -> bool:
         return False
 
-    async with small_stack(home, components=()) as stack:
+    told: list[str] = []
+    async with small_stack(home, components=(), tell=told.append) as stack:
         with pytest.raises(ChildDied, match=r"(?s)ended with exit code 3.*wrong settings"):
             await stack.start(
                 "payment-1", [sys.executable, "-c", "print('wrong settings'); exit(3)"], ready=never
             )
+
+    assert told == []  # the error told it already
 
 
 async def test_the_log_of_the_run_before_is_kept(home: Path) -> None:
