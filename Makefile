@@ -8,6 +8,7 @@ SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down clean status test check format bench lock local dev
+.PHONY: check-format check-lint check-types check-layers check-migrations check-images
 .SUFFIXES:
 
 help: ## list the commands
@@ -31,12 +32,24 @@ clean: local ## stop the stack and remove its data
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
 	@$(RUN) -m pytest $(TESTS)
 
-check: dev ## format, lint, types, layers, migrations, Dockerfile, compose file
+check: check-format check-lint check-types check-layers check-migrations check-images ## format, lint, types, layers, migrations, Dockerfile, compose file
+
+check-format: dev
 	$(VENV)/bin/ruff format --check .
+
+check-lint: dev
 	$(VENV)/bin/ruff check .
+
+check-types: dev
 	$(VENV)/bin/mypy deploy services shared tests
+
+check-layers: dev
 	$(VENV)/bin/lint-imports
+
+check-migrations: dev
 	$(VENV)/bin/squawk $(SQL)
+
+check-images: dev
 	$(VENV)/bin/hadolint Dockerfile
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
