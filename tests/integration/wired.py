@@ -74,6 +74,7 @@ class Listening(Outbox):
 class Wired:
     """A service at work. `statements` are those of the last batch, in order, without the outbox's."""
 
+    url: str
     pool: Pool
     producer: Producer
     outbox: Listening
@@ -152,7 +153,7 @@ async def wired(
     server = HttpServer(app, "127.0.0.1", 0)
     await server.start()
     try:
-        yield Wired(pool, producer, outbox, transactions, service, server.port)
+        yield Wired(url, pool, producer, outbox, transactions, service, server.port)
     finally:
         await server.stop(5)
         stopping.set()
