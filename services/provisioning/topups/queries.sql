@@ -9,8 +9,8 @@ with wanted as (
         w.ordinal,
         w.cancel_wanted,
         w.act_before,
-        w.terms,
-        w.granted,
+        w.terms::jsonb as terms,
+        w.granted::jsonb as granted,
         w.amount_minor,
         w.currency,
         w.reason,
@@ -20,7 +20,7 @@ with wanted as (
         s.carrier
     from unnest(
         $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::boolean [], $7::timestamptz [],
-        $8::jsonb [], $9::jsonb [], $10::bigint [], $11::text [], $12::text [], $13::text [], $14::uuid []
+        $8::text [], $9::text [], $10::bigint [], $11::text [], $12::text [], $13::text [], $14::uuid []
     ) as w (
         renewal_id, subscription_id, state, attempt, ordinal, cancel_wanted, act_before,
         terms, granted, amount_minor, currency, reason, traceparent, key

@@ -24,14 +24,18 @@ from tests.integration.wired import Wired, wired
 DEADLINE_SECONDS = 15.0
 EID = eid_with_check("890490320000000000000000000000")
 TERMS = Terms(
-    offering_id="cuba-1gb", max_amount_minor=1000, currency="USD", payment_method_ids=("card-1",), payer_id="payer-1"
+    offering_id="cuba-1gb",
+    max_amount_minor=1000,
+    currency="USD",
+    payment_method_ids=("card-1",),
+    payer_id="payer-1",
 )
 GRANT = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
 CALM = "00"
 _numbers = count(1)
 
 # Every wait is short, and the lease still outlasts window and call together.
-HASTY = {
+HASTY: dict[str, Any] = {
     "provisioning_poll_seconds": 0.05,
     "provisioning_send_window_seconds": 0.4,
     "provisioning_call_seconds": 0.4,
@@ -66,7 +70,10 @@ class Subscriber:
         """The payment of a renewal of this subscription; late: too late to act on it."""
         now = utc_now()
         return PaymentCaptured(
-            **self._purchase(renewal_id or uuid4(), late), attempt=attempt, payment_method_id="card-1", captured_at=now
+            **self._purchase(renewal_id or uuid4(), late),
+            attempt=attempt,
+            payment_method_id="card-1",
+            captured_at=now,
         )
 
     def apply(self, begun: StartsEffect, attempt: int) -> ApplyTopUp:
@@ -188,7 +195,9 @@ def told(database_url: str, sandbox: Sandbox) -> settings.Settings:
 
 
 @pytest.fixture(scope="module")
-async def provisioning(told: settings.Settings, database_url: str, kafka_bootstrap: str) -> AsyncIterator[Wired]:
+async def provisioning(
+    told: settings.Settings, database_url: str, kafka_bootstrap: str
+) -> AsyncIterator[Wired]:
     async with wired(
         lambda transactions: wiring.build(told, transactions), database_url, kafka_bootstrap, "provisioning"
     ) as service:

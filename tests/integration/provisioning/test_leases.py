@@ -1,0 +1,133 @@
+"""A process that dies, or falls behind, between claiming an attempt and writing down what it learned."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from services.provisioning import settings
+from services.provisioning.topups.calls import Outcome, TopUpCalls, TopUpWorker
+from services.provisioning.topups.decisions import Job
+from services.provisioning.topups.domain.attempt import Capabilities
+from services.provisioning.topups.domain.findings import Finding
+from services.provisioning.topups.gateways.carrier import Carriers, Connected
+from services.provisioning.topups.gateways.sandbox import SandboxCarrier
+from services.provisioning.topups.handlers import TopUpInstructions
+from shared.calls.http_client import open_client
+from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed
+from shared.messaging.transaction import Transaction
+from tests.integration.provisioning.conftest import Carrier, Subscribe, until
+from tests.integration.provisioning.test_top_ups import final_answers, hear, said
+from tests.integration.wired import Wired
+
+
+class Doomed:
+    """The worker of a process that is about to die: it takes jobs and never finishes them by itself."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    async def room(self, wanted: int, _wait_seconds: float) -> int:
+        return wanted
+
+    def submit(self, jobs: Iterable[Job]) -> None:
+        self.jobs += jobs
+
+
+class OtherProcess:
+    """A second provisioning process on the same database and carrier, moved by hand."""
+
+    def __init__(self, told: settings.Settings, carriers: Carriers, provisioning: Wired) -> None:
+        self.worker = Doomed()
+        self.calls = TopUpCalls(carriers, told.patience)
+        self._provisioning = provisioning
+        self._handle = TopUpInstructions(cast(TopUpWorker, self.worker), carriers, told.patience)
+
+    async def consume(self, *messages: object) -> list[Job]:
+        """Handle a batch; the jobs that this process then has the lease on."""
+        batch = [self._provisioning.received(message) for message in messages]  # type: ignore[arg-type]
+        await self._provisioning.transactions.run(lambda transaction: self._handle(transaction, batch))
+        return self.worker.jobs
+
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        async def recorded(transaction: Transaction) -> None:
+            await self.calls.record(transaction, outcomes)
+
+        await self._provisioning.transactions.run(recorded)
+
+
+@pytest.fixture
+async def other(told: settings.Settings, provisioning: Wired) -> AsyncIterator[OtherProcess]:
+    client = open_client(str(told.provisioning_carrier_url), timeout_seconds=0.4, connections=2)
+    full = Connected(SandboxCarrier(client), Capabilities())
+    yield OtherProcess(told, Carriers({}, full), provisioning)
+    await client.close()
+
+
+async def test_an_attempt_that_died_before_its_call_is_made_by_another_process(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    captured = (await subscribe()).captured()
+    await other.consume(captured)
+
+    applied = await hear(provisioning, TopUpApplied, captured.renewal_id)
+    assert applied.cycle == 1
+    assert carrier.effects(captured.renewal_id) == ["applied"]
+
+
+async def test_an_attempt_that_died_after_its_call_is_not_applied_twice(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    captured = (await subscribe()).captured()
+    [job] = await other.consume(captured)
+    made = await other.calls.call(job)
+    assert made.finding.kind == "applied"
+
+    await hear(provisioning, TopUpApplied, captured.renewal_id)
+    assert carrier.effects(captured.renewal_id) == ["applied"]
+    assert carrier.keys(captured.renewal_id) == {str(job.key)}
+
+
+async def test_bad_news_of_a_lost_lease_is_dropped(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    captured = (await subscribe("70")).captured()
+    [job] = await other.consume(captured)
+    await until(lambda: carrier.keys(captured.renewal_id))
+
+    await other.record([Outcome(job, Finding("refused", "no_connection", reached_provider=False))])
+
+    applied = await hear(provisioning, TopUpApplied, captured.renewal_id)
+    assert said(provisioning, TopUpAttemptFailed, captured.renewal_id) == []
+    assert final_answers(provisioning, captured.renewal_id) == {f"TopUpApplied v{applied.version}"}
+
+
+async def test_good_news_of_a_lost_lease_is_recorded(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    captured = (await subscribe("20")).captured()
+    [job] = await other.consume(captured)
+    failed = await hear(provisioning, TopUpAttemptFailed, captured.renewal_id)
+
+    await other.record([Outcome(job, Finding("applied", provider_reference="tu_late"))])
+
+    applied = await hear(provisioning, TopUpApplied, captured.renewal_id)
+    assert applied.version > failed.version
+    assert applied.expires_at - applied.applied_at == timedelta(seconds=captured.grant.validity_seconds)
+
+
+async def test_a_request_is_not_written_after_its_send_window(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    captured = (await subscribe()).captured()
+    [job] = await other.consume(captured)
+    job.send_by = 0.0
+
+    late = await other.calls.call(job)
+    assert late.finding.kind == "late"
+    assert carrier.keys(captured.renewal_id) == set()
+
+    await other.record([late])
+    await hear(provisioning, TopUpApplied, captured.renewal_id)
+    assert carrier.effects(captured.renewal_id) == ["applied"]
