@@ -1,0 +1,147 @@
+"""Facts come in as batches: renewals move, history is written, 200 cost as many trips as one."""
+
+import asyncio
+from itertools import permutations
+from uuid import uuid4
+
+import pytest
+
+from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment
+from shared.contracts.renewals import RenewalCompleted, RenewalFailed, RenewalRefunded, RenewalRequested
+from shared.contracts.topups import TopUpApplied
+from tests.integration.renewal.conftest import About, begun, known, row
+from tests.integration.wired import Wired
+
+
+def of(messages: list, about: About) -> list:  # type: ignore[type-arg]
+    return [message for message in messages if message.renewal_id == about.renewal_id]
+
+
+async def test_a_renewal_completes_and_its_history_tells_how(renewal: Wired) -> None:
+    [one] = await known(renewal)
+    [about] = await begun(renewal, one)
+    await renewal.consume("saga", about.priced())
+    await renewal.consume("saga", about.captured())
+    await renewal.consume("saga", about.applied())
+    found = await row(renewal, about.renewal_id)
+    assert (found["state"], found["version"], found["top_up_cycle"]) == ("completed", 4, 1)
+    history = await renewal.pool.fetch(
+        "select version, message, from_state, to_state from renewal_history where renewal_id = $1 order by 1",
+        about.renewal_id,
+    )
+    assert [tuple(line) for line in history] == [
+        (1, "RequestRenewal", None, "requested"),
+        (2, "RenewalPriced", "requested", "priced"),
+        (3, "PaymentCaptured", "priced", "captured"),
+        (4, "TopUpApplied", "captured", "completed"),
+    ]
+    [completed] = of(renewal.said(RenewalCompleted), about)
+    assert (completed.amount_minor, completed.cycle, completed.terms) == (900, 1, about.terms)
+
+
+async def test_one_batch_may_hold_the_whole_way_in_any_order(renewal: Wired) -> None:
+    orders = list(permutations(("priced", "captured", "applied")))
+    people = await known(renewal, len(orders))
+    abouts = await begun(renewal, *people)
+    batch = [getattr(about, name)() for about, order in zip(abouts, orders, strict=True) for name in order]
+    await renewal.consume("saga", *batch)
+    await renewal.consume("saga", *reversed(batch))
+    for about in abouts:
+        found = await row(renewal, about.renewal_id)
+        assert (found["state"], found["version"]) == ("completed", 4)
+        assert len(of(renewal.said(RenewalCompleted), about)) == 1
+
+
+async def test_a_decline_fails_only_after_the_payment_is_cancelled(renewal: Wired) -> None:
+    [one] = await known(renewal)
+    [about] = await begun(renewal, one)
+    await renewal.consume("saga", about.priced(), about.declined())
+    [second] = of(renewal.said(CapturePayment), about)
+    assert (second.payment_method_id, second.attempt) == (one.cards[1], 2)
+    await renewal.consume("saga", about.declined(attempt=2))
+    assert (await row(renewal, about.renewal_id))["state"] == "cancelling_payment"
+    assert len(of(renewal.said(CancelPayment), about)) == 1
+    await renewal.consume("saga", about.payment_cancelled())
+    [failed] = of(renewal.said(RenewalFailed), about)
+    assert failed.reason == "declined_hard"
+
+
+async def test_a_rejected_top_up_is_refunded(renewal: Wired) -> None:
+    [one] = await known(renewal)
+    [about] = await begun(renewal, one)
+    await renewal.consume("saga", about.top_up_rejected(), about.captured(), about.priced())
+    assert len(of(renewal.said(RefundPayment), about)) == 1
+    await renewal.consume("saga", about.refunded())
+    [refunded] = of(renewal.said(RenewalRefunded), about)
+    assert refunded.amount_minor == 900
+
+
+async def test_a_batch_of_two_hundred_takes_as_many_statements_as_one(renewal: Wired) -> None:
+    people = await known(renewal, 201)
+    [warm] = await begun(renewal, *await known(renewal))  # asyncpg looks the types up once per connection
+    await renewal.consume("saga", warm.priced(), warm.captured(), warm.applied())
+    await renewal.consume("admission", people[0].request())
+    of_one = {"admission": list(renewal.statements)}
+    await renewal.consume("admission", *(one.request() for one in people[1:]))
+    assert renewal.statements == of_one["admission"]
+    announced = {said.subscription_id: About(said) for said in renewal.said(RenewalRequested)}
+    abouts = [announced[one.subscription_id] for one in people]
+    for step in ("priced", "captured", "applied"):
+        await renewal.consume("saga", getattr(abouts[0], step)())
+        of_one[step] = list(renewal.statements)
+        await renewal.consume("saga", *(getattr(about, step)() for about in abouts[1:]))
+        assert renewal.statements == of_one[step], step
+    # Read and insert; lock and save; and once something closes, the triggers that were kept for its slot.
+    assert [len(of_one[name]) for name in ("admission", "priced", "captured", "applied")] == [2, 2, 2, 3]
+
+
+async def test_moving_between_open_states_touches_no_index(renewal: Wired) -> None:
+    people = await known(renewal, 50)
+    abouts = await begun(renewal, *people)
+
+    async def updates() -> tuple[int, int]:
+        async with renewal.pool.acquire() as connection:
+            await connection.execute("select pg_stat_force_next_flush()")
+            found = await connection.fetchrow(
+                "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'renewals'"
+                " and schemaname = current_schema()"
+            )
+            assert found is not None
+            return found[0], found[1]
+
+    async def settled(at_least: int) -> tuple[int, int]:
+        async with asyncio.timeout(20):
+            while (now := await updates())[0] < at_least:
+                await asyncio.sleep(0.05)
+        return now
+
+    before = await updates()
+    await renewal.consume("saga", *(about.priced() for about in abouts))
+    await renewal.consume("saga", *(about.captured() for about in abouts))
+    after = await settled(before[0] + 100)
+    assert after[0] - before[0] >= 100
+    # Not all: a page has room for one more version of each row, and prunes only what nobody can still see.
+    assert (after[1] - before[1]) / (after[0] - before[0]) > 0.75
+
+
+async def test_an_event_about_an_unknown_renewal_is_kept_once(renewal: Wired) -> None:
+    [one] = await known(renewal)
+    [about] = await begun(renewal, one)
+    stranger: TopUpApplied = about.applied().model_copy(update={"renewal_id": uuid4()})
+    await renewal.consume("saga", stranger, about.priced(), stranger)
+    await renewal.consume("saga", stranger)
+    kept = await renewal.pool.fetch("select * from orphans where renewal_id = $1", stranger.renewal_id)
+    assert len(kept) == 1
+    assert TopUpApplied.model_validate_json(kept[0]["payload"]) == stranger
+    assert (await row(renewal, about.renewal_id))["state"] == "priced"
+
+
+@pytest.mark.parametrize("times", [2, 5])
+async def test_a_batch_that_comes_again_changes_nothing(renewal: Wired, times: int) -> None:
+    [one] = await known(renewal)
+    [about] = await begun(renewal, one)
+    batch = [about.priced(), about.captured(), about.undetermined()]
+    for _ in range(times):
+        await renewal.consume("saga", *batch)
+    found = await row(renewal, about.renewal_id)
+    assert (found["state"], found["version"]) == ("parked", 4)
