@@ -47,7 +47,9 @@ check-layers: dev
 	$(VENV)/bin/lint-imports
 
 check-migrations: dev
-	$(VENV)/bin/squawk $(SQL)
+	@for file in $(SQL); do \
+	  told=$$(sed '/^-- migrate:down/,$$d' $$file | $(VENV)/bin/squawk --stdin-filepath $$file) || { echo "$$told"; exit 1; }; \
+	done; echo "$(words $(SQL)) migrations are safe to run"
 
 check-images: dev
 	$(VENV)/bin/hadolint Dockerfile

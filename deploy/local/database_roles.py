@@ -9,6 +9,8 @@ import asyncpg
 
 DATABASE = "recarga"
 CONNECT_TIMEOUT_SECONDS = 10
+# For migrations: one that waits for a lock would make everybody behind it wait. Services set their own.
+TIME_OUTS = ("lock_timeout = '10s'", "statement_timeout = '60s'")
 
 
 def role_of(service: str) -> str:
@@ -67,7 +69,8 @@ async def create_role(
         "select format('alter role %I login password %L', $1::text, $2::text)", role, password
     )
     await connection.execute(statement)
-    await connection.execute(f"alter role {role_name} set search_path = {schema_name}")
+    for setting in (f"search_path = {schema_name}", *TIME_OUTS):
+        await connection.execute(f"alter role {role_name} set {setting}")
     await connection.execute(f"grant {role_name} to current_user")  # for servers where we are no superuser
     await connection.execute(f"create schema if not exists {schema_name} authorization {role_name}")
 
