@@ -1,0 +1,1 @@
+"""Payment: the only authority on whether money moved."""

@@ -1,0 +1,1 @@
+"""What payment decides, pure: no I/O, no clock, no randomness."""

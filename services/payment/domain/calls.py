@@ -1,0 +1,135 @@
+"""How a call begins: what is written to the row before anything leaves the house."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.payment.domain.payment import (
+    AttemptRow,
+    CallStatus,
+    Change,
+    Operation,
+    Patience,
+    Payment,
+    Surplus,
+    attempt_row,
+    call_key,
+    object_key,
+)
+from shared.contracts.payments import PaymentAttemptFailed
+
+NOTHING_FOUND = "nothing_found"
+"""The reason of a negative that rests on seeing nothing: the ordinal, and so the key, stays the same."""
+
+
+def begin(
+    payment: Payment, operation: Operation, now: datetime, patience: Patience, **fields: object
+) -> Change:
+    """The row with a new call under way, and the attempt's row, both to be committed before the call."""
+    ordinal = payment.ordinal if _keeps_ordinal(payment, operation) else payment.ordinal + 1
+    changed = payment.changed(
+        operation=operation,
+        ordinal=ordinal,
+        capture_ordinal=ordinal if operation is Operation.CAPTURE else payment.capture_ordinal,
+        call_status=CallStatus.SENDING,
+        due_at=now,
+        resolve_before=now + patience.resolution,
+        **fields,
+    )
+    return Change(changed, attempts=(attempt_row(changed, CallStatus.SENDING),), begins=True)
+
+
+def _keeps_ordinal(payment: Payment, operation: Operation) -> bool:
+    """After "nothing was seen" the next attempt with that method is the same call under the same key."""
+    answer = payment.answer
+    return (
+        operation is Operation.CAPTURE
+        and isinstance(answer, PaymentAttemptFailed)
+        and answer.reason == NOTHING_FOUND
+        and answer.payment_method_id == payment.payment_method_id
+        and payment.ordinal == payment.capture_ordinal
+    )
+
+
+def ended(payment: Payment, **fields: object) -> Payment:
+    """The row with no call under way."""
+    return payment.changed(
+        **{
+            "operation": None,
+            "call_status": None,
+            "due_at": None,
+            "resolve_before": None,
+            **fields,
+        }
+    )
+
+
+def wait(payment: Payment, now: datetime, patience: Patience, *attempts: AttemptRow) -> Change:
+    """The call's outcome is unknown: somebody looks again after a pause."""
+    pause = _pause(payment, patience)
+    return Change(payment.changed(call_status=CallStatus.UNKNOWN, due_at=now + pause), attempts=attempts)
+
+
+def _pause(payment: Payment, patience: Patience) -> timedelta:
+    """Exponential by the number of claims; spread over half to all of it by the renewal's own id."""
+    doubled: timedelta = patience.first_pause * (1 << min(payment.claim, 16))
+    spread = 0.5 + (payment.renewal_id.int % 1024) / 2048
+    return min(doubled, patience.longest_pause) * spread
+
+
+def open_surplus(payment: Payment) -> Surplus | None:
+    """The surplus that is sent back next."""
+    return next((surplus for surplus in payment.surplus if not surplus.settled), None)
+
+
+@dataclass(slots=True, frozen=True)
+class Call:
+    """What a worker needs to make the call of a row that it holds. The token is never shown."""
+
+    renewal_id: UUID
+    operation: Operation
+    ordinal: int
+    claim: int
+    gateway: str
+    key: UUID
+    object_key: UUID
+    amount_minor: int
+    currency: str
+    send_until: float
+    """On this process's monotonic clock: the request is written before it, or not at all."""
+    reference: str | None = None
+    """The object at the gateway; None before it exists."""
+    token: str | None = field(default=None, repr=False)
+    was_sent: bool = False
+    """Whether this very call may have been written before, by whoever held the row then."""
+    call_reference: str | None = None
+    first_sent_at: datetime | None = None
+    sent_before: datetime | None = None
+    cancel_wanted: bool = False
+
+
+def call_of(payment: Payment, token: str | None, send_until: float) -> Call:
+    """The first try of the call that a fold has begun, for the process that claims it in the same write."""
+    if payment.operation is None:
+        raise ValueError("no call is under way")
+    gateway, reference = payment.gateway, payment.provider_reference
+    amount_minor, currency = payment.amount_minor or 0, payment.currency
+    if payment.operation is Operation.VOID:
+        gateway = payment.reference_gateway
+    elif payment.operation is Operation.SURPLUS and (surplus := open_surplus(payment)) is not None:
+        gateway, reference = surplus.gateway, surplus.reference
+        amount_minor, currency = surplus.amount_minor, surplus.currency
+    return Call(
+        payment.renewal_id,
+        payment.operation,
+        payment.ordinal,
+        payment.claim + 1,
+        gateway or "",
+        call_key(payment.renewal_id, payment.operation, payment.payment_method_id or "", payment.ordinal),
+        object_key(gateway or "", payment.renewal_id, payment.objects),
+        amount_minor,
+        currency,
+        send_until,
+        reference,
+        token,
+    )

@@ -1,0 +1,96 @@
+"""What is said for good, and what is said of one attempt: the row, the message, the money."""
+
+from datetime import datetime
+
+from services.payment.domain import answers, ledger
+from services.payment.domain.calls import ended
+from services.payment.domain.payment import (
+    LONG_PAST,
+    AttemptRow,
+    CallStatus,
+    Change,
+    Decision,
+    Payment,
+    State,
+    capture_row,
+)
+
+
+def captured(payment: Payment, at: datetime, *, code: str = "captured") -> Change:
+    """The money is taken, by the gateway and the object that the row names."""
+    changed = ended(
+        payment,
+        state=State.CAPTURED,
+        decision=Decision.CAPTURED,
+        captured_at=at,
+        captured_version=payment.version + 1,
+        act_before=LONG_PAST if payment.cancel_wanted is not None else payment.act_before,
+        # Left where the claim put it: an unchanged `due_at` keeps this update off the indexes.
+        due_at=payment.due_at,
+    )
+    rows: tuple[AttemptRow, ...] = ()
+    if payment.capture_ordinal:
+        rows = (capture_row(payment, CallStatus.SUCCEEDED, code=code, reference=payment.provider_reference),)
+    return Change(
+        changed,
+        messages=(answers.captured(changed),),
+        attempts=rows,
+        transfers=ledger.captured(changed, changed.gateway or ""),
+    )
+
+
+def cancelled(payment: Payment, reason: str, *, unresolved: bool = False) -> Change:
+    """No money is taken. Where that could not be learned in time, the call under way goes on."""
+    fields = {"state": State.CANCELLED, "decision": Decision.CANCELLED, "cancel_wanted": reason}
+    changed = payment.changed(**fields) if unresolved else ended(payment, **fields)
+    changed.answer = answers.cancelled(changed, reason, unresolved=unresolved)
+    return Change(changed, messages=(changed.answer,))
+
+
+def refused_by_ourselves(payment: Payment, code: str, **fields: object) -> Change:
+    """Declined before any gateway was asked."""
+    changed = ended(payment, state=State.REFUSED, **fields)
+    changed.answer = answers.declined(changed, code)
+    return Change(changed, messages=(changed.answer,))
+
+
+def declined(payment: Payment, code: str, **fields: object) -> Change:
+    """The issuer said no to the capture under way."""
+    change = refused_by_ourselves(payment, code, **fields)
+    change.attempts = (capture_row(payment, CallStatus.DECLINED, code=code),)
+    return change
+
+
+def action_required(payment: Payment, action_before: datetime) -> Change:
+    """The payer must authenticate; no money is taken until then."""
+    changed = ended(payment, state=State.REFUSED)
+    changed.answer = answers.action_required(changed, action_before)
+    return Change(
+        changed,
+        messages=(changed.answer,),
+        attempts=(capture_row(payment, CallStatus.DECLINED, code="action_required"),),
+    )
+
+
+def attempt_failed(
+    payment: Payment,
+    reason: str,
+    *,
+    reached_provider: bool = True,
+    retry_after_seconds: int | None = None,
+) -> Change:
+    """The capture under way is known not to have taken money, and no issuer declined it."""
+    changed = ended(payment, state=State.REFUSED)
+    changed.answer = answers.attempt_failed(
+        changed, reason, reached_provider=reached_provider, retry_after_seconds=retry_after_seconds
+    )
+    return Change(
+        changed, messages=(changed.answer,), attempts=(capture_row(payment, CallStatus.FAILED, code=reason),)
+    )
+
+
+def refunded(payment: Payment, at: datetime) -> Change:
+    """The whole capture went back."""
+    changed = ended(payment, state=State.REFUNDED)
+    changed.refund_answer = answers.refunded(changed, at)
+    return Change(changed, messages=(changed.refund_answer,), transfers=ledger.refunded(payment))

@@ -1,0 +1,54 @@
+"""Functions over queries.sql: payment methods. Tokens go in and never come out here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from shared.database import Connection
+from shared.database.arrays import columns
+from shared.database.queries import load_queries
+
+SQL = load_queries(__file__)
+
+
+@dataclass(slots=True, frozen=True)
+class Given:
+    """A method as its payer's side gave it."""
+
+    payment_method_id: str
+    payer_id: str
+    kind: str
+    gateway: str
+    token: str | None = field(repr=False)
+
+
+@dataclass(slots=True, frozen=True)
+class Kept:
+    """A method as it is known, without its token."""
+
+    payment_method_id: str
+    payer_id: str
+    kind: str
+    status: str
+    gateway: str
+    version: int
+
+
+async def put_methods(connection: Connection, given: Sequence[Given]) -> list[Kept]:
+    """Write them, each id once; returns those that are new or changed."""
+    rows = [
+        (method.payment_method_id, method.payer_id, method.kind, method.gateway, method.token)
+        for method in given
+    ]
+    return [Kept(*row) for row in await connection.fetch(SQL["put_methods"], *columns(rows, 5))]
+
+
+async def remove_method(connection: Connection, payment_method_id: str) -> Kept | None:
+    """Returns the method if this removed it."""
+    row = await connection.fetchrow(SQL["remove_method"], payment_method_id)
+    return None if row is None else Kept(*row)
+
+
+async def read_methods(connection: Connection, payment_method_ids: Iterable[str]) -> dict[str, Kept]:
+    """The methods that are known, by id."""
+    rows = await connection.fetch(SQL["read_methods"], list(payment_method_ids))
+    return {row[0]: Kept(*row) for row in rows}

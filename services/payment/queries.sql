@@ -1,0 +1,309 @@
+-- Statements of the payment service. Each takes a whole batch: one array per column.
+
+-- name: methods
+-- What the commands of a batch need to know of the payment methods they name, tokens for the calls included.
+select payment_method_id, payer_id, gateway, status, token
+from payment_methods
+where payment_method_id = any($1::text[]);
+
+-- name: open_payments
+-- Inserts the rows that are not there yet, claimed, with their first call: the happy path's only write before the call.
+with fresh as (
+    select *
+    from unnest(
+        $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+        $7::timestamptz[], $8::timestamptz[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::text[],
+        $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::bigint[], $19::text[], $20::text[], $21::jsonb[],
+        $22::jsonb[], $23::text[], $24::uuid[], $25::boolean[]
+    ) as f (
+        renewal_id, version, attempt, ordinal, due_at, act_before,
+        resolve_before, captured_at, captured_version, state, decision, operation, call_status,
+        cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
+        grant_given, traceparent, idempotency_key, is_leased
+    )
+),
+
+opened as (
+    insert into payments (
+        renewal_id, version, attempt, ordinal, capture_ordinal, claim, due_at, act_before,
+        resolve_before, captured_at, captured_version, state, decision, operation, call_status,
+        cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
+        grant_given, traceparent
+    )
+    select
+        renewal_id, version, attempt, ordinal, ordinal, is_leased::integer,
+        case when is_leased then clock_timestamp() + $26::interval else due_at end, act_before,
+        resolve_before, captured_at, captured_version, state, decision, operation, call_status,
+        cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
+        grant_given, traceparent
+    from fresh
+    on conflict (renewal_id) do nothing
+    returning renewal_id
+),
+
+begun as (
+    insert into payment_attempts (
+        renewal_id, ordinal, send_before, idempotency_key, operation, status, payment_method_id, gateway
+    )
+    select
+        f.renewal_id, f.ordinal, case when f.is_leased then clock_timestamp() + $27::interval end,
+        f.idempotency_key, f.operation, 'sending', f.payment_method_id, f.gateway
+    from fresh as f
+    inner join opened as o on f.renewal_id = o.renewal_id
+    where f.operation is not null
+)
+
+select renewal_id from opened;
+
+-- name: lock_payments
+-- The rows of a batch, locked in key order so that two batches never wait for each other in a circle.
+select *
+from payments
+where renewal_id = any($1::uuid[])
+order by renewal_id
+for update;
+
+-- name: lock_wallets
+-- The balances that a batch charges or pays back, locked in key order, after the payments.
+select w.payer_id, w.currency, w.balance_minor
+from wallets as w
+inner join unnest($1::text[], $2::text[]) as k (payer_id, currency)
+    on w.payer_id = k.payer_id and w.currency = k.currency
+order by w.payer_id, w.currency
+for update of w;
+
+-- name: store_references
+-- The PSP's objects, before anything is asked of them that moves money. What it returns may be confirmed.
+with created as (
+    select *
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[])
+        as c (renewal_id, gateway, reference, ordinal, claim)
+),
+
+locked as (
+    select p.renewal_id
+    from payments as p
+    inner join created as c on p.renewal_id = c.renewal_id
+    order by p.renewal_id
+    for update of p
+)
+
+update payments as p
+set provider_reference = c.reference, reference_gateway = c.gateway
+from created as c
+inner join locked as l on c.renewal_id = l.renewal_id
+where
+    p.renewal_id = c.renewal_id and p.operation = 'capture' and p.ordinal = c.ordinal and p.claim = c.claim
+    and p.provider_reference is null
+returning p.renewal_id;
+
+-- name: write_payments
+-- All that a batch of folds changed, in one statement: rows, attempts, money.
+with changed as (
+    select *
+    from unnest(
+        $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
+        $8::integer[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
+        $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+        $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::jsonb[], $26::jsonb[], $27::boolean[]
+    ) as c (
+        renewal_id, version, attempt, ordinal, capture_ordinal, objects, refund_attempt,
+        captured_version, due_at, act_before, resolve_before, captured_at,
+        disputed_at, refund_returned_at, state, decision, operation, call_status, cancel_wanted,
+        payment_method_id, gateway, reference_gateway, provider_reference, surplus, answer, refund_answer, is_leased
+    )
+),
+
+written as (
+    update payments as p
+    set
+        version = c.version, attempt = c.attempt, ordinal = c.ordinal, capture_ordinal = c.capture_ordinal,
+        claim = p.claim + c.is_leased::integer, objects = c.objects, refund_attempt = c.refund_attempt,
+        captured_version = c.captured_version,
+        due_at = case when c.is_leased then clock_timestamp() + $28::interval else c.due_at end,
+        act_before = c.act_before, resolve_before = c.resolve_before, captured_at = c.captured_at,
+        disputed_at = c.disputed_at, refund_returned_at = c.refund_returned_at, state = c.state,
+        decision = c.decision, operation = c.operation, call_status = c.call_status,
+        cancel_wanted = c.cancel_wanted, payment_method_id = c.payment_method_id, gateway = c.gateway,
+        reference_gateway = c.reference_gateway, provider_reference = c.provider_reference, surplus = c.surplus,
+        answer = c.answer, refund_answer = c.refund_answer
+    from changed as c
+    where p.renewal_id = c.renewal_id
+),
+
+attempted as (
+    insert into payment_attempts (
+        renewal_id, ordinal, send_before, ended_at, idempotency_key, operation, status, code, provider_reference,
+        payment_method_id, gateway
+    )
+    select
+        a.renewal_id, a.ordinal, case when a.is_leased then clock_timestamp() + $29::interval end,
+        case when a.status not in ('sending', 'unknown') then now() end,
+        a.idempotency_key, a.operation, a.status, a.code, a.reference, a.payment_method_id, a.gateway
+    from unnest(
+        $30::uuid[], $31::integer[], $32::uuid[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
+        $38::text[], $39::boolean[]
+    ) as a (
+        renewal_id, ordinal, idempotency_key, operation, status, code, reference, payment_method_id,
+        gateway, is_leased
+    )
+    on conflict (renewal_id, ordinal) do update
+    set
+        status = excluded.status, code = excluded.code, ended_at = excluded.ended_at,
+        send_before = coalesce(excluded.send_before, payment_attempts.send_before),
+        provider_reference = coalesce(excluded.provider_reference, payment_attempts.provider_reference)
+    -- What is settled stays so: only a later success, or the same key used again, says otherwise.
+    where payment_attempts.status in ('sending', 'unknown') or excluded.status in ('succeeded', 'sending')
+)
+
+insert into ledger_transfers (
+    id, renewal_id, kind, debit_account, credit_account, amount_minor, currency
+)
+select * from unnest($40::uuid[], $41::uuid[], $42::text[], $43::text[], $44::text[], $45::bigint[], $46::text[])
+on conflict (id) do nothing;
+
+-- name: move_balances
+-- What wallets paid and got back, summed per wallet; the table refuses a balance below zero.
+update wallets as w
+set balance_minor = w.balance_minor + m.amount_minor
+from unnest($1::text[], $2::text[], $3::bigint[]) as m (payer_id, currency, amount_minor)
+where w.payer_id = m.payer_id and w.currency = m.currency;
+
+-- name: claim_calls
+-- Calls that nobody holds: paused, left behind by a dead process, or inserted when all workers were busy.
+with due as (
+    select renewal_id
+    from payments
+    where due_at <= clock_timestamp()
+    order by due_at
+    limit $1
+    for update skip locked
+),
+
+claimed as (
+    update payments as p
+    set
+        -- A row with no call left its lease standing to spare an index; here it is cleared.
+        due_at = case when p.operation is null then null else clock_timestamp() + $2::interval end,
+        claim = p.claim + 1,
+        call_status = case when p.operation is null then null else 'sending' end
+    from due as d
+    where p.renewal_id = d.renewal_id
+    returning
+        p.renewal_id, p.operation, p.ordinal, p.claim, p.payment_method_id, p.gateway, p.reference_gateway,
+        p.provider_reference, p.objects, p.amount_minor, p.currency, p.cancel_wanted, p.decision, p.surplus
+),
+
+before as (
+    select a.renewal_id, a.ordinal, a.send_before, a.first_sent_at, a.provider_reference, a.status
+    from payment_attempts as a
+    inner join claimed as c on a.renewal_id = c.renewal_id and a.ordinal = c.ordinal
+),
+
+stamped as (
+    update payment_attempts as a
+    set send_before = clock_timestamp() + $3::interval, status = 'sending'
+    from claimed as c
+    where c.operation is not null and a.renewal_id = c.renewal_id and a.ordinal = c.ordinal
+)
+
+select
+    c.*,
+    b.send_before as sent_before,
+    b.first_sent_at,
+    b.provider_reference as call_reference,
+    m.token
+from claimed as c
+inner join before as b on c.renewal_id = b.renewal_id
+left join payment_methods as m on c.payment_method_id = m.payment_method_id
+where c.operation is not null;
+
+-- name: apply_captures
+-- The captures that a top-up has earned, each once; returns the renewals for which no money is held.
+with applied as (
+    select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as a (renewal_id, transfer_id, applied_at)
+),
+
+locked as (
+    select p.renewal_id, p.state, p.decision, p.applied_at
+    from payments as p
+    inner join applied as a on p.renewal_id = a.renewal_id
+    order by p.renewal_id
+    for update of p
+),
+
+earned as (
+    update payments as p
+    set
+        applied_at = a.applied_at,
+        version = p.version + 1,
+        due_at = case when p.operation is null then null else p.due_at end
+    from applied as a
+    inner join locked as l on a.renewal_id = l.renewal_id
+    where
+        p.renewal_id = a.renewal_id and l.decision = 'captured' and l.applied_at is null and l.state <> 'refunded'
+    returning p.renewal_id, a.transfer_id, p.amount_minor, p.currency, p.disputed_at
+),
+
+moved as (
+    insert into ledger_transfers (id, renewal_id, kind, debit_account, credit_account, amount_minor, currency)
+    select transfer_id, renewal_id, 'applied', 'held', 'applied', amount_minor, currency
+    from earned
+    where amount_minor > 0 and disputed_at is null
+    on conflict (id) do nothing
+)
+
+select a.renewal_id
+from applied as a
+left join locked as l on a.renewal_id = l.renewal_id
+where l.decision is distinct from 'captured' or (l.state = 'refunded' and l.applied_at is null);
+
+-- name: read_payment
+-- One payment, as it stands.
+select * from payments where renewal_id = $1;
+
+-- name: read_attempts
+-- The calls made for a payment, in their order.
+select ordinal, operation, status, code, provider_reference, payment_method_id, gateway, first_sent_at, ended_at
+from payment_attempts
+where renewal_id = $1
+order by ordinal;
+
+-- name: read_transfers
+-- The ledger lines of a payment.
+select kind, debit_account, credit_account, amount_minor, currency, transferred_at
+from ledger_transfers
+where renewal_id = $1
+order by transferred_at, kind;
+
+-- name: list_payments
+-- The payments of a subscription, newest id first, one page.
+select *
+from payments
+where subscription_id = $1 and ($2::uuid is null or renewal_id < $2)
+order by renewal_id desc
+limit $3;
+
+-- name: read_accounts
+-- Every account of the ledger but the wallets, with what it holds.
+select account, currency, debit_minor, credit_minor
+from ledger_accounts
+where account not like 'wallet:%'
+order by currency, account;
+
+-- name: read_proof
+-- Whether the books balance, per currency; and whether the wallets hold what the ledger says they do.
+select
+    p.*,
+    coalesce(w.balance_minor, 0) as wallets_minor,
+    coalesce(a.balance_minor, 0) as wallet_accounts_minor
+from ledger_proof as p
+left join (select currency, sum(balance_minor) as balance_minor from wallets group by currency) as w
+    using (currency)
+left join (
+    select currency, sum(credit_minor - debit_minor) as balance_minor
+    from ledger_accounts
+    where account like 'wallet:%'
+    group by currency
+) as a using (currency)
+order by p.currency;
