@@ -65,7 +65,7 @@ class Rows:
 
     async def until_done(self, jobs: list[int]) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while await self.done() != jobs:  # noqa: ASYNC110 - the condition lives in PostgreSQL
+            while await self.done() != jobs:
                 await asyncio.sleep(0.01)
 
 

@@ -31,7 +31,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait for a condition, bounded."""
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not await condition():  # noqa: ASYNC110 - the condition lives in Kafka or PostgreSQL
+            while not await condition():
                 await asyncio.sleep(0.02)
     except TimeoutError:
         pytest.fail(f"not within {DEADLINE_SECONDS} s: {what}")
