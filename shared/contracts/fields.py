@@ -1,6 +1,6 @@
 """The field types that messages and HTTP bodies share: one definition, one range, one error."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
@@ -36,7 +36,12 @@ Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 PaymentMethodIds = Annotated[tuple[Id, ...], Field(min_length=1, max_length=MAX_PAYMENT_METHODS)]
 """Ways to pay, in the order in which they are tried."""
 
-Instant = AwareDatetime
+Instant = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9999, 12, 30, tzinfo=UTC)),
+]
+"""A moment with its offset. Outside these years a conversion to UTC overflows: refused where it enters."""
+
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2 code, upper case."""
 

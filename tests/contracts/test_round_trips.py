@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from shared.contracts import MESSAGES, fields
 from shared.contracts.checks import eid_is_valid, eid_with_check, luhn_digit, luhn_is_valid
@@ -46,7 +46,7 @@ STRATEGIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ),
     (fields.Imei, digits(14).map(lambda number: number + luhn_digit(number))),
     (fields.Eid, digits(30).map(eid_with_check)),
-    (AwareDatetime, INSTANTS),
+    (fields.Instant, INSTANTS),
     (UUID, st.uuids()),
     (bool, st.booleans()),
 ]
