@@ -11,7 +11,7 @@ class CarrierSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: HttpUrl | None = Field(None, description="of provisioning_carrier_url unless given")
+    url: HttpUrl | None = Field(None, description="of carrier_url unless given")
     honours_keys: bool = True
     key_memory_seconds: float = Field(86_400.0, ge=0)
     queries: bool = True
@@ -30,9 +30,7 @@ class CarrierSettings(BaseModel):
 class Settings(ServiceSettings):
     """Read from RECARGA_<NAME>; durations in seconds."""
 
-    provisioning_carrier_url: HttpUrl = Field(
-        HttpUrl("http://127.0.0.1:9200"), description="of every carrier"
-    )
+    carrier_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:9200"), description="of every carrier")
     provisioning_carriers: dict[str, CarrierSettings] = Field(
         default_factory=dict,
         description="JSON, by the carrier's name in subscriptions; `*` is every one that is not named",

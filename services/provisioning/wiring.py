@@ -60,7 +60,7 @@ def _carriers(settings: Settings, clients: dict[str, HttpClient]) -> Carriers:
     """Every carrier with its gateway; carriers at one address share its connections."""
 
     def connected(carrier: CarrierSettings) -> Connected:
-        url = str(carrier.url or settings.provisioning_carrier_url)
+        url = str(carrier.url or settings.carrier_url)
         if url not in clients:
             clients[url] = open_client(
                 url,

@@ -188,7 +188,7 @@ async def database_url(fresh_database: FreshDatabase) -> str:
 def told(database_url: str, sandbox: Sandbox) -> settings.Settings:
     return settings.Settings(
         database_url=database_url,
-        provisioning_carrier_url=f"http://127.0.0.1:{sandbox.carrier.port}",
+        carrier_url=f"http://127.0.0.1:{sandbox.carrier.port}",
         provisioning_carriers=CARRIERS,
         **HASTY,
     )

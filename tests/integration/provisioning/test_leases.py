@@ -59,7 +59,7 @@ class OtherProcess:
 
 @pytest.fixture
 async def other(told: settings.Settings, provisioning: Wired) -> AsyncIterator[OtherProcess]:
-    client = open_client(str(told.provisioning_carrier_url), timeout_seconds=0.4, connections=2)
+    client = open_client(str(told.carrier_url), timeout_seconds=0.4, connections=2)
     full = Connected(SandboxCarrier(client), Capabilities())
     yield OtherProcess(told, Carriers({}, full), provisioning)
     await client.close()
