@@ -245,15 +245,15 @@ with seen as (
         seen.topic,
         seen.partition,
         progress.caught_up_at,
-        $5
+        $5::timestamptz
     from seen
     inner join consumer_progress as progress
         on seen.topic = progress.topic and seen.partition = progress.partition
-    where seen.caught_up and progress.caught_up_at < $5 - make_interval(secs => $6)
+    where seen.caught_up and progress.caught_up_at < $5::timestamptz - make_interval(secs => $6)
     on conflict do nothing
 ), forgotten as (
     -- Longer ago than any open renewal waits.
-    delete from stalls where ended_at < $5 - interval '3 days'
+    delete from stalls where ended_at < $5::timestamptz - interval '3 days'
 )
 
 insert into consumer_progress (topic, partition, lag, caught_up_at, updated_at)
@@ -262,7 +262,7 @@ select
     partition,
     lag,
     case when caught_up then $5::timestamptz end,
-    $5
+    $5::timestamptz
 from seen
 on conflict (topic, partition) do update
     set

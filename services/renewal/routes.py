@@ -115,7 +115,9 @@ class RenewalRoutes:
             rows = await store.list_renewals(
                 transaction.connection, subscription_id, state, after, position.limit + 1
             )
-        kept, next_cursor = position.cut(rows, lambda renewal: (renewal.requested_at, renewal.renewal_id))
+        kept, next_cursor = position.cut(
+            rows, lambda renewal: (renewal.requested_at, str(renewal.renewal_id))
+        )
         return Page(items=[summary(renewal) for renewal in kept], next_cursor=next_cursor)
 
     async def cancel(self, renewal_id: UUID, caller: Caller, response: Response) -> RenewalView:

@@ -54,51 +54,42 @@ class Subscriber:
         iccid = f"8953{self.number:014d}"
         imei = f"35{self.number:012d}"
         return SubscriptionChanged(
-            **{
-                "subscription_id": self.subscription_id,
-                "version": version,
-                "brand": "ola",
-                "carrier": "cubacel",
-                "iccid": iccid + luhn_digit(iccid),
-                "eid": eid_with_check("890490320000000000000000000000"),
-                "bound_imei": imei + luhn_digit(imei),
-                "owner_id": self.owner_id,
-                "status": "active",
-                "top_ups": 0,
-                "changed_at": utc_now(),
-            }
-            | different
-        )
+            subscription_id=self.subscription_id,
+            version=version,
+            brand="ola",
+            carrier="cubacel",
+            iccid=iccid + luhn_digit(iccid),
+            eid=eid_with_check("890490320000000000000000000000"),
+            bound_imei=imei + luhn_digit(imei),
+            owner_id=self.owner_id,
+            status="active",
+            top_ups=0,
+            changed_at=utc_now(),
+        ).model_copy(update=different)
 
     def customer(self, version: int = 1, *, verified: bool = True) -> CustomerChanged:
         return CustomerChanged(customer_id=self.owner_id, version=version, identity_verified=verified)
 
     def card(self, which: int, version: int = 1, **different: Any) -> PaymentMethodChanged:
         return PaymentMethodChanged(
-            **{
-                "payment_method_id": self.cards[which],
-                "version": version,
-                "payer_id": self.owner_id,
-                "kind": "card",
-                "status": "active",
-            }
-            | different
-        )
+            payment_method_id=self.cards[which],
+            version=version,
+            payer_id=self.owner_id,
+            kind="card",
+            status="active",
+        ).model_copy(update=different)
 
     def request(self, request_id: str = "r-1", **different: Any) -> RequestRenewal:
         return RequestRenewal(
-            **{
-                "caller": "crm",
-                "request_id": f"{self.subscription_id}-{request_id}",
-                "subscription_id": self.subscription_id,
-                "offering_id": OFFERING,
-                "expected_amount_minor": 1000,
-                "currency": "USD",
-                "payment_method_ids": self.cards,
-                "act_before": utc_now() + timedelta(minutes=5),
-            }
-            | different
-        )
+            caller="crm",
+            request_id=f"{self.subscription_id}-{request_id}",
+            subscription_id=self.subscription_id,
+            offering_id=OFFERING,
+            expected_amount_minor=1000,
+            currency="USD",
+            payment_method_ids=self.cards,
+            act_before=utc_now() + timedelta(minutes=5),
+        ).model_copy(update=different)
 
     def body(self, **different: Any) -> dict[str, Any]:
         return {
@@ -126,19 +117,16 @@ class Subscriber:
 
 def offering(offering_id: str = OFFERING, version: int = 1, **different: Any) -> OfferingChanged:
     return OfferingChanged(
-        **{
-            "offering_id": offering_id,
-            "version": version,
-            "name": "Cuba 1 GB",
-            "destination": "CU",
-            "data_bytes": 10**9,
-            "validity_seconds": 86_400,
-            "stacking": "extend",
-            "product_code": "CU-1GB",
-            "status": "on_sale",
-        }
-        | different
-    )
+        offering_id=offering_id,
+        version=version,
+        name="Cuba 1 GB",
+        destination="CU",
+        data_bytes=10**9,
+        validity_seconds=86_400,
+        stacking="extend",
+        product_code="CU-1GB",
+        status="on_sale",
+    ).model_copy(update=different)
 
 
 class About:
