@@ -20,7 +20,9 @@ PRICE_LIST_KNOWN_UNTIL = Gauge(
     "recarga_catalog_price_list_known_until_seconds",
     "Unix time until which requests can be priced without asking the database",
 )
-CHANGES = children(Counter("recarga_catalog_changes_total", "Changes written, by what was changed", ["kind"]))
+CHANGES = children(
+    Counter("recarga_catalog_changes_total", "Changes accepted, by what was changed", ["kind"])
+)
 
 for _reason in get_args(Reason):
     REJECTED(_reason)

@@ -39,7 +39,7 @@ STRATEGIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (fields.ValiditySeconds, st.integers(1, fields.MAX_VALIDITY_SECONDS)),
     (fields.Count, st.integers(0, 2**31 - 1)),
     (fields.Attempt, st.integers(1, 2**31 - 1)),
-    (fields.Text, st.text(max_size=500)),
+    (fields.Text, st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=500)),
     (
         fields.Iccid,
         st.integers(15, 17).flatmap(digits).map(lambda rest: "89" + rest + luhn_digit("89" + rest)),

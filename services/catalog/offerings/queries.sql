@@ -62,8 +62,8 @@ limit $6
 select brand, carrier, status from subscriptions where subscription_id = $1
 
 -- name: upsert_subscriptions
--- The projection of subscriptions.v1; an older version than the one that is there changes nothing, nor does
--- one that says the same.
+-- The projection of subscriptions.v1. A version that says the same is written all the same: a late older one
+-- must find it.
 insert into subscriptions (subscription_id, version, brand, carrier, status)
 select *
 from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[])

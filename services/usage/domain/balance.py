@@ -146,5 +146,5 @@ def _threshold_bytes(balance: Balance, percent: int) -> int | None:
 def _close_what_is_over(balance: Balance, now: datetime, late_records: timedelta) -> None:
     for bucket in balance.open_buckets():
         empty = not bucket.remaining_bytes and bucket.cycle < balance.cycle
-        if empty or bucket.expires_at + late_records <= now:
+        if empty or bucket.expires_at <= now - late_records:
             bucket.close(now)

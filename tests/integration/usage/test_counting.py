@@ -1,5 +1,6 @@
 """Records come in once, buckets go down, triggers go out once per cycle."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import permutations
@@ -224,3 +225,32 @@ async def test_a_carriers_report_is_kept_once(usage: Wired) -> None:
     kept = await usage.pool.fetch("select remaining_bytes from balance_reports where iccid = $1", its_iccid)
     assert [row["remaining_bytes"] for row in kept] == [5]
     assert (await state(usage, who))["used_bytes"] == 100
+
+
+async def test_processes_that_count_for_the_same_people_at_once_lose_nothing(usage: Wired) -> None:
+    people = [await known(usage) for _ in range(20)]
+    handle = usage.consumer("records").handle
+
+    async def count(process: int) -> None:
+        order = people if process % 2 else people[::-1]
+        batch = [
+            usage.received(record(its_iccid, f"{who}-{number}", 1))
+            for number in range(process, process + 3)
+            for who, its_iccid in order
+        ]
+        await usage.transactions.run(lambda transaction: handle(transaction, batch))  # type: ignore[arg-type, call-arg]
+
+    await asyncio.gather(*(count(process) for process in range(5)))
+    for who, _ in people:
+        # Records 0 to 6: those that two processes read count once.
+        assert (await state(usage, who))["used_bytes"] == 7
+
+
+async def test_a_top_up_and_usage_at_the_same_time_lose_nothing(usage: Wired) -> None:
+    who, its_iccid = await known(usage, granted=1000)
+    together = [
+        usage.consume("records", record(its_iccid, f"{who}-{number}", 100)) for number in range(8)
+    ] + [usage.consume("top-ups", top_up(who, cycle, 1000)) for cycle in (2, 3)]
+    await asyncio.gather(*together)
+    now = await state(usage, who)
+    assert (now["remaining_bytes"], now["overrun_bytes"]) == (3000 - 800, 0)
