@@ -1,0 +1,1 @@
+"""The stack from images: `docker compose up`, and the eyes of those who run it."""
