@@ -1,0 +1,272 @@
+"""Payment at work on real servers, with a real sandbox PSP beside it, and the messages it reads."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.payment import settings, wiring
+from shared.clock import utc_now
+from shared.contracts.message import Grant, RenewalMessage, Terms
+from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
+from shared.contracts.prices import RenewalPriced
+from shared.contracts.topups import TopUpApplied
+from tests.conftest import FreshDatabase
+from tests.integration.sandbox.conftest import Sandbox, Server
+from tests.integration.wired import Wired, wired
+
+DEADLINE_SECONDS = 15.0
+WEBHOOK_SECRET = "a secret of this test"
+GRANT = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
+PRICE = 1500
+AnyAnswer = TypeVar("AnyAnswer", bound=RenewalMessage)
+
+# Every wait is short, and the lease still outlasts the send window and two calls together.
+HASTY: dict[str, Any] = {
+    "payment_poll_seconds": 0.05,
+    "payment_send_window_seconds": 0.4,
+    "payment_call_seconds": 0.4,
+    "payment_lease_seconds": 1.3,
+    "payment_resolution_seconds": 2.0,
+    "payment_back_off_seconds": 0.05,
+    "payment_back_off_cap_seconds": 0.2,
+}
+
+
+@dataclass(slots=True)
+class Renewal:
+    """A renewal whose payer has these methods, and every command there is about it."""
+
+    methods: tuple[str, ...]
+    payer_id: str
+    amount_minor: int = PRICE
+    renewal_id: UUID = field(default_factory=uuid4)
+
+    @property
+    def subscription_id(self) -> str:
+        return f"sub-{self.renewal_id.hex[:12]}"
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            offering_id="cuba-1gb",
+            max_amount_minor=max(self.amount_minor, 1),
+            currency="USD",
+            payment_method_ids=self.methods,
+            payer_id=self.payer_id,
+        )
+
+    def priced(self, *, late: bool = False) -> RenewalPriced:
+        return RenewalPriced(**self._purchase(late), priced_at=utc_now())
+
+    def capture(self, attempt: int = 1, method: str | None = None, *, late: bool = False) -> CapturePayment:
+        return CapturePayment(
+            **self._purchase(late), attempt=attempt, payment_method_id=method or self.methods[0]
+        )
+
+    def cancel(self, *, late: bool = False) -> CancelPayment:
+        return CancelPayment(**self._head(), act_before=_by(late), reason="customer_cancelled")
+
+    def refund(self, attempt: int = 1, *, late: bool = False) -> RefundPayment:
+        return RefundPayment(
+            **self._head(), attempt=attempt, act_before=_by(late), reason="top_up_rejected"
+        )
+
+    def resolve(self, decision: Any) -> ResolvePayment:
+        return ResolvePayment(
+            **self._head(), act_before=_by(late=False), decision=decision, decided_by="operator-1"
+        )
+
+    def applied(self) -> TopUpApplied:
+        now = utc_now()
+        return TopUpApplied(
+            **self._head(),
+            grant=GRANT,
+            amount_minor=self.amount_minor,
+            currency="USD",
+            cycle=1,
+            applied_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+
+    def _purchase(self, late: bool) -> dict[str, Any]:
+        money = {"amount_minor": self.amount_minor, "currency": "USD", "grant": GRANT}
+        return self._head() | money | {"act_before": _by(late)}
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "renewal_id": self.renewal_id,
+            "subscription_id": self.subscription_id,
+            "version": 1,
+            "terms": self.terms,
+        }
+
+
+def _by(late: bool) -> datetime:
+    return utc_now() + timedelta(seconds=-1 if late else 60)
+
+
+@dataclass(frozen=True, slots=True)
+class PspJournal:
+    """The sandbox's PSP, and what its journal says."""
+
+    server: Server
+
+    def effects(self, renewal: Renewal) -> list[str]:
+        """What really happened to a renewal's money, in order."""
+        return [row["effect"] for row in self._rows("effect") if row["renewal_id"] == str(renewal.renewal_id)]
+
+    def requests(self, renewal: Renewal, operation: str) -> list[dict[str, Any]]:
+        """The requests of that kind for a renewal, in order."""
+        return [
+            row
+            for row in self._rows("request")
+            if row["renewal_id"] == str(renewal.renewal_id) and row["operation"] == operation
+        ]
+
+    def fault(self, operation: str, behaviour: str, **more: object) -> None:
+        rules = [{"operation": operation, "behaviour": behaviour, **more}]
+        assert self.server.call("PUT", "/faults", rules).status == 200
+
+    def well(self) -> None:
+        assert self.server.call("DELETE", "/faults").status == 200
+
+    def _rows(self, kind: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        after = 0
+        while True:
+            page = self.server.call("GET", f"/journal?kind={kind}&after={after}").document
+            rows += page["rows"]
+            if not page["more"]:
+                return rows
+            after = page["next_after"]
+
+
+async def until(look: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+    """What `look` (sync or async) finds, as soon as it finds something."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+def said(payment: Wired, kind: type[AnyAnswer], renewal: Renewal) -> list[AnyAnswer]:
+    """What payment said of that kind about a renewal."""
+    return [message for message in payment.said(kind) if message.renewal_id == renewal.renewal_id]
+
+
+async def hear(payment: Wired, kind: type[AnyAnswer], renewal: Renewal) -> AnyAnswer:
+    """The first answer of that kind, as soon as it is there."""
+    found: list[AnyAnswer] = await until(lambda: said(payment, kind, renewal))
+    return found[0]
+
+
+async def row(payment: Wired, renewal: Renewal) -> Any:
+    """The renewal's row of `payments`."""
+    return await payment.pool.fetchrow("select * from payments where renewal_id = $1", renewal.renewal_id)
+
+
+async def at_rest(payment: Wired, renewal: Renewal) -> Any:
+    """The row once no call is under way any more."""
+
+    async def look() -> Any:
+        found = await row(payment, renewal)
+        return found if found is not None and found["operation"] is None else None
+
+    return await until(look)
+
+
+async def lines(payment: Wired, renewal: Renewal) -> set[tuple[str, str, str, int]]:
+    """The renewal's ledger lines: kind, debit, credit, amount."""
+    rows = await payment.pool.fetch(
+        "select kind, debit_account, credit_account, amount_minor from ledger_transfers where renewal_id = $1",
+        renewal.renewal_id,
+    )
+    return {tuple(found) for found in rows}
+
+
+async def books_balance(payment: Wired) -> bool:
+    """Whether GET /v1/ledger/balances says so."""
+    reply = await payment.request("GET", "/v1/ledger/balances")
+    assert reply.status == 200
+    return bool(reply.body["balanced"])
+
+
+Subscribe = Callable[..., Awaitable[Renewal]]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    running = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def psp(sandbox: Sandbox) -> Iterator[PspJournal]:
+    journal = PspJournal(sandbox.psp)
+    yield journal
+    journal.well()
+
+
+@pytest.fixture(scope="module")
+async def database_url(fresh_database: FreshDatabase) -> str:
+    return await fresh_database("payment")
+
+
+@pytest.fixture(scope="module")
+def told(
+    database_url: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> settings.Settings:
+    secret = tmp_path_factory.mktemp("secret") / "webhook"
+    secret.write_text(WEBHOOK_SECRET)
+    return settings.Settings(
+        database_url=database_url,
+        psp_url=f"http://127.0.0.1:{sandbox.psp.port}",
+        webhook_secret_file=secret,
+        **HASTY,
+    )
+
+
+@pytest.fixture(scope="module")
+async def payment(told: settings.Settings, database_url: str, kafka_bootstrap: str) -> AsyncIterator[Wired]:
+    async with wired(
+        lambda transactions: wiring.build(told, transactions), database_url, kafka_bootstrap, "payment"
+    ) as service:
+        yield service
+        for stop in service.service.stops:
+            await stop()
+
+
+@pytest.fixture
+def payer(payment: Wired) -> Subscribe:
+    """`await payer("tok_ok")` is a renewal whose payer has these cards, the first to be used first."""
+
+    async def with_cards(*tokens: str, **more: Any) -> Renewal:
+        payer_id = f"payer-{uuid4().hex[:12]}"
+        methods = []
+        for token in tokens or ("tok_ok",):
+            method = f"card-{uuid4().hex[:12]}"
+            body = {"payer_id": payer_id, "kind": "card", "token": token}
+            if token == "wallet":
+                body = {"payer_id": payer_id, "kind": "wallet"}
+            reply = await payment.request("PUT", f"/v1/payment-methods/{method}", body)
+            assert reply.status == 200, reply
+            methods.append(method)
+        return Renewal(tuple(methods), payer_id, **more)
+
+    return with_cards
+
+
+def long_ago() -> datetime:
+    return datetime(2001, 1, 1, tzinfo=UTC)

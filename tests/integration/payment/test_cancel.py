@@ -1,0 +1,151 @@
+"""Cancelling: before anything, in the middle, too late; and money that turns up afterwards."""
+
+from shared.contracts.payments import (
+    PaymentActionRequired,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    SurplusRefunded,
+)
+from tests.integration.payment.conftest import (
+    PRICE,
+    PspJournal,
+    Subscribe,
+    at_rest,
+    books_balance,
+    hear,
+    lines,
+    long_ago,
+    row,
+    said,
+    until,
+)
+from tests.integration.wired import Wired
+
+
+async def test_a_cancellation_that_overtakes_the_price_leaves_a_tombstone(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await payment.consume("commands", renewal.cancel())
+    first = await hear(payment, PaymentCancelled, renewal)
+    assert (first.reason, first.unresolved) == ("customer_cancelled", False)
+
+    await payment.consume("commands", renewal.priced(), renewal.capture(2), renewal.cancel())
+    assert set(said(payment, PaymentCancelled, renewal)) == {first}
+    assert psp.requests(renewal, "create_intent") == []
+
+
+async def test_price_and_cancellation_in_one_batch_cancel_without_a_charge(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await payment.consume("commands", renewal.priced(), renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    assert (await at_rest(payment, renewal))["state"] == "cancelled"
+    assert psp.requests(renewal, "confirm_intent") == []
+    assert said(payment, PaymentCaptured, renewal) == []
+
+
+async def test_a_declined_payment_is_cancelled_at_the_psp_so_that_nothing_can_come_late(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_decline_generic")
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentDeclined, renewal)
+    await payment.consume("commands", renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    assert psp.effects(renewal) == ["cancelled"]
+
+
+async def test_an_abandoned_authentication_is_cancelled_at_the_psp(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_sca")
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentActionRequired, renewal)
+    await payment.consume("commands", renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    assert psp.effects(renewal) == ["cancelled"]
+
+
+async def test_a_cancellation_waits_for_the_call_under_way_and_then_calls_it_off(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_timeout_late")
+    await payment.consume("commands", renewal.priced())
+    await until(lambda: psp.requests(renewal, "confirm_intent"))
+    await payment.consume("commands", renewal.cancel())
+    assert said(payment, PaymentCancelled, renewal) == []
+
+    cancelled = await hear(payment, PaymentCancelled, renewal)
+    assert cancelled.unresolved is False
+    assert psp.effects(renewal) == ["cancelled"]
+    assert said(payment, PaymentCaptured, renewal) == []
+
+
+async def test_a_capture_that_beat_the_cancellation_is_published_as_past(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_timeout_after")
+    await payment.consume("commands", renewal.priced())
+    await until(lambda: psp.requests(renewal, "confirm_intent"))
+    await payment.consume("commands", renewal.cancel())
+
+    captured = await hear(payment, PaymentCaptured, renewal)
+    assert captured.act_before < long_ago()
+    assert said(payment, PaymentCancelled, renewal) == []
+    assert psp.effects(renewal) == ["captured"]
+    await payment.consume("commands", renewal.cancel())
+    assert said(payment, PaymentCaptured, renewal) == [captured, captured]
+
+
+async def test_a_capture_still_unknown_at_the_deadline_is_unresolved_and_its_money_goes_back_when_found(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_timeout_late")
+    await payment.consume("commands", renewal.priced())
+    await until(lambda: psp.requests(renewal, "confirm_intent"))
+    psp.fault("cancel_intent", "server_error")
+    await payment.consume("commands", renewal.cancel())
+    cancelled = await hear(payment, PaymentCancelled, renewal)
+    assert cancelled.unresolved is True
+
+    psp.well()
+    surplus = await hear(payment, SurplusRefunded, renewal)
+    assert (surplus.amount_minor, surplus.ordinal) == (PRICE, 1)
+    assert psp.effects(renewal) == ["captured", "refunded"]
+    assert await lines(payment, renewal) == {
+        ("surplus_found", "psp:sandbox", "surplus", PRICE),
+        ("surplus_refund", "surplus", "psp:sandbox", PRICE),
+    }
+    assert said(payment, PaymentCaptured, renewal) == []
+    assert (await at_rest(payment, renewal))["decision"] == "cancelled"
+    assert await books_balance(payment)
+
+
+async def test_a_late_cancellation_starts_nothing(payment: Wired, psp: PspJournal, payer: Subscribe) -> None:
+    renewal = await payer("tok_decline_generic")
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentDeclined, renewal)
+    await payment.consume("commands", renewal.cancel(late=True))
+    assert (await row(payment, renewal))["state"] == "refused"
+    assert psp.effects(renewal) == []
+
+
+async def test_an_operator_settles_what_cannot_be_learned(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_processing_fails_always")
+    psp.fault("get_intent", "server_error")
+    await payment.consume("commands", renewal.priced())
+    await until(lambda: psp.requests(renewal, "confirm_intent"))
+    await until(lambda: _is_unknown(payment, renewal))
+    await payment.consume("commands", renewal.cancel())
+    await payment.consume("commands", renewal.resolve("not_captured"))
+    await hear(payment, PaymentCancelled, renewal)
+    assert (await at_rest(payment, renewal))["decision"] == "cancelled"
+
+
+async def _is_unknown(payment: Wired, renewal: object) -> bool:
+    return bool((await row(payment, renewal))["call_status"] == "unknown")  # type: ignore[arg-type]
