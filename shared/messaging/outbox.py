@@ -61,12 +61,13 @@ class Outbox:
         loop = asyncio.get_running_loop()
         while not stopping.is_set():
             await _wait(stopping, IDLE_SECONDS)
-            await self.forget()
-            while await self.recover() == STRANDED_LIMIT and not stopping.is_set():
-                pass
+            # Before anything that Kafka may refuse: the age must be seen most when nothing goes out.
             if loop.time() >= next_age:
                 next_age = loop.time() + AGE_EVERY_SECONDS
                 await self._measure()
+            await self.forget()
+            while await self.recover() == STRANDED_LIMIT and not stopping.is_set():
+                pass
 
     async def forget(self) -> None:
         """Delete the rows that Kafka has acknowledged and no later transaction took along."""

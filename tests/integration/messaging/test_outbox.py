@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from prometheus_client import REGISTRY
 
 from shared.messaging.errors import PublishFailed
 from tests.integration.messaging.conftest import DEADLINE_SECONDS, Bench, until
@@ -126,3 +127,18 @@ async def test_the_loop_forgets_when_idle(bench: Bench) -> None:
     await until(empty, "the outbox is empty")
     stopping.set()
     await running
+
+
+async def test_the_age_is_told_while_kafka_refuses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise PublishFailed("Kafka is away")
+
+    monkeypatch.setattr(bench.producer, "publish", refuse)
+    async with bench.transactions.begin() as transaction:
+        transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+    await bench.pool.execute("update outbox set written_at = now() - interval '2 minutes'")
+    with pytest.raises(PublishFailed):
+        await bench.outbox.run(asyncio.Event())
+    told = REGISTRY.get_sample_value("recarga_outbox_oldest_seconds", {"service": bench.topic})
+    assert told is not None
+    assert told >= 120
