@@ -9,7 +9,8 @@ import shutil
 from typing import Annotated, Any
 
 import typer
-from deploy.local.books import compare
+from deploy.local.books import compare, read_books, wait_until_quiet
+from deploy.local.books.reading import Sources
 
 from deploy.local.home import Home
 from deploy.local.ports import Ports
@@ -20,6 +21,7 @@ from tests.bench.load import Watch
 from tests.bench.subscribers import seed
 
 RATES = (100.0, 1_000.0)
+QUIET_SECONDS = 60.0
 
 
 async def bench(renewals: int, rates: list[float], open_loop: bool) -> dict[str, Any]:
@@ -55,10 +57,12 @@ async def bench(renewals: int, rates: list[float], open_loop: bool) -> dict[str,
 
 async def compare_when_quiet(stack: Stack) -> bool:
     """Whether the books balance, once nothing is open any more."""
-    comparison = await compare(stack.superuser_url, stack.psp_url, stack.carrier_url)
-    for line in comparison.discrepancies[:20]:
-        print(line)
-    return not comparison.discrepancies
+    sources = Sources(stack.superuser_url, stack.psp_url, stack.carrier_url)
+    await wait_until_quiet(sources.database_url, QUIET_SECONDS)
+    comparison = compare(await read_books(sources))
+    for discrepancy in comparison.discrepancies[:20]:
+        print(discrepancy)
+    return comparison.is_balanced
 
 
 def main(
