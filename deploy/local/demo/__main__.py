@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +14,7 @@ from deploy.local import launcher
 from deploy.local.__main__ import errors_in_one_line
 from deploy.local.console import DownloadBar, console
 from deploy.local.demo.day import Day, live, plan_day, unless_a_process_dies
+from deploy.local.demo.narrator import Narrator
 from deploy.local.demo.promises import Evening, promises
 from deploy.local.demo.report import show_evening, show_promises, show_verdict
 from deploy.local.errors import AlreadyRunning, LocalStackError
@@ -37,15 +37,15 @@ def main(
     ] = None,
 ) -> None:
     """Plays a day of renewals on the real stack, fresh each time, and stops everything at its end."""
-    began = time.monotonic()
+    narrator = Narrator(console)
     place = Home.at(home or default_home() / FOLDER)
     with errors_in_one_line():
-        _use_own_postgres()
-        _start_afresh(place)
+        _use_own_postgres(narrator)
+        _start_afresh(place, narrator)
         day = plan_day(usage, place.path, utc_now())
-        _introduce(day)
+        _introduce(day, narrator)
         try:
-            evening = asyncio.run(_run(place, day))
+            evening = asyncio.run(_run(place, day, narrator))
         except asyncio.CancelledError:
             console.print("Interrupted: everything is stopped.")
             raise typer.Exit(INTERRUPTED) from None
@@ -53,21 +53,21 @@ def main(
             raise LocalStackError(f"{error}\nThe log of every process is in {place.logs}.") from error
     kept = promises(evening)
     show_promises(console, kept)
-    if not show_verdict(console, kept, place.logs, time.monotonic() - began):
+    if not show_verdict(console, kept, place.logs, narrator.seconds):
         raise typer.Exit(1)
     _forget(place)
 
 
-def _use_own_postgres() -> None:
+def _use_own_postgres(narrator: Narrator) -> None:
     """The demo begins with empty tables: it must not touch a server that somebody named for the stack."""
     if os.environ.pop("DATABASE_URL", None):
-        console.print("DATABASE_URL is left alone: the demo runs a PostgreSQL of its own.")
+        narrator.step("DATABASE_URL is left alone: the demo runs a PostgreSQL of its own.")
 
 
-def _start_afresh(place: Home) -> None:
+def _start_afresh(place: Home, narrator: Narrator) -> None:
     if launcher.is_locked(place):
         raise AlreadyRunning(f"Another demo is running in {place.path}: wait for its end.")
-    launcher.clean(place, console.print)
+    launcher.clean(place, narrator.note)
     place.prepare()
 
 
@@ -77,32 +77,32 @@ def _forget(place: Home) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _introduce(day: Day) -> None:
+def _introduce(day: Day, narrator: Narrator) -> None:
     scenes = {person.scene.name for person in day.people}
-    console.print(
-        f"A day at a carrier: {len(day.people)} subscribers in {len(scenes)} situations, with Kafka, PostgreSQL, "
-        "a test PSP and a test carrier, and every service as a process of its own.",
-        soft_wrap=True,
+    narrator.step(
+        f"A day at a carrier: {len(day.people)} subscribers in {len(scenes)} situations. Real Kafka, real "
+        "PostgreSQL, a PSP and a carrier to test against, every service as a process of its own."
     )
+    narrator.note(f"its usage records: {day.file}")
     if day.contents.bad_lines:
-        console.print(f"{day.contents.bad_lines} lines of {day.file} are no usage records and are left out:")
+        narrator.note(f"{day.contents.bad_lines} lines of it are no usage records and are left out:")
         for bad in day.contents.bad:
-            console.print(f"  line {bad.line}: {bad.why}", soft_wrap=True, markup=False)
+            narrator.note(f"  line {bad.line}: {bad.why}")
+    if day.own_file:
+        narrator.note(f"its {len(day.contents.use)} ICCIDs get a subscriber each, with a rule and a card")
 
 
-async def _run(place: Home, day: Day) -> Evening:
+async def _run(place: Home, day: Day, narrator: Narrator) -> Evening:
     bar = DownloadBar()
     try:
         await asyncio.to_thread(launcher.fetch_parts, place, bar)
     finally:
         bar.close()
-    console.print("Starting everything:")
-    async with Stack(
-        place.path, ports=Ports.free(), tell=lambda text: console.print(f"  {text}", soft_wrap=True)
-    ) as stack:
-        evening = await unless_a_process_dies(stack, live(stack, day, console))
+    narrator.step("Starting everything:")
+    async with Stack(place.path, ports=Ports.free(), tell=narrator.note) as stack:
+        evening = await unless_a_process_dies(stack, live(stack, day, narrator))
         show_evening(console, evening)
-        console.print("Stopping everything ...")
+        narrator.step("Stopping everything.")
     return evening
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import asyncpg
-from rich.console import Console
 
 from deploy.local.books import compare, read_books, underway
 from deploy.local.books.reading import Sources
 from deploy.local.demo import facts
 from deploy.local.demo.api import Api, until
 from deploy.local.demo.by_hand import Handmade, ask_for_all
+from deploy.local.demo.facts import Connection
+from deploy.local.demo.narrator import Narrator
 from deploy.local.demo.progress import DayView
 from deploy.local.demo.promises import Evening
 from deploy.local.demo.seeding import seed
@@ -25,10 +26,9 @@ from deploy.local.demo.usage_file import Contents, Replay, replay, survey
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import Stack
 from shared.clock import utc_now
-from shared.database import Connection
 
 REPLAY_SECONDS: Final = 8.0
-QUIET_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 120.0
 SECONDS_PER_ICCID: Final = 0.02
 """A carrier's own file may have many: so much longer is waited for each."""
 LOOK_SECONDS: Final = 0.25
@@ -64,28 +64,19 @@ def plan_day(own_file: Path | None, folder: Path, now: datetime) -> Day:
     return Day(own_file, contents, [*people, *subscribers_of(theirs, len(people) + 1)], own_file=True)
 
 
-async def live(stack: Stack, day: Day, console: Console) -> Evening:
+async def live(stack: Stack, day: Day, narrator: Narrator) -> Evening:
     """Plays the day on a running stack. Raises LocalStackError where it cannot go on."""
     connection = await asyncpg.connect(stack.superuser_url, timeout=CONNECT_SECONDS)
     try:
         async with Api(stack.service_url, stack.services) as api:
-            console.print("Seeding over HTTP:")
-            await seed(
-                api,
-                stack.kafka_bootstrap,
-                connection,
-                day.people,
-                utc_now(),
-                lambda text: console.print(f"  {text}"),
-            )
-            console.print(
-                f"A day passes: {day.contents.lines} usage records of {len(day.contents.use)} eSIMs from {day.file}",
-                soft_wrap=True,
-            )
+            narrator.step("Seeding, over the services' own HTTP APIs:")
+            await seed(api, stack.kafka_bootstrap, connection, day.people, utc_now(), narrator.note)
+            contents = day.contents
+            narrator.step(f"A day passes: {contents.lines} usage records of {len(contents.use)} eSIMs")
             handmade = Handmade()
-            with DayView(console, day.contents) as view:
+            with DayView(narrator, contents) as view:
                 await _pass(stack, day, api, connection, handmade, view)
-            console.print("The day is over and all is quiet. Comparing the books ...")
+            narrator.step("The day is over and all is quiet. Comparing the books.")
             return await _evening(stack, day, connection, handmade)
     finally:
         await connection.close()

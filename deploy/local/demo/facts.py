@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from shared.database import Connection
+import asyncpg
+
 from shared.database.queries import load_queries
 
 SQL = load_queries(__file__, "facts.sql")
 RULE = "rule"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class RenewalFact(NamedTuple):

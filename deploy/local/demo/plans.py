@@ -30,12 +30,12 @@ class Plan(NamedTuple):
 
 
 PLANS: Final = (
-    Plan("cuba-daily-1gb", "Cuba, 1 GB for a day", "daily", GIB, 1, "replace", "CU-D1", (450, 420)),
-    Plan("cuba-daily-3gb", "Cuba, 3 GB for three days", "daily", 3 * GIB, 3, "queue", "CU-D3", (990, 920)),
-    Plan("cuba-monthly-5gb", "Cuba, 5 GB for a month", "monthly", 5 * GIB, 30, "extend", "CU-M5", (1990, 1850)),
-    Plan("cuba-monthly-20gb", "Cuba, 20 GB for a month", "monthly", 20 * GIB, 30, "extend", "CU-M20", (4990, 4650)),
-    Plan("cuba-data-2gb", "Cuba, 2 GB until used, 90 days", "data", 2 * GIB, 90, "extend", "CU-B2", (1290, 1190)),
-    Plan("cuba-data-10gb", "Cuba, 10 GB until used, 180 days", "data", 10 * GIB, 180, "extend", "CU-B10", (3490, 3250)),
+    Plan("cuba-daily-1gb", "Cuba, 1 GB/day", "daily", GIB, 1, "replace", "CU-D1", (450, 420)),
+    Plan("cuba-daily-3gb", "Cuba, 3 GB, 3 days", "daily", 3 * GIB, 3, "queue", "CU-D3", (990, 920)),
+    Plan("cuba-monthly-5gb", "Cuba, 5 GB/month", "monthly", 5 * GIB, 30, "extend", "CU-M5", (1990, 1850)),
+    Plan("cuba-monthly-20gb", "Cuba, 20 GB/month", "monthly", 20 * GIB, 30, "extend", "CU-M20", (4990, 4650)),
+    Plan("cuba-data-2gb", "Cuba, 2 GB, 90 days", "data", 2 * GIB, 90, "extend", "CU-B2", (1290, 1190)),
+    Plan("cuba-data-10gb", "Cuba, 10 GB, 180 days", "data", 10 * GIB, 180, "extend", "CU-B10", (3490, 3250)),
 )  # fmt: skip
 
 DEVICES: Final = (

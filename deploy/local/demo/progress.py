@@ -6,12 +6,13 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deploy.local.demo.narrator import Narrator
 from deploy.local.demo.usage_file import Contents, Replay
 
 PLAIN_SECONDS: Final = 2.0
@@ -35,12 +36,13 @@ ENDS: Final = (
 
 
 class DayView:
-    """The day as it passes. Use it in `async with`; `show` as often as you like."""
+    """The day as it passes. Use it in `with`; `show` as often as you like."""
 
-    def __init__(self, console: Console, contents: Contents) -> None:
-        self._console = console
+    def __init__(self, narrator: Narrator, contents: Contents) -> None:
+        self._narrator = narrator
+        self._console = narrator.console
         self._contents = contents
-        self._live = Live(console=console, refresh_per_second=8, transient=True)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True)
         self._last_line_at = 0.0
         self._last_line = ""
 
@@ -64,7 +66,7 @@ class DayView:
         now = time.monotonic()
         if line != self._last_line and now - self._last_line_at >= PLAIN_SECONDS:
             self._last_line_at, self._last_line = now, line
-            self._console.print(f"  {line}", soft_wrap=True)
+            self._narrator.note(line)
 
     def _line(self, replay: Replay, states: dict[str, int], waits_for: str) -> str:
         ended = ", ".join(f"{states[name]} {name}" for name, _ in ENDS if states.get(name))

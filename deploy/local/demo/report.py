@@ -63,8 +63,8 @@ def _latency(evening: Evening) -> str:
         return "No renewal was completed."
     p50, p95, p99 = (f"{percentile(seconds, share) * 1000:,.0f} ms" for share in (0.50, 0.95, 0.99))
     return (
-        f"From request to completion: half within {p50} (p50), 95 % within {p95} (p95), 99 % within {p99} (p99); "
-        "retries after failures of the PSP or the carrier included."
+        f"From request to completion: half within {p50} (p50), 95 % within {p95} (p95), 99 % within {p99} "
+        "(p99), retries after failures of the PSP or the carrier included."
     )
 
 

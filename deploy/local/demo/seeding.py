@@ -11,7 +11,7 @@ from typing import Final
 
 from deploy.local.demo import facts
 from deploy.local.demo.api import Api, until
-from deploy.local.demo.facts import Known
+from deploy.local.demo.facts import Connection, Known
 from deploy.local.demo.plans import (
     CARRIER,
     DESTINATION,
@@ -24,7 +24,6 @@ from deploy.local.demo.plans import (
 )
 from deploy.local.demo.story import Method, Subscriber
 from shared.contracts.customers import CustomerChanged
-from shared.database import Connection
 from shared.messaging.envelope import enclose
 from shared.messaging.producer import Producer
 

@@ -59,13 +59,14 @@ SCENES: Final = (
         ("tok_server_error_after_once",), "completed",
     ),
     Scene("the carrier fails once, the next try works", 6, "rule", ("tok_ok",), "completed", iccid_code="21"),
-    Scene("the carrier's answer is lost: topped up once", 2, "rule", ("tok_ok",), "completed", iccid_code="33"),
+    Scene("the carrier's answer is lost: granted once", 2, "rule", ("tok_ok",), "completed", iccid_code="33"),
     Scene("the carrier refuses: the money goes back", 4, "rule", ("tok_ok",), "refunded", iccid_code="10"),
     Scene("asks in the app", 16, "by hand", ("tok_ok",), "completed", data_used=0.2),
     Scene(
         "a relative abroad pays", 10, "by hand", ("tok_ok",), "completed", data_used=0.2, another_payer=True
     ),
-    Scene("asks with a stolen card: declined", 3, "by hand", ("tok_decline_stolen_card",), "failed", data_used=0.2),
+    Scene("asks with a stolen card: declined", 3, "by hand", ("tok_decline_stolen_card",), "failed",
+          data_used=0.2),
     Scene("asks in the app, the carrier refuses: the money goes back", 1, "by hand", ("tok_ok",), "refunded",
           iccid_code="12", data_used=0.2),
     Scene("the bank wants a confirmation, the customer calls it off", 2, "by hand", ("tok_sca",), "cancelled",
@@ -153,7 +154,7 @@ TRIGGERS: Final = (("threshold",), ("exhausted",), ("exhausted", "threshold"))
 
 def _subscriber(scene: Scene, number: int) -> Subscriber:
     plan = PLANS[number % len(PLANS)]
-    currency = CURRENCIES[number % len(CURRENCIES)]
+    currency = CURRENCIES[number // len(PLANS) % len(CURRENCIES)]
     owner_id = f"customer-{number:04d}"
     payer_id = f"relative-{number:04d}" if scene.another_payer else owner_id
     return Subscriber(

@@ -1,4 +1,4 @@
-"""A day of usage records of the story's people, as a CSV file (docs/usage-csv.md). Pure but for the writing."""
+"""A day of usage records of the story's people, as CSV (docs/usage-csv.md). Pure but for the writing."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def read_records(path: Path) -> Iterator[UsageRecorded | BadLine]:
 
 
 def survey(path: Path) -> Contents:
-    """Reads the whole file once. Raises LocalStackError where there is nothing in it, or too much. Blocking."""
+    """Reads the whole file once. Raises LocalStackError where it is empty, or too large. Blocking."""
     contents = Contents()
     seen: set[tuple[str, str]] = set()
     for line in read_records(path):
@@ -65,8 +65,8 @@ def survey(path: Path) -> Contents:
         seen.add((line.source, line.record_id))
         if contents.lines > MAX_RECORDS or len(contents.use) > MAX_ICCIDS:
             raise LocalStackError(
-                f"{path} is too large for the demo, which takes {MAX_RECORDS:,} records of {MAX_ICCIDS:,} ICCIDs: "
-                "cut it, or feed it to a stack of your own (make up)."
+                f"{path} is too large for the demo, which takes {MAX_RECORDS:,} records of "
+                f"{MAX_ICCIDS:,} ICCIDs. Cut it into days or regions."
             )
     contents.distinct = len(seen)
     if not contents.lines:
