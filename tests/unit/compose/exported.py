@@ -1,0 +1,38 @@
+"""What the services' /metrics export, and which metrics an expression names."""
+
+import re
+from importlib import import_module
+
+from prometheus_client import REGISTRY
+
+from services import NAMES
+
+MODULES = (
+    "shared.messaging.metrics",
+    "shared.calls.metrics",
+    "shared.http.boundary",
+    *(f"services.{name}.metrics" for name in NAMES),
+)
+MADE_BY_PROMETHEUS = frozenset({"up", "ALERTS"})
+
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+_QUOTED = re.compile(r'"[^"]*"')
+_LABELS = re.compile(r"\{[^}]*\}|\b(?:by|without|on|ignoring)\s*\([^)]*\)")
+_DURATION = re.compile(r"\[[^\]]*\]")
+_WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b(?!\s*\()")
+_OPERATORS = frozenset({"or", "and", "unless", "bool", "offset", "inf", "nan"})
+
+
+def exported_names() -> set[str]:
+    """Every sample name that the services can export, those of the process included."""
+    for module in MODULES:
+        import_module(module)
+    return {
+        family.name + suffix for family in REGISTRY.collect() for suffix in _SUFFIXES.get(family.type, ("",))
+    }
+
+
+def metrics_in(expression: str) -> set[str]:
+    """The metrics that a PromQL expression names; functions, labels and operators are none."""
+    bare = _DURATION.sub(" ", _LABELS.sub(" ", _QUOTED.sub('""', expression)))
+    return {word for word in _WORD.findall(bare) if word.lower() not in _OPERATORS}
