@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Final, NamedTuple
 
 from deploy.local.books.comparison import Comparison
@@ -151,4 +152,4 @@ def _is_as_told(person: Subscriber, ends: Sequence[str]) -> bool:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which that share of them lies (nearest rank); 0 for none."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+    return ordered[max(ceil(len(ordered) * share) - 1, 0)] if ordered else 0.0
