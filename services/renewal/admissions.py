@@ -71,7 +71,9 @@ async def _begin(transaction: Transaction, admitted: dict[int, Admitted], policy
     """Insert and announce; the places of those whose slot was gone."""
     # In the order of the slots: two transactions that want the same ones wait, they do not deadlock.
     places = sorted(admitted, key=lambda place: (admitted[place].renewal.subscription_id, place))
-    inserted = await store.insert(transaction.connection, [admitted[place] for place in places])
+    inserted = await store.insert(
+        transaction.connection, transaction.now, [admitted[place] for place in places]
+    )
     moment = Moment(transaction.now, policy)
     lost: list[int] = []
     for place in places:

@@ -41,7 +41,9 @@ refused: Final = children(_REFUSED)
 requests: Final = children(_REQUESTS)
 fired: Final = children(FIRED)
 admitted: Final = {origin: _ADMITTED.labels(origin) for origin in ("customer", "rule")}
-closed: Final = {outcome: _OUTCOMES.labels(outcome) for outcome in CLOSED_STATES}
+closed: Final = children(_OUTCOMES)
+for _outcome in CLOSED_STATES:
+    closed(_outcome)  # exported from the start: a rate needs its zero
 in_flight: Final = {state: _IN_FLIGHT.labels(state) for state in OPEN_STATES}
 _PRICED, _CAPTURED, _APPLIED = (_STEPS.labels(step) for step in ("priced", "captured", "applied"))
 _STEP_OF: Final = {

@@ -3,6 +3,7 @@
 Every way in (events, timers, people) ends here, so that all of them leave the same traces.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from random import random
 from typing import Final
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from services.renewal import admissions, metrics, store
 from services.renewal.domain.policy import Moment, Policy
-from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal
+from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal, only_went_on
 from services.renewal.domain.saga import Decision, decide
 from shared.messaging.transaction import Transaction
 from shared.observability.logging import get_logger
@@ -24,12 +25,14 @@ class Moves:
     def __init__(self, transaction: Transaction, policy: Policy, locked: Iterable[Renewal]) -> None:
         self._transaction = transaction
         self._policy = policy
-        self._renewals = {renewal.renewal_id: renewal for renewal in locked}
+        self._locked = {renewal.renewal_id: renewal for renewal in locked}
+        self._renewals = dict(self._locked)
         self._changed: set[UUID] = set()
         self._history: list[HistoryEntry] = []
         self._alarms: list[HistoryEntry] = []
         self._ignored: list[str] = []
         self._closed: list[str] = []
+        self._outcomes: list[str] = []
 
     def find(self, renewal_id: UUID) -> Renewal | None:
         """The renewal as it has become so far."""
@@ -53,6 +56,7 @@ class Moves:
             self._alarms.append(entry)
         if entry.to_state in CLOSED and entry.from_state not in CLOSED:
             self._closed.append(renewal.subscription_id)
+            self._outcomes.append(entry.to_state)
         return decision
 
     def reschedule(self, renewal: Renewal) -> None:
@@ -61,27 +65,38 @@ class Moves:
         self._changed.add(renewal.renewal_id)
 
     async def write(self) -> None:
-        """One statement for the renewals and their history; one more for slots that became free."""
-        if self._changed:
-            changed = [self._renewals[renewal_id] for renewal_id in self._changed]
-            await store.save(self._transaction.connection, changed, self._history)
+        """One statement for what got further and all history, one more for what deviated."""
+        connection, now = self._transaction.connection, self._transaction.now
+        further: list[Renewal] = []
+        deviating: list[Renewal] = []
+        for renewal_id in self._changed:
+            renewal = self._renewals[renewal_id]
+            went_on = only_went_on(self._locked[renewal_id], renewal, now)
+            (further if went_on else deviating).append(renewal)
+        if deviating:
+            await store.save(connection, deviating)
+        if self._history:
+            await store.advance(connection, now, further, self._history)
         if self._closed:
-            connection = self._transaction.connection
-            kept = await store.take_kept_triggers(connection, self._closed)
-            if kept:
-                await admissions.admit(self._transaction, kept, self._policy)
+            await self._look_at_kept_triggers()
         if self._history or self._ignored:
             self._transaction.after_commit(self._count)
 
+    async def _look_at_kept_triggers(self) -> None:
+        """Slots have become free: what was kept for them is asked for once more."""
+        kept = await store.take_kept_triggers(self._transaction.connection, self._closed)
+        if kept:
+            await admissions.admit(self._transaction, kept, self._policy)
+
     def _count(self) -> None:
-        for name in self._ignored:
-            metrics.message_result(name, "ignored").inc()
+        for name, times in Counter(self._ignored).items():
+            metrics.message_result(name, "ignored").inc(times)
+        for name, times in Counter(entry.message for entry in self._history).items():
+            metrics.message_result(name, "applied").inc(times)
         for entry in self._history:
-            metrics.message_result(entry.message, "applied").inc()
-            renewal = self._renewals[entry.renewal_id]
-            metrics.observe_step(entry.message, renewal.requested_at, entry.at)
-            if entry.to_state in CLOSED and entry.from_state not in CLOSED:
-                metrics.closed[entry.to_state].inc()  # type: ignore[index] # CLOSED holds closed states only
+            metrics.observe_step(entry.message, self._renewals[entry.renewal_id].requested_at, entry.at)
+        for outcome, times in Counter(self._outcomes).items():
+            metrics.closed(outcome).inc(times)
         for entry in self._alarms:
             metrics.BROKEN_PROMISES.inc()
             _log.error("promise_broken", renewal_id=str(entry.renewal_id), what=entry.detail)

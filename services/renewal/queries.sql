@@ -1,11 +1,11 @@
 -- name: lock_renewals
 -- First statement of every batch: nothing read before the lock is folded. In key order, so that no two deadlock.
 select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
-    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
-    priced_at, captured_at, applied_at, closed_at, flags
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
+    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
+    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    delayed, top_up, refund_before, flags,
+    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where renewal_id = any($1::uuid [])
 order by renewal_id
@@ -14,74 +14,100 @@ for update;
 -- name: claim_due_renewals
 -- What time has made due, for any number of processes. Planned retries alone while a consumer is behind.
 select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
-    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
-    priced_at, captured_at, applied_at, closed_at, flags
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
+    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
+    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    delayed, top_up, refund_before, flags,
+    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where closed_at is null and next_due_at <= $1 and ($2 or retry_at <= $1)
 order by next_due_at
 limit $3
 for update skip locked;
 
--- name: save_renewals
--- One row per renewal and all of their history, in one statement: a batch of 1 costs as many trips as one of 500.
-with changed as (
+-- name: advance_renewals
+-- What got further, and every line of history, in one statement: all that the happy path writes.
+with advanced as (
     update renewals as r
     set
-        state = c.state,
-        version = c.version,
-        deadline_at = c.deadline_at,
-        next_due_at = c.next_due_at,
-        entered_at = c.entered_at,
-        heard_at = c.heard_at,
-        payment_method_id = c.payment_method_id,
-        reason = c.reason,
-        parked_from = c.parked_from,
-        parked_reason = c.parked_reason,
-        payment_attempt = c.payment_attempt,
-        top_up_attempt = c.top_up_attempt,
-        refund_attempt = c.refund_attempt,
-        spent = c.spent,
-        asked = c.asked,
-        retry_at = c.retry_at,
-        action = c.action,
-        action_before = c.action_before,
-        delayed = c.delayed,
-        amount_minor = c.amount_minor,
-        granted = c.granted,
-        top_up = c.top_up,
-        top_up_cycle = c.top_up_cycle,
-        priced_at = c.priced_at,
-        captured_at = c.captured_at,
-        applied_at = c.applied_at,
-        closed_at = c.closed_at,
-        flags = c.flags
+        heard_at = $1,
+        state = a.state,
+        version = a.version,
+        amount_minor = coalesce(a.amount_minor, r.amount_minor),
+        granted = coalesce(a.granted, r.granted),
+        priced_at = coalesce(a.priced_at, r.priced_at),
+        captured_at = coalesce(a.captured_at, r.captured_at),
+        applied_at = coalesce(a.applied_at, r.applied_at),
+        top_up_cycle = coalesce(a.top_up_cycle, r.top_up_cycle),
+        closed_at = coalesce(a.closed_at, r.closed_at)
     from unnest(
-        $1::uuid [], $2::text [], $3::int [], $4::timestamptz [], $5::timestamptz [], $6::timestamptz [],
-        $7::timestamptz [], $8::text [], $9::text [], $10::text [], $11::text [], $12::int [], $13::int [],
-        $14::int [], $15::int [], $16::int [], $17::timestamptz [], $18::text [], $19::timestamptz [],
-        $20::bool [], $21::bigint [], $22::jsonb [], $23::text [], $24::int [], $25::timestamptz [],
-        $26::timestamptz [], $27::timestamptz [], $28::timestamptz [], $29::text []
-    ) as c (
-        renewal_id, state, version, deadline_at, next_due_at, entered_at,
-        heard_at, payment_method_id, reason, parked_from, parked_reason, payment_attempt, top_up_attempt,
-        refund_attempt, spent, asked, retry_at, action, action_before,
-        delayed, amount_minor, granted, top_up, top_up_cycle, priced_at,
-        captured_at, applied_at, closed_at, flags
+        $2::uuid [], $3::text [], $4::int [], $5::bigint [], $6::jsonb [], $7::timestamptz [],
+        $8::timestamptz [], $9::timestamptz [], $10::int [], $11::timestamptz []
+    ) as a (
+        renewal_id, state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle,
+        closed_at
     )
-    where r.renewal_id = c.renewal_id
+    where r.renewal_id = a.renewal_id
 )
 
-insert into renewal_history (
-    renewal_id, version, at, message, from_state, to_state, attempt, reason, detail
-)
-select *
+insert into renewal_history (renewal_id, version, at, message, to_state, attempt, reason, detail)
+select
+    h.renewal_id,
+    h.version,
+    $1,
+    h.message,
+    h.to_state,
+    h.attempt,
+    h.reason,
+    h.detail
+from unnest($12::uuid [], $13::int [], $14::text [], $15::text [], $16::int [], $17::text [], $18::text [])
+as h (renewal_id, version, message, to_state, attempt, reason, detail);
+
+-- name: save_renewals
+-- All that can change, for those that deviated: attempts, reasons, plans, deadlines.
+update renewals as r
+set
+    heard_at = c.heard_at,
+    deadline_at = c.deadline_at,
+    payment_method_id = c.payment_method_id,
+    next_due_at = c.next_due_at,
+    reason = c.reason,
+    parked_from = c.parked_from,
+    parked_reason = c.parked_reason,
+    payment_attempt = c.payment_attempt,
+    top_up_attempt = c.top_up_attempt,
+    refund_attempt = c.refund_attempt,
+    spent = c.spent,
+    asked = c.asked,
+    retry_at = c.retry_at,
+    action = c.action,
+    action_before = c.action_before,
+    delayed = c.delayed,
+    top_up = c.top_up,
+    refund_before = c.refund_before,
+    flags = c.flags,
+    state = c.state,
+    version = c.version,
+    amount_minor = c.amount_minor,
+    granted = c.granted,
+    priced_at = c.priced_at,
+    captured_at = c.captured_at,
+    applied_at = c.applied_at,
+    top_up_cycle = c.top_up_cycle,
+    closed_at = c.closed_at
 from unnest(
-    $30::uuid [], $31::int [], $32::timestamptz [], $33::text [], $34::text [], $35::text [], $36::int [],
-    $37::text [], $38::text []
-);
+    $1::uuid [], $2::timestamptz [], $3::timestamptz [], $4::text [], $5::timestamptz [], $6::text [],
+    $7::text [], $8::text [], $9::int [], $10::int [], $11::int [], $12::int [], $13::int [],
+    $14::timestamptz [], $15::text [], $16::timestamptz [], $17::bool [], $18::text [],
+    $19::timestamptz [], $20::text [], $21::text [], $22::int [], $23::bigint [], $24::jsonb [],
+    $25::timestamptz [], $26::timestamptz [], $27::timestamptz [], $28::int [], $29::timestamptz []
+) as c (
+    renewal_id, heard_at, deadline_at, payment_method_id, next_due_at, reason, parked_from,
+    parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action,
+    action_before, delayed, top_up, refund_before, flags, state, version, amount_minor, granted,
+    priced_at, captured_at, applied_at, top_up_cycle, closed_at
+)
+where r.renewal_id = c.renewal_id;
 
 -- name: read_standing
 -- All that admission asks about a batch of requests, in one trip. A trigger ($6) asks for what its rule names.
@@ -139,51 +165,25 @@ order by request.place;
 -- The slot and the request's id are unique: whoever comes second is not returned. History with it, in one trip.
 with admitted as (
     insert into renewals (
-        renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-        caller, request_id, request_hash, dunning_try,
-        state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-        payment_attempt, top_up_attempt, refund_attempt, spent, asked, delayed, flags
+        requested_at, heard_at, renewal_id, subscription_id, terms, cycle, traceparent, caller, request_id,
+        request_hash, dunning_try, deadline_at, next_due_at, payment_method_id
     )
     select
-        a.renewal_id,
-        a.subscription_id,
-        a.terms,
-        a.cycle,
-        a.requested_at,
-        a.traceparent,
-        a.caller,
-        a.request_id,
-        a.request_hash,
-        a.dunning_try,
-        'requested',
-        1,
-        a.deadline_at,
-        a.next_due_at,
-        a.requested_at,
-        a.requested_at,
-        a.payment_method_id,
-        1,
-        1,
-        1,
-        0,
-        0,
-        false,
-        ''
+        $1,
+        $1,
+        a.*
     from unnest(
-        $1::uuid [], $2::text [], $3::jsonb [], $4::int [], $5::timestamptz [], $6::text [], $7::text [],
-        $8::text [], $9::bytea [], $10::int [], $11::timestamptz [], $12::timestamptz [], $13::text []
-    ) as a (
-        renewal_id, subscription_id, terms, cycle, requested_at, traceparent, caller,
-        request_id, request_hash, dunning_try, deadline_at, next_due_at, payment_method_id
-    )
+        $2::uuid [], $3::text [], $4::jsonb [], $5::int [], $6::text [], $7::text [], $8::text [],
+        $9::bytea [], $10::int [], $11::timestamptz [], $12::timestamptz [], $13::text []
+    ) as a
     on conflict do nothing
-    returning renewal_id, requested_at, caller
+    returning renewal_id, caller
 ), begun as (
     insert into renewal_history (renewal_id, version, at, message, to_state, detail)
     select
         renewal_id,
         1,
-        requested_at,
+        $1,
         'RequestRenewal',
         'requested',
         'by ' || caller
@@ -289,17 +289,26 @@ limit $2;
 -- name: read_renewal
 -- One renewal as it is now, unlocked, for whoever asks over HTTP.
 select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
-    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
-    priced_at, captured_at, applied_at, closed_at, flags
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
+    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
+    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    delayed, top_up, refund_before, flags,
+    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where renewal_id = $1;
 
 -- name: read_history
 -- What happened to one renewal, in order; bounded, a longer history is an incident.
-select renewal_id, version, at, message, from_state, to_state, attempt, reason, detail
+select
+    renewal_id,
+    version,
+    at,
+    message,
+    lag(to_state) over (order by version) as from_state,
+    to_state,
+    attempt,
+    reason,
+    detail
 from renewal_history
 where renewal_id = $1
 order by version
@@ -308,11 +317,11 @@ limit 500;
 -- name: list_of_subscription
 -- One subscription's renewals, newest first.
 select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
-    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
-    priced_at, captured_at, applied_at, closed_at, flags
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
+    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
+    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    delayed, top_up, refund_before, flags,
+    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where
     subscription_id = $1
@@ -324,11 +333,11 @@ limit $5;
 -- name: list_open
 -- Open renewals in one state, newest first: read from the few that are open, however many are closed.
 select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
-    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
-    priced_at, captured_at, applied_at, closed_at, flags
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
+    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
+    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    delayed, top_up, refund_before, flags,
+    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where
     closed_at is null
@@ -340,11 +349,11 @@ limit $4;
 -- name: list_all
 -- All renewals, or those closed in one way, newest first.
 select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent,
-    state, version, deadline_at, next_due_at, entered_at, heard_at, payment_method_id,
-    reason, parked_from, parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked,
-    retry_at, action, action_before, delayed, amount_minor, granted, top_up, top_up_cycle,
-    priced_at, captured_at, applied_at, closed_at, flags
+    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
+    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
+    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    delayed, top_up, refund_before, flags,
+    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where
     ($1::text is null or state = $1)

@@ -6,13 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.renewal.domain.admission import Admitted, Refusal, Standing
-from services.renewal.domain.renewal import (
-    CHANGING_FIELDS,
-    FIXED_FIELDS,
-    OPEN_STATES,
-    HistoryEntry,
-    Renewal,
-)
+from services.renewal.domain.renewal import OPEN_STATES, HistoryEntry, Renewal
 from services.renewal.domain.rule import FIRST_TRY, RULE, Request, Trigger
 from shared.database import Connection
 from shared.database.arrays import columns
@@ -20,9 +14,8 @@ from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
 
-_FIXED = len(FIXED_FIELDS)
-_CHANGING = len(CHANGING_FIELDS)
-_HISTORY = len(HistoryEntry._fields)
+_FIXED = Renewal._fields.index("heard_at")
+_WIDTH = len(Renewal._fields) - _FIXED + 1
 
 
 async def lock(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
@@ -37,12 +30,36 @@ async def claim_due(connection: Connection, now: datetime, limit: int, *, caught
     return [Renewal._make(row) for row in rows]
 
 
-async def save(
-    connection: Connection, renewals: Collection[Renewal], history: Collection[HistoryEntry]
+async def advance(
+    connection: Connection, now: datetime, renewals: Collection[Renewal], history: Collection[HistoryEntry]
 ) -> None:
-    """Write locked renewals as they have become, each at most once, with their new history."""
+    """Write locked renewals that only got further, and the history of these and all others."""
+    rows = [
+        (
+            renewal.renewal_id,
+            renewal.state,
+            renewal.version,
+            renewal.amount_minor,
+            renewal.granted,
+            renewal.priced_at,
+            renewal.captured_at,
+            renewal.applied_at,
+            renewal.top_up_cycle,
+            renewal.closed_at,
+        )
+        for renewal in renewals
+    ]
+    lines = [
+        (line.renewal_id, line.version, line.message, line.to_state, line.attempt, line.reason, line.detail)
+        for line in history
+    ]
+    await connection.execute(SQL["advance_renewals"], now, *columns(rows, 10), *columns(lines, 7))
+
+
+async def save(connection: Connection, renewals: Collection[Renewal]) -> None:
+    """Write locked renewals as they have become, each at most once."""
     rows = [(renewal.renewal_id, *renewal[_FIXED:]) for renewal in renewals]
-    await connection.execute(SQL["save_renewals"], *columns(rows, 1 + _CHANGING), *columns(history, _HISTORY))
+    await connection.execute(SQL["save_renewals"], *columns(rows, _WIDTH))
 
 
 class Asked(NamedTuple):
@@ -68,7 +85,7 @@ async def read_standing(connection: Connection, asking: Sequence[Asked]) -> list
     return [Standing._make(row) for row in rows]
 
 
-async def insert(connection: Connection, admitted: Collection[Admitted]) -> set[UUID]:
+async def insert(connection: Connection, now: datetime, admitted: Collection[Admitted]) -> set[UUID]:
     """The ids of those that got the slot. The others came second."""
     rows = [
         (
@@ -76,7 +93,6 @@ async def insert(connection: Connection, admitted: Collection[Admitted]) -> set[
             renewal.subscription_id,
             renewal.terms,
             renewal.cycle,
-            renewal.requested_at,
             renewal.traceparent,
             request.caller,
             request.request_id,
@@ -88,7 +104,7 @@ async def insert(connection: Connection, admitted: Collection[Admitted]) -> set[
         )
         for renewal, _terms, request in admitted
     ]
-    inserted = await connection.fetch(SQL["insert_renewals"], *columns(rows, 13))
+    inserted = await connection.fetch(SQL["insert_renewals"], now, *columns(rows, 12))
     return {row[0] for row in inserted}
 
 

@@ -216,9 +216,9 @@ def _top_up(renewal: Renewal) -> Step:
     def step(state: str, at: datetime | None = None) -> Step:
         return Step(name="top_up", state=state, attempts=attempts, at=at)
 
-    begun = renewal.captured_at is not None or renewal.top_up is not None
+    begun = renewal.captured_at is not None or renewal.top_up is not None or renewal.state == "completed"
     attempts = renewal.top_up_attempt if begun else 0
-    if renewal.top_up == "applied":
+    if renewal.state == "completed":
         return step("done", renewal.applied_at)
     if renewal.top_up is not None:
         return step(renewal.top_up)

@@ -138,12 +138,8 @@ def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, 
         cycle=cycle,
         requested_at=now,
         traceparent=request.traceparent,
-        state="requested",
-        version=1,
-        deadline_at=now + timedelta(seconds=policy.deadline_seconds[request.origin]),
-        next_due_at=None,
-        entered_at=now,
         heard_at=now,
+        deadline_at=now + timedelta(seconds=policy.deadline_seconds[request.origin]),
         payment_method_id=request.payment_method_ids[0],
     )
     due_at = next_due_at(renewal, policy)

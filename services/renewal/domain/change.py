@@ -43,7 +43,6 @@ def moved(renewal: Renewal, state: State, at: datetime, **changes: Any) -> Renew
     return renewal._replace(
         state=state,
         version=renewal.version + 1,
-        entered_at=at,
         heard_at=at,
         asked=0,
         retry_at=None,

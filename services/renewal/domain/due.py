@@ -60,6 +60,18 @@ def next_due_at(renewal: Renewal, policy: Policy) -> datetime | None:
     return min((alarm.at for alarm in alarms(renewal, policy)), default=None)
 
 
+def wakes_in_time(renewal: Renewal, moment: Moment) -> bool:
+    """Whether the timer that is set comes early enough, without asking for what.
+
+    The happy path never moves the timer: one that is too early only wakes up and looks again.
+    """
+    if renewal.next_due_at is None or renewal.state == "parked":
+        return False
+    if renewal.retry_at is not None or renewal.action_before is not None:
+        return False
+    return renewal.next_due_at - moment.at <= moment.policy.shortest_patience
+
+
 def due(
     renewal: Renewal, moment: Moment, stalls: Sequence[Stall], *, caught_up: bool
 ) -> Timer | datetime | None:

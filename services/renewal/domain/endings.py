@@ -21,7 +21,13 @@ def cancel_top_up(renewal: Renewal, reason: str, moment: Moment, detail: str | N
 
 def refund(renewal: Renewal, reason: str, moment: Moment) -> Change:
     """Give the money back: provisioning has promised that nothing is or will be applied."""
-    new = moved(renewal, "refunding", moment.at, reason=renewal.reason or reason)
+    new = moved(
+        renewal,
+        "refunding",
+        moment.at,
+        reason=renewal.reason or reason,
+        refund_before=moment.after(moment.policy.refund_seconds),
+    )
     return Change(new, (wording.refund_payment(new, moment),), reason)
 
 

@@ -24,7 +24,6 @@ def take_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Chan
     new = renewal._replace(
         state="priced",
         version=renewal.version + 1,
-        entered_at=moment.at,
         heard_at=moment.at,
         asked=0,
         amount_minor=message.amount_minor,
@@ -207,7 +206,7 @@ def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment)
     policy = moment.policy
     seconds = _delay(policy.refund_backoff, message.attempt - 1, message.retry_after_seconds, moment)
     retry_at = moment.after(seconds)
-    if (retry_at - renewal.entered_at).total_seconds() > policy.refund_seconds:
+    if renewal.refund_before is not None and retry_at > renewal.refund_before:
         return endings.park(renewal, "refunding", "refund_attempts_spent", moment)
     new = noted(
         renewal, refund_attempt=renewal.refund_attempt + 1, retry_at=retry_at, heard_at=moment.at, asked=0

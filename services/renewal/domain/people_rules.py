@@ -87,7 +87,14 @@ def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:
     if state == "captured" and renewal.top_up in ("rejected", "cancelled"):
         state = "refunding"
     deadline_at = max(renewal.deadline_at, moment.after(moment.policy.late_capture_seconds))
-    new = moved(renewal, state, moment.at, deadline_at=deadline_at, refund_attempt=_refund_attempt(renewal))
+    new = moved(
+        renewal,
+        state,
+        moment.at,
+        deadline_at=deadline_at,
+        refund_attempt=_refund_attempt(renewal),
+        refund_before=moment.after(moment.policy.refund_seconds),
+    )
     return _by(Change(new, (command_of(state, new, moment),)), action)
 
 

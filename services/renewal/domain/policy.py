@@ -4,7 +4,7 @@ Every number a support agent may be asked about is in the tables of `POLICY`; ru
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -69,6 +69,13 @@ class Policy:
     """How long a command that gives up or gives back may be acted upon."""
     late_capture_seconds: float
     """How long the top-up may take where the money arrived while the renewal was being given up."""
+
+    shortest_patience: timedelta = field(init=False)
+    """No silence is due sooner than this after something was heard."""
+
+    def __post_init__(self) -> None:
+        shortest = min(patience.backoff.seconds(0) for patience in self.patience.values())
+        object.__setattr__(self, "shortest_patience", timedelta(seconds=shortest))
 
     def payment_retry(self, reason: str) -> Retry:
         return self.payment_retries.get(reason) or self.payment_retries["*"]

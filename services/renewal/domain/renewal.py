@@ -33,7 +33,7 @@ CLOSED_STATES: Final[tuple[ClosedState, ...]] = ("completed", "refunded", "faile
 STATES: Final[tuple[State, ...]] = (*OPEN_STATES, *CLOSED_STATES)
 CLOSED: Final[frozenset[State]] = frozenset(CLOSED_STATES)
 
-TopUpFinding = Literal["applied", "rejected", "cancelled", "undetermined"]
+TopUpFinding = Literal["rejected", "cancelled", "undetermined"]
 
 CustomerAction = Literal["confirm_payment", "choose_payment_method"]
 
@@ -48,7 +48,7 @@ SURPLUS_FLAG: Final = "surplus_refunded"
 
 
 class Renewal(NamedTuple):
-    """The row of a renewal, in the order in which store.py reads and writes it.
+    """The row of a renewal, in the order in which store.py reads it.
 
     `terms` and `granted` stay JSON text (contracts.Terms, contracts.Grant): most messages change neither,
     so they are parsed only when something has to be said.
@@ -61,14 +61,12 @@ class Renewal(NamedTuple):
     cycle: int
     requested_at: datetime
     traceparent: str | None
-    # What the saga changes.
-    state: State
-    version: int
-    deadline_at: datetime
-    next_due_at: datetime | None
-    entered_at: datetime
     heard_at: datetime
+    """When something was last heard or asked: silence is counted from here."""
+    # How it stands: what the happy path never touches.
+    deadline_at: datetime
     payment_method_id: str
+    next_due_at: datetime | None = None
     reason: str | None = None
     """Why it was given up; stored when giving up begins, decides how it ends."""
     parked_from: State | None = None
@@ -85,17 +83,22 @@ class Renewal(NamedTuple):
     """What the payer was asked for, until `action_before`."""
     action_before: datetime | None = None
     delayed: bool = False
+    top_up: TopUpFinding | None = None
+    """What provisioning said instead of applying it, remembered even before the capture was seen."""
+    refund_before: datetime | None = None
+    """Until when a refund is tried again before a person must look."""
+    flags: str = ""
+    """Words separated by spaces: Flag, or `surplus_refunded_<ordinal>`."""
+    # How far it is: facts that are only ever added to.
+    state: State = "requested"
+    version: int = 1
     amount_minor: int | None = None
     granted: str | None = None
-    top_up: TopUpFinding | None = None
-    """What provisioning said, remembered even where it came before the capture was seen."""
-    top_up_cycle: int | None = None
     priced_at: datetime | None = None
     captured_at: datetime | None = None
     applied_at: datetime | None = None
+    top_up_cycle: int | None = None
     closed_at: datetime | None = None
-    flags: str = ""
-    """Words separated by spaces: Flag, or `surplus_refunded_<ordinal>`."""
 
     @property
     def is_open(self) -> bool:
@@ -114,8 +117,12 @@ class Renewal(NamedTuple):
         return self.flags if self.has_flag(flag) else f"{self.flags} {flag}".strip()
 
 
-FIXED_FIELDS: Final = ("renewal_id", "subscription_id", "terms", "cycle", "requested_at", "traceparent")
-CHANGING_FIELDS: Final = Renewal._fields[len(FIXED_FIELDS) :]
+_HOW_IT_STANDS: Final = slice(Renewal._fields.index("deadline_at"), Renewal._fields.index("state"))
+
+
+def only_went_on(before: Renewal, after: Renewal, now: datetime) -> bool:
+    """Whether it only got further, as on the happy path: a fraction of its columns has to be written."""
+    return after.heard_at == now and before[_HOW_IT_STANDS] == after[_HOW_IT_STANDS]
 
 
 class HistoryEntry(NamedTuple):
@@ -126,6 +133,7 @@ class HistoryEntry(NamedTuple):
     at: datetime
     message: str
     from_state: State | None
+    """Not stored: it is the `to_state` of the line before."""
     to_state: State
     attempt: int | None
     reason: str | None

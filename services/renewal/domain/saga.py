@@ -21,7 +21,7 @@ from services.renewal.domain.actions import (
     Silence,
 )
 from services.renewal.domain.change import Cell, Change, Ignored, ignored
-from services.renewal.domain.due import next_due_at
+from services.renewal.domain.due import next_due_at, wakes_in_time
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import STATES, HistoryEntry, Renewal, State
 from shared.contracts.message import Message
@@ -281,10 +281,8 @@ def decide(renewal: Renewal, message: Message | object, moment: Moment) -> Decis
 
 def _recorded(before: Renewal, message: object, change: Change, moment: Moment) -> Decision:
     after = change.renewal
-    due_at = next_due_at(after, moment.policy)
-    # The happy path never moves the timer: one that is too early only wakes up and looks again.
-    if due_at is None or before.next_due_at is None or due_at < before.next_due_at:
-        after = after._replace(next_due_at=due_at)
+    if after.closed_at is None and not wakes_in_time(after, moment):
+        after = after._replace(next_due_at=next_due_at(after, moment.policy))
     entry = HistoryEntry(
         before.renewal_id,
         after.version,

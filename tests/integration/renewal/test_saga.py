@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.renewal import store
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment
 from shared.contracts.renewals import RenewalCompleted, RenewalFailed, RenewalRefunded, RenewalRequested
 from shared.contracts.topups import TopUpApplied
@@ -25,11 +26,9 @@ async def test_a_renewal_completes_and_its_history_tells_how(renewal: Wired) -> 
     await renewal.consume("saga", about.applied())
     found = await row(renewal, about.renewal_id)
     assert (found["state"], found["version"], found["top_up_cycle"]) == ("completed", 4, 1)
-    history = await renewal.pool.fetch(
-        "select version, message, from_state, to_state from renewal_history where renewal_id = $1 order by 1",
-        about.renewal_id,
-    )
-    assert [tuple(line) for line in history] == [
+    async with renewal.pool.acquire() as connection:
+        history = await store.read_history(connection, about.renewal_id)
+    assert [(line.version, line.message, line.from_state, line.to_state) for line in history] == [
         (1, "RequestRenewal", None, "requested"),
         (2, "RenewalPriced", "requested", "priced"),
         (3, "PaymentCaptured", "priced", "captured"),

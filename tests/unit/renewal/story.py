@@ -60,12 +60,8 @@ def requested(*methods: str, origin: Origin = "customer", policy: Policy = POLIC
         cycle=3,
         requested_at=T0,
         traceparent=None,
-        state="requested",
-        version=1,
-        deadline_at=T0 + timedelta(seconds=policy.deadline_seconds[origin]),
-        next_due_at=None,
-        entered_at=T0,
         heard_at=T0,
+        deadline_at=T0 + timedelta(seconds=policy.deadline_seconds[origin]),
         payment_method_id=agreed.payment_method_ids[0],
     )
     return renewal._replace(next_due_at=next_due_at(renewal, policy))

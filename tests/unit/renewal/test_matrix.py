@@ -66,7 +66,6 @@ SAMPLES: dict[type, object] = {
 }
 TOP_UP: dict[State, TopUpFinding] = {
     "refunding": "rejected",
-    "completed": "applied",
     "parked": "undetermined",
 }
 AT = T0 + timedelta(minutes=1)
