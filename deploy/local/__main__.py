@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from deploy.local import launcher
-from deploy.local.console import DownloadBar, address_table, console
+from deploy.local.addresses import COMPONENTS
+from deploy.local.console import DownloadBar, address_lines, console
 from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
 from deploy.local.ports import Ports
-from deploy.local.stack import COMPONENTS, Stack
+from deploy.local.stack import Stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -67,7 +68,7 @@ def up(
             options += ["--port-offset", str(port_offset)] if port_offset is not None else []
             record = launcher.up(place, options, lambda text: console.print(f"  {text}", soft_wrap=True))
             console.print("The stack is up.")
-    console.print(address_table(record.processes))
+    console.print(address_lines(record.processes), soft_wrap=True)
     console.print(f"Logs: {place.logs}. Stop it with: make down")
 
 
@@ -98,7 +99,7 @@ def status(home: HomeOption = None) -> None:
     if record is None:
         console.print("The stack is not running.")
         raise typer.Exit(NOT_RUNNING)
-    console.print(address_table(record.processes))
+    console.print(address_lines(record.processes), soft_wrap=True)
     if not all(process.identity.alive() for process in record.processes):
         console.print(f"A process has ended: see its log in {place.logs}, then `make down` and `make up`.")
         raise typer.Exit(1)

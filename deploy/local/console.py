@@ -1,4 +1,4 @@
-"""What the commands show: a bar while something is downloaded, and one table of addresses."""
+"""What the commands show: a bar while something is downloaded, and where everything answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as RichProgress
-from rich.table import Table
 
 from deploy.local.artifacts import Progress
 from deploy.local.ports import SERVICES
@@ -51,18 +50,12 @@ class DownloadBar(Progress):
             self._bar.stop()
 
 
-def address_table(processes: Iterable[RecordedProcess]) -> Table:
-    """Every process with its pid, its state and where it answers."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "pid", "address", "documentation", "metrics"):
-        table.add_column(heading, no_wrap=True)
+def address_lines(processes: Iterable[RecordedProcess]) -> str:
+    """Every process with its pid and where it answers; a service with its documentation and metrics."""
+    lines = []
     for process in processes:
+        state = f"{process.identity.pid:>7}" if process.identity.alive() else "[red]  ended[/red]"
         service = process.name.partition("-")[0] in SERVICES
-        table.add_row(
-            process.name,
-            str(process.identity.pid) if process.identity.alive() else "[red]ended[/red]",
-            process.address,
-            f"{process.address}/docs" if service else "",
-            f"{process.address}/metrics" if service else "",
-        )
-    return table
+        address = f"{process.address}/docs  {process.address}/metrics" if service else process.address
+        lines.append(f"  {process.name:<15}{state}  {address}")
+    return "\n".join(lines)

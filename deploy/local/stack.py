@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from deploy.local.addresses import COMPONENTS, Addresses
 from deploy.local.artifacts import Progress, fetch
 from deploy.local.backing import kafka_command, postgres_command, prepare_kafka, prepare_postgres
 from deploy.local.children import Child, Command, rotate
@@ -32,10 +32,8 @@ from deploy.local.topics import create_topics
 from shared.contracts.topics import TOPICS
 from shared.database.migrations import MigrationFailed, migrate
 
-COMPONENTS = frozenset({"postgres", "kafka", "sandbox", "services"})
 # Who is called stops after its callers.
 STOP_LAST = ({"sandbox"}, {"postgres", "kafka"})
-WEBHOOK_PATH = "/v1/webhooks/psp"
 PARTITIONS = 4
 DATABASE_URL_SECONDS = 10.0
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -45,7 +43,7 @@ def _silent(_text: str) -> None:
     """The default listener."""
 
 
-class Stack:
+class Stack(Addresses):
     """A running stack in one home. Its addresses are valid from `__aenter__` to `__aexit__`.
 
     `components` chooses among postgres, kafka, sandbox and services; `services` which of them, `replicas`
@@ -69,57 +67,24 @@ class Stack:
         progress: Progress | None = None,
         on_signals: bool = True,
     ) -> None:
-        self.home = Home.at(home)
-        self.ports = ports or Ports.configured()
-        self.components = frozenset(components)
-        self.services = tuple(services)
-        self.replicas = replicas
+        super().__init__(
+            Home.at(home),
+            ports or Ports.configured(),
+            frozenset(components),
+            tuple(services),
+            replicas,
+            dict(service_environment or {}),
+        )
         self.partitions = partitions
         self.stopped_by: signal.Signals | None = None
         self.superuser_url = os.environ.get("DATABASE_URL", "")  # may do anything in the database `recarga`
         self._own_postgres = "postgres" in self.components and not self.superuser_url
         self._postgres_settings = postgres_settings or {}
-        self._service_environment = service_environment or {}
         self._tell = tell
         self._progress = progress
         self._on_signals = on_signals
-        self._service_urls: dict[str, str] = {}
         self._roster: Roster | None = None
         self._lock: int | None = None
-        if unknown := self.components - COMPONENTS:
-            raise LocalStackError(f"There is no component {', '.join(sorted(unknown))}.")
-
-    # Where things are
-
-    @property
-    def kafka_bootstrap(self) -> str:
-        return f"{HOST}:{self.ports.of('kafka')}"
-
-    @property
-    def psp_url(self) -> str:
-        return f"http://{HOST}:{self.ports.of('psp')}"
-
-    @property
-    def carrier_url(self) -> str:
-        return f"http://{HOST}:{self.ports.of('carrier')}"
-
-    @property
-    def webhook_secret_file(self) -> Path:
-        return self.home.secrets / "webhook"
-
-    def database_url(self, service: str) -> str:
-        """The database as one service sees it: its own role, its own schema."""
-        return self._service_urls[service]
-
-    def service_url(self, name: str) -> str:
-        """The HTTP address of a service (its first process), or of one process such as `payment-2`."""
-        service, _, number = name.partition("-")
-        return f"http://{HOST}:{self.ports.of(service, int(number or 1))}"
-
-    @property
-    def instances(self) -> list[str]:
-        """The names of all service processes: `payment-1`, `payment-2`, ..."""
-        return [f"{service}-{n}" for service in self.services for n in range(1, self.replicas + 1)]
 
     @property
     def pids(self) -> dict[str, int]:
@@ -216,7 +181,7 @@ class Stack:
         if left:
             self._tell(f"Stopped what an earlier run had left: {', '.join(left)}.")
         self._roster = Roster(self.home, self._tell)
-        require_free(self._wanted_ports())
+        require_free(self.wanted_ports(own_postgres=self._own_postgres))
         for log in self.home.logs.glob("*.log"):
             if log.stem != "launcher":  # that one rotates its own, and is open
                 rotate(log)
@@ -227,16 +192,6 @@ class Stack:
         if "services" in self.components:
             await _all([self._start_service(instance) for instance in self.instances])
         self._roster.set_phase("up")
-
-    def _wanted_ports(self) -> list[tuple[str, int]]:
-        names = ["postgres"] if self._own_postgres else []
-        names += ["kafka", "kafka-controller"] if "kafka" in self.components else []
-        names += ["psp", "carrier"] if "sandbox" in self.components else []
-        wanted = [(name, self.ports.of(name)) for name in names]
-        for instance in self.instances if "services" in self.components else ():
-            service, _, number = instance.partition("-")
-            wanted.append((instance, self.ports.of(service, int(number))))
-        return wanted
 
     async def _stop_everything(self) -> None:
         """Goes to its end, whoever cancels us meanwhile."""
@@ -306,7 +261,7 @@ class Stack:
                 lambda: postgres_answers(url), "The server of DATABASE_URL", DATABASE_URL_SECONDS
             )
         passwords = {name: kept_secret(self.home.secrets / f"database-{name}") for name in self.services}
-        self._service_urls = await create_roles(self.superuser_url, passwords)
+        self.database_urls = await create_roles(self.superuser_url, passwords)
         await _all([self._migrate(service) for service in self.services])
 
     async def _migrate(self, service: str) -> None:
@@ -321,45 +276,17 @@ class Stack:
     # The sandbox and the services
 
     async def _start_sandbox(self) -> None:
-        options = {
-            "--psp-port": self.ports.of("psp"),
-            "--carrier-port": self.ports.of("carrier"),
-            "--directory": self.home.stored / "sandbox",
-            "--webhook-url": self.service_url("payment") + WEBHOOK_PATH,
-            "--webhook-secret-file": self.webhook_secret_file,
-        }
-        words = [str(word) for option in options.items() for word in option]
-        command = Command("sandbox", [sys.executable, "-m", "deploy.sandbox", *words], folder=REPOSITORY)
-
         async def both_answer() -> bool:
             return await http_ready(f"{self.psp_url}/health") and await http_ready(
                 f"{self.carrier_url}/health"
             )
 
-        await self._running.start(command, ready=both_answer, address=self.psp_url)
+        await self._running.start(self.sandbox_command(), ready=both_answer, address=self.psp_url)
 
     async def _start_service(self, instance: str) -> None:
-        service = instance.partition("-")[0]
-        arguments = [sys.executable, "-m", f"services.{service}"]
-        command = Command(instance, arguments, self.environment_of(instance), folder=REPOSITORY)
         url = self.service_url(instance)
+        command = self.service_command(instance)
         await self._running.start(command, ready=lambda: http_ready(f"{url}/health/ready"), address=url)
-
-    def environment_of(self, instance: str) -> dict[str, str]:
-        """The environment of one service process, such as `payment-1`."""
-        service, _, number = instance.partition("-")
-        return {
-            "DATABASE_URL": "",  # the superuser's: no service of ours may use it
-            "RECARGA_DATABASE_URL": self.database_url(service),
-            "RECARGA_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
-            "RECARGA_HTTP_HOST": HOST,
-            "RECARGA_HTTP_PORT": str(self.ports.of(service, int(number))),
-            "RECARGA_INSTANCE": instance,
-            "RECARGA_PSP_URL": self.psp_url,
-            "RECARGA_CARRIER_URL": self.carrier_url,
-            "RECARGA_WEBHOOK_SECRET_FILE": str(self.webhook_secret_file),
-            **self._service_environment,
-        }
 
 
 async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -58,25 +58,20 @@ def processes_of(pids: dict[str, int]) -> list[psutil.Process]:
     return roots + [child for root in roots for child in root.children(recursive=True)]
 
 
-async def test_leaving_the_stack_leaves_no_process_behind(home: Path) -> None:
+async def test_a_stack_leaves_data_and_no_process_until_it_is_cleaned(home: Path) -> None:
+    topic = TOPICS[0].name
     async with small_stack(home, components={"postgres", "kafka"}) as stack:
         await stack.start("extra", SLEEP)
         processes = processes_of(stack.pids)
         assert len(processes) > 3
-
-    assert [process for process in processes if process.is_running()] == []
-    assert read_record(Home.at(home)) is None
-
-
-async def test_data_survives_until_it_is_cleaned(home: Path) -> None:
-    topic = TOPICS[0].name
-    async with small_stack(home, components={"postgres", "kafka"}) as stack:
         connection = await asyncpg.connect(stack.superuser_url)
         await connection.execute("create table kept as select 42 as answer")
         await connection.close()
         async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
             await producer.send_and_wait(topic, b"kept", partition=0)
 
+    assert [process for process in processes if process.is_running()] == []
+    assert read_record(Home.at(home)) is None
     async with small_stack(home, components={"postgres", "kafka"}) as stack:  # on other ports
         connection = await asyncpg.connect(stack.superuser_url)
         assert await connection.fetchval("select answer from kept") == 42
@@ -191,6 +186,26 @@ async def test_a_service_has_its_own_role_and_cannot_read_anothers_schema(home: 
                 await catalog.execute("create table usage.stolen ()")
         finally:
             await catalog.close()
+
+
+async def test_a_server_of_the_users_own_is_used_and_left_running(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with small_stack(home / "theirs") as theirs:
+        monkeypatch.setenv("DATABASE_URL", theirs.superuser_url)
+        async with small_stack(home / "ours", services=("catalog",)) as ours:
+            assert ours.pids == {}
+            connection = await asyncpg.connect(ours.database_url("catalog"))
+            assert await connection.fetchval("select current_user") == "recarga_catalog"
+            await connection.close()
+
+        assert "postgres" in theirs.pids
+        left = Home.at(home / "ours")
+        await asyncio.to_thread(launcher.clean, left, print, {"DATABASE_URL": theirs.superuser_url})
+        connection = await asyncpg.connect(theirs.superuser_url)
+        roles = await connection.fetch("select rolname from pg_roles where rolname like 'recarga%'")
+        await connection.close()
+        assert roles == []
 
 
 async def test_a_wrong_password_is_told_at_once(home: Path) -> None:
