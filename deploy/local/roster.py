@@ -13,7 +13,7 @@ from deploy.local.errors import ChildDied, LocalStackError
 from deploy.local.home import Home
 from deploy.local.readiness import Check, death_notice, wait_until_ready
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0  # a busy machine is slow; a process that dies is told at once
 
 
 class Roster:

@@ -19,7 +19,7 @@ from deploy.local.ports import Ports, setting_of
 from deploy.local.run_record import RunRecord, read_record
 from tests.conftest import readable_folder
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 
 
 @dataclass(frozen=True)

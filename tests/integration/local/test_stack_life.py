@@ -30,7 +30,7 @@ from tests.conftest import UNSAFE_AND_FAST, readable_folder
 SLEEP = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(600)"]
 IGNORE = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 STUBBORN = [sys.executable, "-c", IGNORE]
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 
 
 @pytest.fixture
