@@ -27,6 +27,8 @@ from deploy.local.stack import Stack
 from deploy.local.topics import create_topics
 from shared.database.migrations import migrate
 
+# A developer's own server is not for tests: they start theirs.
+os.environ.pop("DATABASE_URL", None)
 # Tests lose nothing that matters when the machine stops.
 UNSAFE_AND_FAST = {"fsync": "off", "full_page_writes": "off"}
 
