@@ -69,7 +69,7 @@ def _books(evening: Evening) -> Iterator[Promise]:
     comparison = evening.comparison
     found = len(comparison.discrepancies)
     yield Promise(
-        "Our books equal the journals of the PSP and the carrier, row by row",
+        "Our books equal the sandbox's journals, row by row",
         comparison.is_balanced,
         f"{comparison.captures} captures, {comparison.refunds} refunds, {comparison.top_ups} top-ups compared"
         + (f", {found} differences" if found else ""),
@@ -84,9 +84,9 @@ def _books(evening: Evening) -> Iterator[Promise]:
 def _of_the_story(evening: Evening) -> Iterator[Promise]:
     ends = Counter(one.state for one in evening.renewals)
     begun = sum(one.is_by_rule for one in evening.renewals)
-    yield _at_least(COMPLETED, "renewals were completed", ends["completed"])
-    yield _at_least(DECLINED, "were declined", declined(evening.renewals))
-    yield _at_least(BEGUN_BY_USAGE, "were begun by the usage in the file", begun)
+    yield _at_least(COMPLETED, "Renewals completed", ends["completed"])
+    yield _at_least(DECLINED, "Renewals declined", declined(evening.renewals))
+    yield _at_least(BEGUN_BY_USAGE, "Renewals begun by the usage in the file", begun)
     astray = [result for result in scene_results(evening) if result.astray]
     yield Promise(
         "Everyone's day ended as the story says",
@@ -97,15 +97,15 @@ def _of_the_story(evening: Evening) -> Iterator[Promise]:
 
 
 def _of_any_day(evening: Evening) -> Iterator[Promise]:
-    yield _at_least(1, "renewals were declined", declined(evening.renewals))
+    yield _at_least(1, "Renewals declined", declined(evening.renewals))
 
 
 def _of_every_run(evening: Evening) -> Iterator[Promise]:
     ends = Counter(one.state for one in evening.renewals)
     handmade, usage = evening.handmade, evening.usage
-    yield _at_least(REFUNDED, "top-ups failed and the money went back", ends["refunded"])
-    yield _at_least(DUPLICATES, "duplicate requests were absorbed", handmade.duplicates_absorbed)
-    yield _at_least(1, "other requests under a used key were refused", handmade.reused_keys_refused)
+    yield _at_least(REFUNDED, "Top-ups that failed and ended in a refund", ends["refunded"])
+    yield _at_least(DUPLICATES, "Duplicate requests absorbed", handmade.duplicates_absorbed)
+    yield _at_least(1, "Other requests under a used key refused", handmade.reused_keys_refused)
     yield Promise(
         "Every usage record was counted, and once",
         usage.recorded == evening.contents.distinct and not usage.unknown,
@@ -117,7 +117,7 @@ def _of_every_run(evening: Evening) -> Iterator[Promise]:
 
 
 def _at_least(wanted: int, what: str, found: int) -> Promise:
-    return Promise(f"At least {wanted} {what}", found >= wanted, str(found))
+    return Promise(f"{what}: at least {wanted}", found >= wanted, str(found))
 
 
 def scene_results(evening: Evening) -> list[SceneResult]:

@@ -76,16 +76,16 @@ def with_difference(evening: Evening) -> Evening:
 
 
 SPOILED: list[tuple[str, Spoil, str]] = [
-    ("too few completed", ending("completed", as_state="parked", keep=149), "150 renewals were completed"),
-    ("too few declined", ending("failed", as_state="parked", keep=9), "10 were declined"),
+    ("too few completed", ending("completed", as_state="parked", keep=149), "Renewals completed"),
+    ("too few declined", ending("failed", as_state="parked", keep=9), "Renewals declined"),
     (
         "failed for another reason than a decline",
         lambda evening: evening._replace(
             renewals=[one._replace(was_declined=False) for one in evening.renewals]
         ),
-        "10 were declined",
+        "Renewals declined",
     ),
-    ("none refunded", ending("refunded", as_state="parked"), "money went back"),
+    ("none refunded", ending("refunded", as_state="parked"), "ended in a refund"),
     (
         "too few begun by usage",
         lambda evening: evening._replace(renewals=[one._replace(caller="demo") for one in evening.renewals]),
@@ -94,7 +94,7 @@ SPOILED: list[tuple[str, Spoil, str]] = [
     (
         "the duplicate began a second renewal",
         lambda evening: evening._replace(handmade=Handmade(reused_keys_refused=1)),
-        "duplicate requests were absorbed",
+        "Duplicate requests absorbed",
     ),
     (
         "a used key took another request",
