@@ -1,10 +1,12 @@
 """Payment at work on real servers, with a real sandbox PSP beside it, and the messages it reads."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -18,7 +20,7 @@ from shared.contracts.prices import RenewalPriced
 from shared.contracts.topups import TopUpApplied
 from tests.conftest import FreshDatabase
 from tests.integration.sandbox.conftest import Sandbox, Server
-from tests.integration.wired import Wired, wired
+from tests.integration.wired import Reply, Wired, wired
 
 DEADLINE_SECONDS = 15.0
 WEBHOOK_SECRET = "a secret of this test"
@@ -73,9 +75,7 @@ class Renewal:
         return CancelPayment(**self._head(), act_before=_by(late), reason="customer_cancelled")
 
     def refund(self, attempt: int = 1, *, late: bool = False) -> RefundPayment:
-        return RefundPayment(
-            **self._head(), attempt=attempt, act_before=_by(late), reason="top_up_rejected"
-        )
+        return RefundPayment(**self._head(), attempt=attempt, act_before=_by(late), reason="top_up_rejected")
 
     def resolve(self, decision: Any) -> ResolvePayment:
         return ResolvePayment(
@@ -189,7 +189,8 @@ async def at_rest(payment: Wired, renewal: Renewal) -> Any:
 async def lines(payment: Wired, renewal: Renewal) -> set[tuple[str, str, str, int]]:
     """The renewal's ledger lines: kind, debit, credit, amount."""
     rows = await payment.pool.fetch(
-        "select kind, debit_account, credit_account, amount_minor from ledger_transfers where renewal_id = $1",
+        "select kind, debit_account, credit_account, amount_minor from ledger_transfers"
+        " where renewal_id = $1",
         renewal.renewal_id,
     )
     return {tuple(found) for found in rows}
@@ -200,6 +201,31 @@ async def books_balance(payment: Wired) -> bool:
     reply = await payment.request("GET", "/v1/ledger/balances")
     assert reply.status == 200
     return bool(reply.body["balanced"])
+
+
+async def call(payment: Wired, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
+    """One HTTP request with headers; `_` in their names stands for `-`."""
+
+    def request() -> Reply:
+        connection = HTTPConnection("127.0.0.1", payment.port, timeout=DEADLINE_SECONDS)
+        try:
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, {"content-type": "application/json"} | given)
+            response = connection.getresponse()
+            return Reply(response.status, json.loads(response.read()))
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(request)
+
+
+async def pay_in(payment: Wired, renewal: Renewal, amount_minor: int) -> None:
+    """Open the payer's wallet and put money in."""
+    wallet = f"/v1/wallets/{renewal.payer_id}/USD"
+    assert (await payment.request("PUT", wallet)).status == 200
+    body = json.dumps({"amount_minor": amount_minor}).encode()
+    reply = await call(payment, "POST", f"{wallet}/deposits", body, Idempotency_Key=str(uuid4()))
+    assert reply.status == 201, reply
 
 
 Subscribe = Callable[..., Awaitable[Renewal]]
@@ -225,9 +251,7 @@ async def database_url(fresh_database: FreshDatabase) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(
-    database_url: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> settings.Settings:
+def told(database_url: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
     secret = tmp_path_factory.mktemp("secret") / "webhook"
     secret.write_text(WEBHOOK_SECRET)
     return settings.Settings(

@@ -11,6 +11,7 @@ from tests.integration.payment.conftest import (
     books_balance,
     hear,
     lines,
+    pay_in,
     row,
     said,
     until,
@@ -120,8 +121,7 @@ async def test_a_wallet_pays_all_or_nothing_and_gets_its_refund_back(
 ) -> None:
     renewal = await payer("wallet")
     wallet = f"/v1/wallets/{renewal.payer_id}/USD"
-    assert (await payment.request("PUT", wallet)).status == 200
-    await deposit(payment, renewal, 2 * PRICE - 1)
+    await pay_in(payment, renewal, 2 * PRICE - 1)
     second = Renewal(renewal.methods, renewal.payer_id)
     await payment.consume("commands", renewal.priced(), second.priced())
 
@@ -141,8 +141,7 @@ async def test_after_a_declined_card_the_wallet_pays_once_the_card_can_no_longer
     payment: Wired, psp: PspJournal, payer: Subscribe
 ) -> None:
     renewal = await payer("tok_late_success", "wallet")
-    assert (await payment.request("PUT", f"/v1/wallets/{renewal.payer_id}/USD")).status == 200
-    await deposit(payment, renewal, PRICE)
+    await pay_in(payment, renewal, PRICE)
     await payment.consume("commands", renewal.priced())
     await until(lambda: psp.requests(renewal, "confirm_intent"))
     await until(lambda: _state(payment, renewal, "refused"))
@@ -156,17 +155,6 @@ async def test_after_a_declined_card_the_wallet_pays_once_the_card_can_no_longer
 
 async def _state(payment: Wired, renewal: Renewal, state: str) -> bool:
     return bool((await row(payment, renewal))["state"] == state)
-
-
-async def deposit(payment: Wired, renewal: Renewal, amount_minor: int) -> None:
-    """Pay in, with a key of the renewal's own."""
-    async with payment.transactions.begin() as transaction:
-        from services.payment.domain import ledger
-        from services.payment.wallets import store
-
-        key = str(renewal.renewal_id)
-        transfer = ledger.deposit("test", key, renewal.payer_id, amount_minor, "USD")
-        await store.deposit(transaction.connection, "test", key, b"", renewal.payer_id, transfer)
 
 
 async def decided(payment: Wired, *renewals: Renewal) -> bool:

@@ -1,0 +1,152 @@
+"""One batch costs the same number of statements whatever its size, and its updates stay on their pages."""
+
+from typing import Any
+
+import pytest
+
+from services.payment.authority import Authority
+from services.payment.domain.outcomes import Kind, Outcome
+from services.payment.settings import Settings
+from shared.clock import utc_now
+from shared.messaging.transaction import Transaction
+from tests.integration.payment.conftest import Renewal, Subscribe, row, until
+from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.wired import Wired
+
+LARGE = 200
+
+
+@pytest.fixture(scope="module")
+def told(database_url: str, sandbox: Sandbox) -> Settings:
+    """As it runs in earnest: no lease ends while a batch is under way."""
+    return Settings(database_url=database_url, psp_url=f"http://127.0.0.1:{sandbox.psp.port}")
+
+
+async def renewals(payer: Subscribe, count: int, *tokens: str) -> list[Renewal]:
+    first = await payer(*tokens)
+    return [first, *(Renewal(first.methods, first.payer_id) for _ in range(count - 1))]
+
+
+@pytest.mark.parametrize("count", [1, LARGE])
+async def test_new_renewals_take_two_statements(payment: Wired, payer: Subscribe, count: int) -> None:
+    batch = await renewals(payer, count)
+    await payment.consume("commands", *(renewal.priced() for renewal in batch))
+    assert statements(payment) == 2  # the methods; rows and attempts
+    await all_are(payment, batch, "captured")
+
+
+@pytest.mark.parametrize("count", [1, LARGE])
+async def test_known_renewals_take_three_statements(payment: Wired, payer: Subscribe, count: int) -> None:
+    batch = await renewals(payer, count, "tok_decline_generic")
+    await payment.consume("commands", *(renewal.priced() for renewal in batch))
+    await all_are(payment, batch, "refused")
+    await payment.consume("commands", *(renewal.cancel() for renewal in batch))
+    # The cancellations that would be tombstones are tried first; then lock, and write.
+    assert statements(payment) == 3
+    await payment.consume("commands", *(renewal.priced() for renewal in batch))
+    assert statements(payment) == 3  # the methods, the try to insert, the lock: nothing changed
+
+
+@pytest.mark.parametrize("count", [1, LARGE])
+async def test_top_ups_take_one_statement(payment: Wired, payer: Subscribe, count: int) -> None:
+    batch = await renewals(payer, count)
+    await payment.consume("commands", *(renewal.priced() for renewal in batch))
+    await all_are(payment, batch, "captured")
+    await payment.consume("top-ups", *(renewal.applied() for renewal in batch))
+    assert statements(payment) == 1
+    assert all([(await row(payment, renewal))["applied_at"] for renewal in batch])
+
+
+async def test_outcomes_take_two_statements(payment: Wired, told: Settings, payer: Subscribe) -> None:
+    taken = {}
+    for count in (1, LARGE):
+        batch = await renewals(payer, count, "tok_sca")
+        await payment.consume("commands", *(renewal.priced() for renewal in batch))
+        await all_are(payment, batch, "refused")
+        rows = await payment.pool.fetch(
+            "select p.*, a.gateway from payments as p join payment_attempts as a using (renewal_id)"
+            " where renewal_id = any($1)",
+            [renewal.renewal_id for renewal in batch],
+        )
+        outcomes = [captured_at_last(found) for found in rows]
+        taken[count] = await recorded(payment, told, outcomes)
+        await all_are(payment, batch, "captured")
+    assert taken[1] == taken[LARGE] == 2  # the lock; rows, attempts and ledger in one
+
+
+def captured_at_last(found: Any) -> Outcome:
+    """What a webhook would say of a row."""
+    return Outcome(
+        found["renewal_id"],
+        Kind.CAPTURED,
+        utc_now(),
+        gateway="sandbox",
+        reference=found["provider_reference"],
+        amount_minor=found["amount_minor"],
+        currency=found["currency"],
+    )
+
+
+async def recorded(payment: Wired, told: Settings, outcomes: list[Outcome]) -> int:
+    """Record them in one transaction; how many statements that took."""
+    authority = Authority(told.patience, told.lease)
+    queries: list[str] = []
+
+    async def record(transaction: Transaction) -> None:
+        with transaction.connection.query_logger(lambda query: queries.append(query.query)):
+            await authority.record(transaction, outcomes, room=0)
+
+    await payment.transactions.run(record)
+    return sum(text.startswith("-- ") for text in queries)
+
+
+def statements(payment: Wired) -> int:
+    """The named statements of the last batch: the driver looks types up for itself the first time."""
+    return sum(text.startswith("-- ") for text in payment.statements)
+
+
+async def all_are(payment: Wired, batch: list[Renewal], state: str) -> None:
+    """Wait until all of them have come to that state."""
+
+    async def look() -> bool:
+        count = await payment.pool.fetchval(
+            "select count(*) from payments where renewal_id = any($1) and state = $2",
+            [renewal.renewal_id for renewal in batch],
+            state,
+        )
+        return bool(count == len(batch))
+
+    await until(look)
+
+
+async def test_the_updates_of_the_happy_path_before_the_top_up_are_hot(
+    payment: Wired, payer: Subscribe
+) -> None:
+    await until(lambda: nothing_under_way(payment))
+    before = await updates(payment)
+    batch = await renewals(payer, LARGE)
+    await payment.consume("commands", *(renewal.priced() for renewal in batch))
+    await all_are(payment, batch, "captured")
+
+    async def counted() -> bool:
+        made = {table: after[0] - before[table][0] for table, after in (await updates(payment)).items()}
+        return made["payments"] >= 2 * LARGE and made["payment_attempts"] >= LARGE
+
+    await until(counted)
+    after = await updates(payment)
+    for table in ("payments", "payment_attempts"):
+        made, hot = (now - then for now, then in zip(after[table], before[table], strict=True))
+        assert hot / made > 0.9, (table, made, hot)
+
+
+async def nothing_under_way(payment: Wired) -> bool:
+    return not await payment.pool.fetchval("select exists(select from payments where operation is not null)")
+
+
+async def updates(payment: Wired) -> dict[str, tuple[int, int]]:
+    """Updates and how many of them were HOT, by table."""
+    rows = await payment.pool.fetch(
+        "select relname, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables"
+        " where schemaname = current_schema()"
+    )
+    return {found[0]: (found[1], found[2]) for found in rows}

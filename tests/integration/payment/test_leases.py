@@ -1,0 +1,214 @@
+"""A process that dies, or falls behind, between claiming a call and writing down what came of it."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from services.payment import settings
+from services.payment.authority import Authority
+from services.payment.calls import Calls, Created, Result
+from services.payment.domain.calls import Call
+from services.payment.domain.capabilities import GATEWAYS
+from services.payment.domain.outcomes import Kind, Outcome
+from services.payment.gateways.psp import Psp
+from services.payment.handlers import Commands
+from shared.calls.http_client import open_client
+from shared.calls.worker import CallWorker
+from shared.clock import utc_now
+from shared.contracts.payments import (
+    PaymentAttemptFailed,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+)
+from shared.messaging.transaction import Transaction
+from tests.integration.payment.conftest import PspJournal, Subscribe, books_balance, hear, row, said
+from tests.integration.wired import Wired
+
+
+class Doomed:
+    """The worker of a process that is about to die: it takes calls and never finishes them by itself."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    async def room(self, wanted: int, _wait_seconds: float = 0.0) -> int:
+        return wanted
+
+    def submit(self, calls: Iterable[Call]) -> None:
+        self.calls += calls
+
+
+class OtherProcess:
+    """A second payment process on the same database and PSP, moved by hand."""
+
+    def __init__(self, told: settings.Settings, psp: Psp, payment: Wired) -> None:
+        self.worker = Doomed()
+        authority = Authority(told.patience, told.lease)
+        self.calls = Calls({psp.name: psp}, authority, told.lease, utc_now)
+        self._payment = payment
+        self._handle = Commands(authority, cast(CallWorker[Call, Result], self.worker))
+
+    async def consume(self, *messages: object) -> Call:
+        """Handle a batch; the call that this process then has the lease on."""
+        batch = [self._payment.received(message) for message in messages]  # type: ignore[arg-type]
+        await self._payment.transactions.run(lambda transaction: self._handle(transaction, batch))
+        return self.worker.calls[-1]
+
+    async def record(self, *results: Result) -> Sequence[Call]:
+        async def recorded(transaction: Transaction) -> Sequence[Call]:
+            return await self.calls.record(transaction, results)
+
+        return await self._payment.transactions.run(recorded)
+
+    async def confirmable(self, call: Call) -> Call:
+        """The call, once the PSP's object is made and its reference stored."""
+        created = await self.calls.call(call)
+        assert isinstance(created, Created)
+        [following] = await self.record(created)
+        return following
+
+
+@pytest.fixture
+async def other(told: settings.Settings, payment: Wired) -> AsyncIterator[OtherProcess]:
+    client = open_client(str(told.psp_url), timeout_seconds=0.4, connections=2)
+    yield OtherProcess(
+        told, Psp("sandbox", client, GATEWAYS["sandbox"], timedelta(seconds=0.4), utc_now), payment
+    )
+    await client.close()
+
+
+async def test_a_process_that_died_before_its_call_is_replaced(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await other.consume(renewal.priced())
+    await hear(payment, PaymentCaptured, renewal)
+    assert psp.effects(renewal) == ["captured"]
+
+
+async def test_a_process_that_died_before_storing_the_reference_leaves_one_object(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    call = await other.consume(renewal.priced())
+    await other.calls.call(call)
+    await hear(payment, PaymentCaptured, renewal)
+    created = psp.requests(renewal, "create_intent")
+    assert len(created) == 2
+    assert len({request["key"] for request in created}) == 1
+    assert psp.effects(renewal) == ["captured"]
+
+
+async def test_a_process_that_died_between_the_capture_and_writing_it_down_captures_once(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    call = await other.confirmable(await other.consume(renewal.priced()))
+    made = await other.calls.call(call)
+    assert isinstance(made, Outcome)
+    assert made.kind is Kind.CAPTURED
+
+    captured = await hear(payment, PaymentCaptured, renewal)
+    assert psp.effects(renewal) == ["captured"]
+    assert {request["key"] for request in psp.requests(renewal, "confirm_intent")} == {str(call.key)}
+
+    await other.record(made)
+    assert said(payment, PaymentCaptured, renewal) == [captured]
+    assert await books_balance(payment)
+
+
+async def test_a_process_that_died_between_refund_and_writing_it_down_refunds_once(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentCaptured, renewal)
+    call = await other.consume(renewal.refund())
+    await other.calls.call(call)
+
+    await hear(payment, PaymentRefunded, renewal)
+    assert psp.effects(renewal) == ["captured", "refunded"]
+
+
+async def test_a_dead_process_and_a_wish_to_cancel_end_in_a_cancelled_object(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await other.confirmable(await other.consume(renewal.priced()))
+    await payment.consume("commands", renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    assert psp.effects(renewal) == ["cancelled"]
+
+
+async def test_bad_news_of_a_lost_lease_is_dropped(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_processing")
+    call = await other.consume(renewal.priced())
+    await hear(payment, PaymentCaptured, renewal)
+    before = await row(payment, renewal)
+    await other.record(_outcome(call, Kind.DECLINED), _outcome(call, Kind.FAILED))
+
+    assert said(payment, PaymentDeclined, renewal) == []
+    assert said(payment, PaymentAttemptFailed, renewal) == []
+    assert await row(payment, renewal) == before
+
+
+async def test_good_news_of_a_lost_lease_is_recorded(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_decline_generic")
+    call = await other.confirmable(await other.consume(renewal.priced()))
+    declined = await hear(payment, PaymentDeclined, renewal)
+    late = replace(_outcome(call, Kind.CAPTURED), reference=call.reference, amount_minor=call.amount_minor)
+    await other.record(late)
+
+    captured = await hear(payment, PaymentCaptured, renewal)
+    assert captured.version > declined.version
+
+
+async def test_a_request_is_not_written_after_its_send_window(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    call = await other.confirmable(await other.consume(renewal.priced()))
+    late = await other.calls.call(replace(call, send_until=0.0))
+    assert isinstance(late, Outcome)
+    assert late.kind is Kind.NOT_SENT
+    assert psp.requests(renewal, "confirm_intent") == []
+
+    await other.record(late)
+    await hear(payment, PaymentCaptured, renewal)
+    assert psp.effects(renewal) == ["captured"]
+
+
+async def test_rows_that_found_no_worker_are_claimed_by_polling(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    async def none_free(wanted: int, _wait_seconds: float = 0.0) -> int:
+        return 0
+
+    other.worker.room = none_free  # type: ignore[method-assign]
+    other.worker.calls.append(cast(Call, None))
+    renewal = await payer()
+    assert await other.consume(renewal.priced()) is None
+    await hear(payment, PaymentCaptured, renewal)
+    assert psp.effects(renewal) == ["captured"]
+
+
+def _outcome(call: Call, kind: Kind) -> Outcome:
+    return Outcome(
+        call.renewal_id,
+        kind,
+        utc_now(),
+        call.operation,
+        call.ordinal,
+        call.claim,
+        call.gateway,
+        code="generic_decline",
+    )
