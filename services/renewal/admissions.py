@@ -83,7 +83,7 @@ async def _begin(transaction: Transaction, admitted: dict[int, Admitted], policy
             lost.append(place)
             continue
         inserted.remove(answer.renewal.renewal_id)
-        said = wording.renewal_requested(answer.renewal, moment)
+        said = wording.renewal_requested(answer.renewal, moment, answer.terms)
         transaction.send(said, answer.renewal.traceparent)
     return lost
 

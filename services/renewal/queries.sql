@@ -110,7 +110,7 @@ from unnest(
 where r.renewal_id = c.renewal_id;
 
 -- name: read_standing
--- All that admission asks about a batch of requests, in one trip. A trigger ($6) asks for what its rule names.
+-- All that admission asks about a batch of requests, in one trip. A trigger names no offering: its rule does.
 select
     request.renewal_id,
     existing.request_hash as existing_hash,
@@ -138,14 +138,15 @@ select
     rule.cap_amount_minor as rule_cap_amount_minor,
     rule.currency as rule_currency,
     rule.enabled as rule_enabled
-from unnest($1::uuid [], $2::text [], $3::text [], $4::text [], $5::bool [])
-with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, is_trigger, place)
+from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
+with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
 left join renewals as existing on request.renewal_id = existing.renewal_id
 left join refusals as refusal on request.renewal_id = refusal.renewal_id
 left join subscriptions as subscription on request.subscription_id = subscription.subscription_id
 left join customers as owner on subscription.owner_id = owner.customer_id
 left join renewals as slot on request.subscription_id = slot.subscription_id and slot.closed_at is null
-left join renewal_rules as rule on request.is_trigger and request.subscription_id = rule.subscription_id
+left join renewal_rules as rule
+    on request.offering_id is null and request.subscription_id = rule.subscription_id
 left join offerings as offering on coalesce(request.offering_id, rule.offering_id) = offering.offering_id
 left join lateral (
     select array_agg(known.payment_method_id || ' ' || known.payer_id || ' ' || known.status) as found
@@ -157,7 +158,7 @@ left join lateral (
     -- Only a trigger can be of an old cycle; the projection may not have heard yet of what we completed.
     select max(done.top_up_cycle) as cycle
     from renewals as done
-    where request.is_trigger and done.subscription_id = request.subscription_id
+    where request.offering_id is null and done.subscription_id = request.subscription_id
 ) as applied on true
 order by request.place;
 

@@ -63,20 +63,22 @@ async def save(connection: Connection, renewals: Collection[Renewal]) -> None:
 
 
 class Asked(NamedTuple):
-    """What has to be known about one request or trigger: the key of read_standing."""
+    """What has to be known about one request or trigger: the key of read_standing.
+
+    A trigger names no offering and no methods: its rule does.
+    """
 
     renewal_id: UUID
     subscription_id: str
     offering_id: str | None
     payment_method_ids: str | None
-    is_trigger: bool
 
 
 def asked(asking: Request | Trigger) -> Asked:
     if isinstance(asking, Trigger):
-        return Asked(asking.renewal_id, asking.subscription_id, None, None, True)
+        return Asked(asking.renewal_id, asking.subscription_id, None, None)
     methods = ",".join(asking.payment_method_ids)
-    return Asked(asking.renewal_id, asking.subscription_id, asking.offering_id, methods, False)
+    return Asked(asking.renewal_id, asking.subscription_id, asking.offering_id, methods)
 
 
 async def read_standing(connection: Connection, asking: Sequence[Asked]) -> list[Standing]:

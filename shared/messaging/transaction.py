@@ -39,7 +39,8 @@ class Transaction:
         Raises:
             DomainError: it is larger than a record may be.
         """
-        self._outgoing[message.event_id] = enclose(message, child(traceparent, self._span_id))
+        envelope = enclose(message, child(traceparent, self._span_id))
+        self._outgoing[envelope.event_id] = envelope
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call it once, when the commit has succeeded: the place to hand rows to workers."""

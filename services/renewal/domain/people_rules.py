@@ -1,5 +1,9 @@
 """What follows from what customers and operators ask for."""
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
 from services.renewal.domain import endings, wording
 from services.renewal.domain.actions import (
     Action,
@@ -13,8 +17,9 @@ from services.renewal.domain.payment_rules import order_capture
 from services.renewal.domain.policy import CALLED_OFF, Moment
 from services.renewal.domain.renewal import Renewal
 from services.renewal.domain.time_rules import command_of
+from shared.contracts.message import Message
 
-_REASONS = {
+_REASONS: Final = {
     "CustomerCancels": "customer_cancelled",
     "OperatorCancels": "operator_cancelled",
     "OperatorRefunds": "operator_refunded",
@@ -108,14 +113,16 @@ def resolve(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Chang
     return Change(new, (finding,), f"found_{action.decision}", f"by {action.actor}")
 
 
+_CLOSING: Final[dict[str, Callable[[Renewal, datetime], Message]]] = {
+    "completed": wording.renewal_completed,
+    "refunded": wording.renewal_refunded,
+    "failed": wording.renewal_failed,
+    "cancelled": wording.renewal_cancelled,
+}
+
+
 def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Change:
     """Closed as decided, by name and with a note: the last resort."""
     new = moved(renewal, action.outcome, moment.at, reason=renewal.reason or "released_by_operator")
-    say = {
-        "completed": wording.renewal_completed,
-        "refunded": wording.renewal_refunded,
-        "failed": wording.renewal_failed,
-        "cancelled": wording.renewal_cancelled,
-    }[action.outcome]
-    detail = f"by {action.actor}: {action.note}"
-    return Change(new, (say(new, moment.at),), "released_by_operator", detail)
+    said = _CLOSING[action.outcome](new, moment.at)
+    return Change(new, (said,), "released_by_operator", f"by {action.actor}: {action.note}")

@@ -28,7 +28,7 @@ def complete(renewal: Renewal, message: TopUpApplied, moment: Moment) -> Change:
         applied_at=message.applied_at,
         closed_at=moment.at,
     )
-    return Change(new, (wording.renewal_completed(new, message.applied_at),))
+    return Change(new, (wording.renewal_completed(new, message.applied_at, message.terms),))
 
 
 def _finding(message: TopUpRejected | TopUpCancelled | TopUpUndetermined) -> TopUpFinding:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import Renewal
-from shared.contracts.message import Grant
+from shared.contracts.message import Grant, Terms
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
 from shared.contracts.renewals import (
     CustomerActionRequired,
@@ -31,13 +31,13 @@ def _effect_before(renewal: Renewal, moment: Moment) -> datetime:
     return max(renewal.deadline_at, moment.after(moment.policy.effect_seconds))
 
 
-def renewal_requested(renewal: Renewal, moment: Moment) -> RenewalRequested:
+def renewal_requested(renewal: Renewal, moment: Moment, terms: Terms | None = None) -> RenewalRequested:
     """Always version 1, hence always the same id: said again, it is the same question."""
     return RenewalRequested(
         renewal_id=renewal.renewal_id,
         subscription_id=renewal.subscription_id,
         version=FIRST_VERSION,
-        terms=renewal.agreed,
+        terms=terms or renewal.agreed,
         requested_at=renewal.requested_at,
         act_before=_effect_before(renewal, moment),
         cycle=renewal.cycle,
@@ -149,9 +149,9 @@ def resolve_top_up(
     )
 
 
-def renewal_completed(renewal: Renewal, at: datetime) -> RenewalCompleted:
+def renewal_completed(renewal: Renewal, at: datetime, terms: Terms | None = None) -> RenewalCompleted:
     """`cycle` is what provisioning counted; where only an operator knows, one more than at admission."""
-    terms = renewal.agreed
+    terms = terms or renewal.agreed
     cycle = renewal.top_up_cycle if renewal.top_up_cycle is not None else renewal.cycle + 1
     return RenewalCompleted(
         renewal_id=renewal.renewal_id,
