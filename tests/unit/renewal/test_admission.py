@@ -1,0 +1,209 @@
+"""Who may renew what: the decision, given what others have told us."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.renewal.domain.admission import (
+    CHECKS,
+    REUSED,
+    SLOT_TAKEN,
+    Admitted,
+    Joined,
+    Kept,
+    NotMeant,
+    Refusal,
+    Standing,
+    answer_request,
+    answer_trigger,
+)
+from services.renewal.domain.policy import POLICY
+from services.renewal.domain.rule import Request, Trigger
+from shared.contracts.fields import Origin
+from tests.unit.renewal.story import T0
+
+TRIGGER = Trigger("sub-1", 3, "exhausted", None)
+
+
+def request(**different: Any) -> Request:
+    return Request(
+        caller="crm",
+        request_id="r-1",
+        subscription_id="sub-1",
+        offering_id="cuba-1gb",
+        max_amount_minor=1000,
+        currency="USD",
+        payment_method_ids=("card-1",),
+        payer_id=None,
+        act_before=T0 + timedelta(minutes=5),
+        is_told=True,
+    )._replace(**different)
+
+
+def standing(**different: Any) -> Standing:
+    """Everything as it must be."""
+    return Standing(
+        renewal_id=request().renewal_id,
+        existing_hash=None,
+        refused_hash=None,
+        refused_reason=None,
+        refused_detail=None,
+        brand="ola",
+        carrier="cubacel",
+        owner_id="ana",
+        status="active",
+        device_bound=True,
+        device_matches=True,
+        cycle=3,
+        identity_verified=True,
+        offering_status="on_sale",
+        offering_brands=[],
+        offering_carriers=["cubacel", "other"],
+        offering_statuses=["active", "suspended"],
+        methods=["card-1 ana active"],
+        open_renewal_id=None,
+        rule_version=1,
+        rule_triggers=["exhausted"],
+        rule_offering_id="cuba-1gb",
+        rule_payment_method_ids=["card-1"],
+        rule_cap_amount_minor=800,
+        rule_currency="USD",
+        rule_enabled=True,
+    )._replace(**different)
+
+
+def ask(asked: Request | None = None, **different: Any) -> object:
+    return answer_request(asked or request(), standing(**different), T0, POLICY)
+
+
+def pull(trigger: Trigger = TRIGGER, **different: Any) -> object:
+    return answer_trigger(trigger, standing(**different), T0, POLICY)
+
+
+def test_a_request_that_may_is_admitted_on_its_own_terms() -> None:
+    admitted = ask()
+    assert isinstance(admitted, Admitted)
+    renewal = admitted.renewal
+    assert (renewal.state, renewal.version, renewal.cycle) == ("requested", 1, 3)
+    assert renewal.agreed == admitted.terms
+    assert (admitted.terms.payer_id, admitted.terms.max_amount_minor) == ("ana", 1000)
+    assert renewal.deadline_at == T0 + timedelta(seconds=POLICY.deadline_seconds["customer"])
+    assert renewal.next_due_at == T0 + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("reason", "different"),
+    [
+        ("subscription_unknown", {"status": None, "owner_id": None}),
+        ("identity_not_verified", {"identity_verified": False}),
+        ("identity_not_verified", {"identity_verified": None}),
+        ("device_not_bound", {"device_bound": False}),
+        ("device_changed", {"device_matches": False}),
+        ("offering_unknown", {"offering_status": None}),
+        ("offering_withdrawn", {"offering_status": "withdrawn"}),
+        ("brand_not_eligible", {"offering_brands": ["zeta"]}),
+        ("carrier_not_eligible", {"offering_carriers": ["zeta"]}),
+        ("status_not_eligible", {"status": "terminated"}),
+        ("payment_method_unknown", {"methods": []}),
+        ("payment_method_unknown", {"methods": ["card-1 eva active"]}),
+        ("payment_method_inactive", {"methods": ["card-1 ana removed"]}),
+        ("slot_taken", {"open_renewal_id": request().renewal_id}),
+    ],
+)
+def test_what_stands_in_the_way_is_said_with_a_way_out(reason: str, different: dict[str, Any]) -> None:
+    refusal = ask(**different)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == reason
+    assert refusal.detail.endswith(".")
+    assert refusal.detail.count(".") >= 2, "what is wrong, and what to do"
+
+
+def test_a_request_read_too_late_is_refused_and_one_without_a_limit_is_not() -> None:
+    late = ask(request(act_before=T0))
+    assert isinstance(late, Refusal)
+    assert late.reason == "too_late"
+    assert isinstance(ask(request(act_before=None)), Admitted)
+
+
+def test_every_method_must_be_the_payers() -> None:
+    both = request(payment_method_ids=("card-1", "card-2"))
+    assert isinstance(ask(both, methods=["card-1 ana active", "card-2 ana active"]), Admitted)
+    assert isinstance(ask(both, methods=["card-1 ana active", "card-2 eva active"]), Refusal)
+    assert isinstance(ask(request(payer_id="eva"), methods=["card-1 eva active"]), Admitted)
+
+
+def test_the_same_request_again_joins_and_another_under_its_id_is_refused() -> None:
+    known = request().fingerprint
+    assert ask(existing_hash=known) == Joined(request().renewal_id)
+    assert ask(request(max_amount_minor=1), existing_hash=known) == REUSED
+    assert ask(existing_hash=known, open_renewal_id=request().renewal_id) == Joined(request().renewal_id)
+
+
+def test_a_kept_refusal_is_repeated_only_to_those_it_was_told() -> None:
+    before: dict[str, Any] = {
+        "refused_hash": request().fingerprint,
+        "refused_reason": "slot_taken",
+        "refused_detail": "Wait.",
+    }
+    assert ask(**before) == Refusal("slot_taken", "Wait.")
+    assert isinstance(ask(request(is_told=False), **before), Admitted)
+
+
+@pytest.mark.parametrize("origin", ["customer", "rule"])
+def test_the_slot_is_asked_last_so_that_better_answers_come_first(origin: Origin) -> None:
+    assert (
+        CHECKS[-1](request(origin=origin), standing(open_renewal_id=request().renewal_id), T0) == SLOT_TAKEN
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"subscription_id": "sub-2"}, {}),
+        ({"payer_id": "ana"}, {"payer_id": None}),
+        ({"payment_method_ids": ("card-1", "card-2")}, {"payment_method_ids": ("card-2", "card-1")}),
+        ({"currency": "EUR"}, {}),
+    ],
+)
+def test_what_is_asked_makes_the_fingerprint(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert request(**one).fingerprint != request(**other).fingerprint
+
+
+def test_how_it_came_does_not_make_the_fingerprint() -> None:
+    assert request(act_before=None, is_told=False, traceparent="x").fingerprint == request().fingerprint
+
+
+def test_a_trigger_asks_for_what_its_rule_says_up_to_the_cap() -> None:
+    admitted = pull()
+    assert isinstance(admitted, Admitted)
+    assert (admitted.terms.origin, admitted.terms.max_amount_minor) == ("rule", 800)
+    assert admitted.renewal.deadline_at == T0 + timedelta(seconds=POLICY.deadline_seconds["rule"])
+
+
+@pytest.mark.parametrize(
+    "different", [{"rule_version": None}, {"rule_enabled": False}, {"rule_triggers": ["threshold"]}]
+)
+def test_a_trigger_nobody_asked_for_is_not_answered(different: dict[str, Any]) -> None:
+    assert isinstance(pull(**different), NotMeant)
+
+
+def test_a_trigger_joins_its_cycles_renewal_before_anything_else_is_asked() -> None:
+    assert isinstance(pull(existing_hash=b"x", open_renewal_id=request().renewal_id), Joined)
+
+
+def test_a_trigger_of_an_old_cycle_is_refused_and_one_ahead_of_the_projection_is_not() -> None:
+    old = pull(TRIGGER._replace(cycle=2))
+    assert isinstance(old, Refusal)
+    assert old.reason == "cycle_over"
+    assert isinstance(pull(TRIGGER._replace(cycle=4)), Admitted)
+
+
+def test_a_trigger_that_finds_the_slot_taken_is_kept() -> None:
+    assert pull(open_renewal_id=request().renewal_id) == Kept(TRIGGER)
+
+
+def test_every_cycle_has_a_renewal_of_its_own() -> None:
+    ids = {TRIGGER._replace(cycle=cycle).renewal_id for cycle in range(5)}
+    assert len(ids) == 5
+    assert TRIGGER._replace(kind="threshold").renewal_id == TRIGGER.renewal_id
