@@ -1,9 +1,9 @@
-"""Writes .env for docker-compose.yml: a fresh password for everything that wants one.
+"""Writes what docker-compose.yml reads: a fresh password for everything that wants one, in .env.
 
-    python3 deploy/compose/passwords.py [FILE]
+    python3 deploy/compose/passwords.py [FOLDER]
 
-Standard library only, so that any Python 3.9 runs it. What the file already says is kept, so a new version
-that wants one more password is served by running it again. Only its owner can read it; it is never committed.
+Standard library only, so that any Python 3.9 runs it. What is there is kept, so a new version that wants one
+more password is served by running it again. None of it is ever committed.
 """
 
 import os
@@ -18,12 +18,12 @@ PASSWORDS = (
     "PAYMENT_DATABASE_PASSWORD",
     "PROVISIONING_DATABASE_PASSWORD",
     "USAGE_DATABASE_PASSWORD",
-    "PSP_WEBHOOK_SECRET",
     "GRAFANA_PASSWORD",
 )
 # Everything, for the first look; a deployment with a real PSP and carrier takes `sandbox` out.
 DEFAULTS = {"COMPOSE_PROFILES": "sandbox,observability"}
 PASSWORD_BYTES = 24
+WEBHOOK_SECRET = Path(".recarga") / "compose" / "webhook-secret"
 
 
 def completed(text: str) -> str:
@@ -35,17 +35,29 @@ def completed(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path) -> None:
-    """Completes the file in one step: it is never half written, nor readable by others."""
-    text = completed(path.read_text() if path.exists() else "")
+def write(folder: Path) -> None:
+    """Completes .env and the secret of the webhooks in `folder`."""
+    env = folder / ".env"
+    replace(env, completed(env.read_text() if env.exists() else ""), 0o600)
+    secret = folder / WEBHOOK_SECRET
+    # Its folder keeps other users out; the file is read by the container, a stranger to its owner.
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.parent.chmod(0o700)
+    if not secret.exists():
+        replace(secret, secrets.token_urlsafe(PASSWORD_BYTES), 0o444)
+
+
+def replace(path: Path, text: str, mode: int) -> None:
+    """Writes the file in one step: it is never half written, nor open to others for a moment."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+    fresh.chmod(mode)
     fresh.replace(path)
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / ".env"
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]
     write(target)
-    print(f"{target} holds every password; `docker compose up --wait` reads it.")
+    print(f"{target / '.env'} holds every password; `docker compose up --build --wait` reads it.")

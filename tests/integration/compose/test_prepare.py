@@ -1,0 +1,93 @@
+"""What compose's first job makes, on real servers: roles that own their schema only, tables, topics."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.compose.prepare import NotPrepared, main, prepare
+from deploy.local.database_roles import create_database, url_as, url_to
+from services import NAMES
+from tests.conftest import FreshLayout, Servers
+
+PARTITIONS = 3
+
+
+@pytest.fixture
+async def database(stack: Servers) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """An empty database, and for each service the URL of a role that does not exist yet."""
+    name = f"test_prepare_{uuid.uuid4().hex[:10]}"
+    url = await create_database(stack.superuser_url, name)
+    urls = {service: url_as(url, f"{name}_{service}", f"{service} & its: p@ss") for service in NAMES}
+    yield url, urls
+    connection = await asyncpg.connect(url_to(stack.superuser_url, "postgres"), timeout=10)
+    await connection.execute(f"drop database {name} with (force)")
+    for service in NAMES:
+        await connection.execute(f"drop role if exists {name}_{service}")
+    await connection.close()
+
+
+async def tables_of(url: str) -> set[str]:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        rows = await connection.fetch("select tablename from pg_tables where schemaname = current_schema()")
+    finally:
+        await connection.close()
+    return {row["tablename"] for row in rows}
+
+
+async def test_it_makes_everything_and_can_be_repeated(
+    database: tuple[str, dict[str, str]], kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    url, urls = database
+    topics = [FreshLayout(f"{topic_prefix}stream"), FreshLayout(f"{topic_prefix}state", compacted=True)]
+    for _ in range(2):
+        await prepare(url, urls, kafka_bootstrap, PARTITIONS, topics)
+    for service in NAMES:
+        assert {"outbox", "set_aside"} < await tables_of(urls[service])
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        described = await admin.describe_topics([topic.name for topic in topics])
+    finally:
+        await admin.close()
+    assert [len(topic["partitions"]) for topic in described] == [PARTITIONS, PARTITIONS]
+
+
+async def test_a_service_cannot_touch_the_tables_of_another(
+    database: tuple[str, dict[str, str]], kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    url, urls = database
+    await prepare(url, urls, kafka_bootstrap, PARTITIONS, [FreshLayout(f"{topic_prefix}stream")])
+    connection = await asyncpg.connect(urls["usage"], timeout=10)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("select * from payment.payments")
+    finally:
+        await connection.close()
+
+
+async def test_a_url_without_a_password_is_refused_in_words(
+    database: tuple[str, dict[str, str]], kafka_bootstrap: str
+) -> None:
+    url, _ = database
+    with pytest.raises(NotPrepared, match="usage must name a role and its password"):
+        await prepare(url, {"usage": "postgresql://usage@127.0.0.1/recarga"}, kafka_bootstrap, 1, [])
+
+
+async def test_a_wrong_password_is_refused_in_words(
+    database: tuple[str, dict[str, str]], kafka_bootstrap: str
+) -> None:
+    url, urls = database
+    with pytest.raises(NotPrepared, match="PostgreSQL refused: password authentication failed"):
+        await prepare(url_as(url, "postgres", "guessed"), urls, kafka_bootstrap, 1, [])
+
+
+def test_a_missing_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main({"RECARGA_SUPERUSER_URL": "postgresql://postgres:secret@127.0.0.1/recarga"}) == 1
+    told = capsys.readouterr().err
+    assert "RECARGA_KAFKA_BOOTSTRAP" in told
+    assert "RECARGA_PAYMENT_DATABASE_URL" in told
+    assert "RECARGA_SUPERUSER_URL" not in told
