@@ -26,10 +26,13 @@ class TopicLayout(Protocol):
 
 
 def _layout(topic: TopicLayout, partitions: int) -> NewTopic:
+    # Whatever others compress with, Kafka stores it uncompressed: our reader knows no codec but gzip, and would
+    # stop for ever at a record that it cannot uncompress.
+    settings = {"compression.type": "uncompressed"}
     if topic.compacted:
-        settings = {"cleanup.policy": "compact"}
+        settings["cleanup.policy"] = "compact"
     else:
-        settings = {"retention.ms": str(int(topic.retention.total_seconds() * 1000))}
+        settings["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
     return NewTopic(topic.name, num_partitions=partitions, replication_factor=1, topic_configs=settings)
 
 

@@ -23,6 +23,7 @@ from shared.messaging import metrics
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.handling import BatchHandler, Handling, MemoryHandler, StatelessHandler
 from shared.messaging.received import Decoder, Received, Record, Skipped
+from shared.messaging.records import read_any_header_name
 from shared.observability.logging import get_logger
 
 COMMIT_EVERY_SECONDS = 0.1
@@ -32,6 +33,8 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 POLL_MILLISECONDS = 10
 _log = get_logger(__name__)
+
+read_any_header_name()
 
 
 @dataclass(eq=False)
