@@ -91,9 +91,8 @@ def test_a_carrier_replays_a_file_of_its_own(home: Path, tmp_path: Path) -> None
     for number in range(30):
         for hour in range(6):
             at = f"2026-11-22T{hour:02d}"
-            lines.append(
-                f"carrier-x,{number}-{hour},{iccid(7_000 + number)},,,{MIB},{40 * MIB},CU,{at}:00:00Z,{at}:30:00Z"
-            )
+            who = f"carrier-x,{number}-{hour},{iccid(7_000 + number)}"
+            lines.append(f"{who},,,{MIB},{40 * MIB},CU,{at}:00:00Z,{at}:30:00Z")
     lines.insert(3, "this is no usage record")
     usage = tmp_path / "usage.csv"
     usage.write_text("\n".join(lines) + "\n")
