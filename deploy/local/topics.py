@@ -26,8 +26,8 @@ class TopicLayout(Protocol):
 
 
 def _layout(topic: TopicLayout, partitions: int) -> NewTopic:
-    # Whatever others compress with, Kafka stores it uncompressed: our reader knows no codec but gzip, and would
-    # stop for ever at a record that it cannot uncompress.
+    # Whatever others compress with, Kafka stores it uncompressed: our reader knows no codec but gzip, and
+    # would stop for ever at a record that it cannot uncompress.
     settings = {"compression.type": "uncompressed"}
     if topic.compacted:
         settings["cleanup.policy"] = "compact"
