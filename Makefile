@@ -8,7 +8,7 @@ SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down clean status test check format bench lock local dev
-.PHONY: check-format check-lint check-types check-layers check-migrations check-images
+.PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
 help: ## list the commands
@@ -32,7 +32,7 @@ clean: local ## stop the stack and remove its data
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
 	@$(RUN) -m pytest $(TESTS)
 
-check: check-format check-lint check-types check-layers check-migrations check-images ## format, lint, types, layers, migrations, Dockerfile, compose file
+check: check-format check-lint check-types check-layers check-migrations check-images check-alerts ## format, lint, types, layers, migrations, Dockerfile, compose file, alerts
 
 check-format: dev
 	$(VENV)/bin/ruff format --check .
@@ -52,8 +52,15 @@ check-migrations: dev
 	done; echo "$(words $(SQL)) migrations are safe to run"
 
 check-images: dev
-	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/hadolint deploy/compose/Dockerfile
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+check-alerts:
+	@command -v promtool >/dev/null && command -v amtool >/dev/null || { echo "promtool or amtool is missing: install Debian's prometheus and prometheus-alertmanager packages" >&2; exit 1; }
+	promtool check config deploy/compose/prometheus.yml
+	promtool check rules --lint=all --lint-fatal deploy/compose/alerts.yml
+	promtool test rules deploy/compose/alerts_test.yml
+	amtool check-config deploy/compose/alertmanager.yml
 
 format: dev ## put the code into the house's format
 	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .

@@ -1,32 +1,16 @@
 """What compose's first job makes, on real servers: roles that own their schema only, tables, topics."""
 
-import uuid
-from collections.abc import AsyncIterator
-
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.compose.prepare import NotPrepared, main, prepare
-from deploy.local.database_roles import create_database, url_as, url_to
+from deploy.local.database_roles import url_as
 from services import NAMES
-from tests.conftest import FreshLayout, Servers
+from tests.conftest import FreshLayout
+from tests.integration.compose.conftest import Prepared
 
 PARTITIONS = 3
-
-
-@pytest.fixture
-async def database(stack: Servers) -> AsyncIterator[tuple[str, dict[str, str]]]:
-    """An empty database, and for each service the URL of a role that does not exist yet."""
-    name = f"test_prepare_{uuid.uuid4().hex[:10]}"
-    url = await create_database(stack.superuser_url, name)
-    urls = {service: url_as(url, f"{name}_{service}", f"{service} & its: p@ss") for service in NAMES}
-    yield url, urls
-    connection = await asyncpg.connect(url_to(stack.superuser_url, "postgres"), timeout=10)
-    await connection.execute(f"drop database {name} with (force)")
-    for service in NAMES:
-        await connection.execute(f"drop role if exists {name}_{service}")
-    await connection.close()
 
 
 async def tables_of(url: str) -> set[str]:
@@ -57,11 +41,9 @@ async def test_it_makes_everything_and_can_be_repeated(
 
 
 async def test_a_service_cannot_touch_the_tables_of_another(
-    database: tuple[str, dict[str, str]], kafka_bootstrap: str, topic_prefix: str
+    prepared: Prepared,
 ) -> None:
-    url, urls = database
-    await prepare(url, urls, kafka_bootstrap, PARTITIONS, [FreshLayout(f"{topic_prefix}stream")])
-    connection = await asyncpg.connect(urls["usage"], timeout=10)
+    connection = await asyncpg.connect(prepared.service_urls["usage"], timeout=10)
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.fetch("select * from payment.payments")

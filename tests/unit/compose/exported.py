@@ -1,9 +1,10 @@
 """What the services' /metrics export, and which metrics an expression names."""
 
 import re
+from collections.abc import Iterable
 from importlib import import_module
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Metric
 
 from services import NAMES
 
@@ -23,16 +24,26 @@ _WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b(?!\s*\()")
 _OPERATORS = frozenset({"or", "and", "unless", "bool", "offset", "inf", "nan"})
 
 
+def sample_names(families: Iterable[Metric]) -> set[str]:
+    """The names of all samples that families have, or will have with their first label values."""
+    return {family.name + suffix for family in families for suffix in _SUFFIXES.get(family.type, ("",))}
+
+
 def exported_names() -> set[str]:
     """Every sample name that the services can export, those of the process included."""
     for module in MODULES:
         import_module(module)
-    return {
-        family.name + suffix for family in REGISTRY.collect() for suffix in _SUFFIXES.get(family.type, ("",))
-    }
+    return sample_names(REGISTRY.collect())
 
 
 def metrics_in(expression: str) -> set[str]:
     """The metrics that a PromQL expression names; functions, labels and operators are none."""
     bare = _DURATION.sub(" ", _LABELS.sub(" ", _QUOTED.sub('""', expression)))
     return {word for word in _WORD.findall(bare) if word.lower() not in _OPERATORS}
+
+
+def labels_in(expression: str) -> set[str]:
+    """The labels that an expression selects or groups by."""
+    selected = {found[1] for found in re.finditer(r"[{,]\s*([a-z_]+)\s*(?:=~|!~|!=|=)", expression)}
+    grouped = re.findall(r"\bby\s*\(([^)]*)\)", expression)
+    return selected | {label.strip() for group in grouped for label in group.split(",")}
