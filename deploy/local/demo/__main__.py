@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.console import Console
 
 from deploy.local import launcher
 from deploy.local.__main__ import errors_in_one_line
-from deploy.local.console import DownloadBar, console
+from deploy.local.console import DownloadBar
 from deploy.local.demo.day import Day, live, plan_day, unless_a_process_dies
 from deploy.local.demo.narrator import Narrator
 from deploy.local.demo.promises import Evening, promises
@@ -26,6 +28,7 @@ from shared.clock import utc_now
 
 FOLDER: Final = "demo"
 INTERRUPTED: Final = 130
+PLAIN_WIDTH: Final = 110
 
 
 def main(
@@ -37,6 +40,8 @@ def main(
     ] = None,
 ) -> None:
     """Plays a day of renewals on the real stack, fresh each time, and stops everything at its end."""
+    # Where nobody says how wide the screen is, rich takes 80 columns: too few for the tables.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     narrator = Narrator(console)
     place = Home.at(home or default_home() / FOLDER)
     with errors_in_one_line():
@@ -101,7 +106,7 @@ async def _run(place: Home, day: Day, narrator: Narrator) -> Evening:
     narrator.step("Starting everything:")
     async with Stack(place.path, ports=Ports.free(), tell=narrator.note) as stack:
         evening = await unless_a_process_dies(stack, live(stack, day, narrator))
-        show_evening(console, evening)
+        show_evening(narrator.console, evening)
         narrator.step("Stopping everything.")
     return evening
 

@@ -123,7 +123,8 @@ async def _publish(producer: Producer, batch: list[UsageRecorded], pace: _Pace, 
     await pace.wait_for(batch[0])
     await producer.publish([enclose(record, None) for record in batch], utc_now())
     progress.published += len(batch)
-    progress.clock = batch[-1].ended_at
+    latest = max(record.ended_at for record in batch)
+    progress.clock = max(progress.clock or latest, latest)  # what is delivered again turns no clock back
 
 
 class _Pace:
