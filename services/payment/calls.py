@@ -87,10 +87,13 @@ class Calls:
             return await gateway.ask_refund(call)
         if not call.was_sent:
             return await gateway.refund(call)
-        if self._resolution(gateway, call) is Resolution.REPEAT:
-            outcome = await gateway.refund(call)
-            if outcome.kind is not Kind.UNKNOWN:
-                return outcome
+        match self._resolution(gateway, call):
+            case Resolution.REPEAT:
+                outcome = await gateway.refund(call)
+                if outcome.kind is not Kind.UNKNOWN:
+                    return outcome
+            case Resolution.PARK:
+                return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
         return await gateway.ask_refund(call)
 
     async def _capture(self, gateway: Gateway, call: Call) -> Result:
@@ -106,7 +109,10 @@ class Calls:
         if call.cancel_wanted:
             # To repeat the call now could take the money that nobody wants taken: the object is cancelled.
             return self._outcome(call, Kind.UNKNOWN, "cancel_wanted")
-        if call.token is not None and self._resolution(gateway, call) is Resolution.REPEAT:
+        resolve_by = self._resolution(gateway, call)
+        if resolve_by is Resolution.PARK:
+            return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
+        if call.token is not None and resolve_by is Resolution.REPEAT:
             outcome = await gateway.confirm(call)
             if outcome.kind is not Kind.UNKNOWN:
                 return outcome

@@ -133,7 +133,7 @@ def routes(transactions: Transactions) -> APIRouter:
             payments = await store.list_payments(
                 connection, subscription_id, place[0] if place else None, position.limit + 1
             )
-        kept, following = position.cut(payments, lambda payment: (payment.renewal_id,))
+        kept, following = position.cut(payments, lambda payment: (str(payment.renewal_id),))
         return Page(items=[PaymentAnswer(**_fields(payment)) for payment in kept], next_cursor=following)
 
     @router.get("/ledger/balances", tags=["ledger"])

@@ -26,7 +26,8 @@ def begin(
     payment: Payment, operation: Operation, now: datetime, patience: Patience, **fields: object
 ) -> Change:
     """The row with a new call under way, and the attempt's row, both to be committed before the call."""
-    ordinal = payment.ordinal if _keeps_ordinal(payment, operation) else payment.ordinal + 1
+    method = fields.get("payment_method_id", payment.payment_method_id)
+    ordinal = payment.ordinal + (not _keeps_ordinal(payment, operation, method))
     changed = payment.changed(
         operation=operation,
         ordinal=ordinal,
@@ -39,14 +40,14 @@ def begin(
     return Change(changed, attempts=(attempt_row(changed, CallStatus.SENDING),), begins=True)
 
 
-def _keeps_ordinal(payment: Payment, operation: Operation) -> bool:
+def _keeps_ordinal(payment: Payment, operation: Operation, payment_method_id: object) -> bool:
     """After "nothing was seen" the next attempt with that method is the same call under the same key."""
     answer = payment.answer
     return (
         operation is Operation.CAPTURE
         and isinstance(answer, PaymentAttemptFailed)
         and answer.reason == NOTHING_FOUND
-        and answer.payment_method_id == payment.payment_method_id
+        and answer.payment_method_id == payment_method_id
         and payment.ordinal == payment.capture_ordinal
     )
 
