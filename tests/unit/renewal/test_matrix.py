@@ -28,6 +28,7 @@ from services.renewal.domain.renewal import CLOSED, STATES, Renewal, State, TopU
 from services.renewal.domain.saga import MATRIX, decide
 from services.renewal.handlers import SAGA_MESSAGES, SAGA_TOPICS
 from shared.contracts.registry import topic_messages
+from tests.unit.renewal.effects import EFFECTS
 from tests.unit.renewal.story import GRANT, PRICE, T0, Says, requested
 
 SAYS = Says()
@@ -218,6 +219,57 @@ def test_a_broken_promise_is_an_alarm_once_and_moves_nothing(state: State, messa
     again = decide(first.renewal, message, Moment(AT, POLICY))
     assert again.history is None
     assert not again.alarm
+
+
+def little_known(state: State) -> Renewal:
+    """In that state with neither price nor capture seen, given up for a decline where it is given up."""
+    renewal = standing(state)
+    reason = "declined_hard" if state.startswith("cancelling") else renewal.reason
+    return renewal._replace(amount_minor=None, granted=None, captured_at=None, reason=reason)
+
+
+def written_down() -> dict[tuple[str, str], str]:
+    """(message, state) to effect, from the second table; a question mark stays at the effect."""
+    found: dict[tuple[str, str], str] = {}
+    message = ""
+    for line in EFFECTS.strip().splitlines():
+        if "<-" not in line:
+            message = line.strip()
+            continue
+        effect, states = line.split("<-")
+        for state in STATES if states.strip() == "every" else states.split():
+            found[message, state.rstrip("?")] = effect.strip() + ("?" if state.endswith("?") else "")
+    return found
+
+
+WRITTEN_DOWN = written_down()
+
+
+def effect(renewal: Renewal, message: type) -> str | None:
+    decision = decide(renewal, SAMPLES[message], Moment(AT, POLICY))
+    if decision.history is None:
+        return None
+    to = "stays" if decision.renewal.state == renewal.state else decision.renewal.state
+    says = [type(said).__name__ for said in decision.says]
+    return " ".join([to, *(["alarm"] if decision.alarm else []), *says])
+
+
+@pytest.mark.parametrize(("state", "message"), CELLS, ids=lambda part: getattr(part, "__name__", part))
+def test_every_cell_does_what_was_written_down(state: State, message: type) -> None:
+    expected = WRITTEN_DOWN.get((message.__name__, state))
+    if expected is None:
+        assert isinstance(MATRIX[message][state], Ignored)
+    elif expected.endswith("?"):
+        assert effect(standing(state), message) is None
+        assert effect(little_known(state), message) == expected[:-1]
+    else:
+        assert effect(standing(state), message) == expected
+
+
+def test_what_was_written_down_is_all_there() -> None:
+    names = {message.__name__ for message in MATRIX}
+    assert {message for message, _ in WRITTEN_DOWN} <= names
+    assert {state for _, state in WRITTEN_DOWN} <= set(STATES)
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if state not in CLOSED])
