@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,10 +28,11 @@ MIB = 2**20
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home that PostgreSQL's account can enter."""
+    """A home that PostgreSQL's account can enter; whoever used it has left no process behind."""
     folder = readable_folder()
     yield folder
     assert processes_of(folder) == []
+    shutil.rmtree(folder)
 
 
 def processes_of(home: Path) -> list[str]:

@@ -15,11 +15,17 @@ def show(comparison: Comparison) -> None:
     """The sums, and at most MAX_SHOWN of what differs."""
     console.print(
         f"Compared {comparison.renewals} renewals with {comparison.captures} captures and "
-        f"{comparison.refunds} refunds at the PSP and {comparison.top_ups} top-ups at the carrier."
+        f"{comparison.refunds} refunds at the PSP and {comparison.top_ups} top-ups at the carrier.",
+        soft_wrap=True,
     )
     console.print(totals_table(comparison))
     if comparison.is_balanced:
-        console.print("Every book tells the same, row by row.")
+        same = (
+            "Every book tells the same, row by row."
+            if comparison.renewals
+            else "There was nothing to compare."
+        )
+        console.print(same)
         return
     show_discrepancies(comparison)
 
