@@ -39,6 +39,7 @@ class Readiness:
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._asking = asyncio.Lock()
+        self._asked: dict[str, asyncio.Future[str | None]] = {}
         self._answer: list[Component] = []
         self._answered_at: float | None = None
 
@@ -50,11 +51,25 @@ class Readiness:
             return self._answer
 
     async def _ask(self, component: str, check: Check) -> Component:
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                detail = await check()
-        except TimeoutError:
+        task = self._asked.get(component)
+        if task is None or task.done():
+            task = self._asked[component] = asyncio.ensure_future(check())
+            task.add_done_callback(_heard)
+        # Not asyncio.timeout: to cancel a query, asyncpg asks the very server that does not answer and waits.
+        await asyncio.wait({task}, timeout=self._deadline_seconds)
+        if not task.done():
+            task.cancel()
             return Component(component, False, f"no answer within {self._deadline_seconds:g} s")
-        except Exception as error:  # Whatever it is, the component is not ready, and the probe must answer.
+        if task.cancelled():
+            return Component(component, False, "the question was broken off")
+        error = task.exception()
+        if error is not None:  # Whatever it is, the component is not ready, and the probe must answer.
             return Component(component, False, masked(f"{type(error).__name__}: {error}"))
+        detail = task.result()
         return Component(component, detail is None, detail or "")
+
+
+def _heard(task: asyncio.Future[str | None]) -> None:
+    """An outcome that came too late for its probe is no unhandled error."""
+    if not task.cancelled():
+        task.exception()

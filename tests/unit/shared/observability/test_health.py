@@ -58,3 +58,20 @@ async def test_an_answer_is_kept_for_a_second_and_then_asked_for_again() -> None
     clock.seconds = 1.0
     assert not (await readiness())[0].ok
     assert asked == 2
+
+
+async def test_a_check_that_does_not_even_stop_when_told_holds_up_no_probe() -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> str | None:
+        try:
+            await released.wait()
+        except asyncio.CancelledError:
+            await released.wait()
+        return None
+
+    readiness = Readiness({"store": stubborn}, deadline_seconds=0.01, cache_seconds=0.0)
+    for _ in range(3):
+        assert await readiness() == [Component("store", False, "no answer within 0.01 s")]
+    released.set()
+    assert await readiness() == [Component("store", True, "")]
