@@ -91,7 +91,7 @@ class Load:
         over_kafka = [one for one in others if one not in over_http]
         records = [record for one in by_rule for record in (one.use("first"), one.use("second"))]
         # The network repeats itself: each record comes twice.
-        await self.office.say(*(one.request(self.key(one)) for one in over_kafka), *records, *records)
+        await self.office.say(*(one.request(self.name) for one in over_kafka), *records, *records)
         await asyncio.gather(*(self._ask_over_http(one) for one in over_http))
 
     async def _ask_over_http(self, subscriber: Subscriber) -> None:

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 import asyncpg
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.books import Comparison, compare, read_books, wait_until_quiet
 from deploy.local.books.reading import Sources
@@ -67,12 +68,12 @@ class Office:
         price = {
             "currency": CURRENCY,
             "amount_minor": amount_minor,
-            "effective_from": datetime.now(UTC).isoformat(),
+            "effective_from": "2026-01-01T00:00:00Z",
         }
         await self.ok("catalog", "PUT", f"/v1/offerings/{offering_id}", offering)
         await self.ok("catalog", "PUT", f"/v1/offerings/{offering_id}/prices/first", price)
         await self.until(
-            lambda: self._exist("renewal.offerings", "offering_id", [offering_id]), f"offering {offering_id}"
+            lambda: self.known("renewal.offerings", "offering_id", [offering_id]), f"offering {offering_id}"
         )
 
     async def seed(self, subscribers: Sequence[Subscriber]) -> None:
@@ -117,9 +118,10 @@ class Office:
             ("renewal.payment_methods", "payment_method_id", methods),
             ("usage.iccids", "subscription_id", ids),
         ):
-            await self.until(lambda t=table, c=column, k=keys: self._exist(t, c, k), f"{table} complete")  # type: ignore[misc] # bound now
+            await self.until(lambda t=table, c=column, k=keys: self.known(t, c, k), f"{table} complete")  # type: ignore[misc] # bound now
 
-    async def _exist(self, table: str, column: str, keys: Sequence[str]) -> bool:
+    async def known(self, table: str, column: str, keys: Sequence[str]) -> bool:
+        """Whether a service's projection has all of these."""
         known = await self.database.fetchval(
             f"select count(*) from {table} where {column} = any($1::text[])",  # noqa: S608 - names of ours
             keys,
@@ -205,6 +207,20 @@ class Office:
             if row[name] == renewal_id
         ]
         return [row["effect"] for row in sorted(rows, key=lambda row: str(row["at"]))]
+
+    async def metric(self, service: str, name: str, **labels: str) -> float:
+        """A metric's value with these labels, over all processes of a service; 0 where there is none."""
+        total = 0.0
+        for instance in self.stack.instances:
+            if instance.startswith(f"{service}-"):
+                reply = await self.ok(instance, "GET", "/metrics")
+                for family in text_string_to_metric_families(reply.content.decode()):
+                    total += sum(
+                        sample.value
+                        for sample in family.samples
+                        if sample.name == name and labels.items() <= sample.labels.items()
+                    )
+        return total
 
     async def until(
         self, holds: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE_SECONDS

@@ -116,11 +116,11 @@ class Subscriber:
             "payment_method_ids": self.payment_method_ids,
         } | changes
 
-    def request(self, request_id: str) -> RequestRenewal:
-        """The same as another system says it on `renewal-requests.v1`."""
+    def request(self, name: str) -> RequestRenewal:
+        """The same as another system says it on `renewal-requests.v1`; its id is `<name>-<number>`."""
         return RequestRenewal(
             caller=CALLER,
-            request_id=request_id,
+            request_id=f"{name}-{self.number}",
             subscription_id=self.subscription_id,
             offering_id=OFFERING,
             expected_amount_minor=AMOUNT_MINOR,

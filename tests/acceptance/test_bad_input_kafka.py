@@ -1,0 +1,161 @@
+"""Whatever other systems write to Kafka: it is set apart byte by byte, and holds up nothing behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import murmur2
+
+from tests.acceptance.foreign_records import TOPICS, Headers, RawName, Spoilt, Topic, send_raw
+from tests.acceptance.office import DEADLINE_SECONDS, Office
+from tests.acceptance.subscribers import Subscriber
+
+PARTITION = 0
+DEAD_LETTERS = ".dead-letters"
+OURS = "dead_letter_"
+Place = tuple[bytes, str]
+"""A record's key, and the consumer that could not read it."""
+
+
+@pytest.fixture
+async def stranger(office: Office) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer of somebody else."""
+    async with AIOKafkaProducer(bootstrap_servers=office.stack.kafka_bootstrap, linger_ms=0) as producer:
+        yield producer
+
+
+async def spoil(producer: AIOKafkaProducer, topic: Topic) -> dict[bytes, Spoilt]:
+    """Send one record of every kind into one partition; each by the key that tells it again."""
+    mark = time.monotonic_ns()
+    sent = {b"\xff\x80bad-%d-%d" % (mark, place): record for place, record in enumerate(topic.spoilt())}
+    for key, record in sent.items():
+        await producer.send(topic.name, record.value, key, partition=PARTITION, headers=record.headers)
+    await producer.flush()
+    return sent
+
+
+async def counted(office: Office, reader: str, result: str) -> float:
+    """How many records of a consumer ended so, over all processes of its service."""
+    service, _, consumer = reader.partition(".")
+    name = "recarga_consumer_records_total"
+    return await office.metric(service, name, consumer=consumer, result=result)
+
+
+def names_partition(key: str, partitions: int) -> bool:
+    """Whether Kafka's own partitioner puts the key where the spoilt records are."""
+    return bool((murmur2(key.encode()) & 0x7FFFFFFF) % partitions == PARTITION)
+
+
+def subscriber_behind(office: Office, **traits: Any) -> Subscriber:
+    """One whose every message goes to that partition: a spoilt record would hold all of it up."""
+    partitions = office.stack.partitions
+    while True:
+        one = office.subscriber(**traits)
+        keys = [one.subscription_id, one.customer_id, one.iccid, *one.payment_method_ids]
+        if all(names_partition(key, partitions) for key in keys):
+            return one
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+async def test_a_record_that_cannot_be_used_becomes_a_dead_letter_or_a_counted_skip(
+    office: Office, stranger: AIOKafkaProducer, topic: Topic
+) -> None:
+    skips = [(reader, result) for reader in topic.readers for result in ("unknown_type", "tombstone")]
+    before = {skip: await counted(office, *skip) for skip in skips}
+    async with AIOKafkaConsumer(bootstrap_servers=office.stack.kafka_bootstrap) as reader:
+        letters = topic.name + DEAD_LETTERS
+        reader.assign([TopicPartition(letters, number) for number in range(office.stack.partitions)])
+        await reader.seek_to_end()
+
+        sent = await spoil(stranger, topic)
+
+        wanted = {
+            (key, who)
+            for key, record in sent.items()
+            for who in topic.readers
+            if record.result == "dead_letter"
+        }
+        found = await letters_of(reader, wanted)
+
+    for (key, who), letter in found.items():
+        record = sent[key]
+        assert letter.value == record.value, record.name
+        assert list(letter.headers[: len(record.headers)]) == record.headers, record.name
+        ours = {name: value.decode() for name, value in letter.headers[len(record.headers) :]}
+        assert ours[OURS + "consumer"] == who
+        assert ours[OURS + "reason"], record.name
+        assert (ours[OURS + "topic"], ours[OURS + "partition"]) == (topic.name, str(PARTITION))
+    for skip in skips:
+
+        async def one_more(skip: tuple[str, str] = skip) -> bool:
+            return await counted(office, *skip) >= before[skip] + 1
+
+        await office.until(one_more, f"{skip} counted")
+
+
+async def letters_of(
+    reader: AIOKafkaConsumer, wanted: set[tuple[bytes, str]]
+) -> dict[tuple[bytes, str], Any]:
+    """The wanted dead letters, by key and consumer; fails where they do not come, or others of ours do."""
+    found: dict[tuple[bytes, str], Any] = {}
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not wanted <= found.keys():
+            for records in (await reader.getmany(timeout_ms=200)).values():
+                for record in records:
+                    who = dict(record.headers)[OURS + "consumer"].decode()
+                    found[record.key, who] = record
+    keys = {key for key, _ in wanted}
+    return {place: letter for place, letter in found.items() if place[0] in keys}
+
+
+async def test_renewals_complete_behind_spoilt_records_of_every_topic(
+    office: Office, stranger: AIOKafkaProducer
+) -> None:
+    for topic in TOPICS:
+        await spoil(stranger, topic)
+    automatic = subscriber_behind(office, cards=("decline_insufficient_funds", "ok"), has_rule=True)
+    cancelling = subscriber_behind(office, carrier_code="30")
+
+    await office.seed([automatic, cancelling])
+    await office.say(automatic.use("first"), automatic.use("second"), cancelling.request("behind"))
+
+    async def both_begun() -> bool:
+        return all([await office.renewals_of(one) for one in (automatic, cancelling)])
+
+    await office.until(both_begun, "both renewals begun")
+    [renewed], [paid] = [await office.renewals_of(one) for one in (automatic, cancelling)]
+    assert renewed["origin"] == "rule"
+    await office.in_state(renewed["renewal_id"], "completed")
+    await office.in_state(paid["renewal_id"], "captured")
+    await office.ok("renewal", "POST", f"/v1/renewals/{paid['renewal_id']}/cancel")
+    await office.in_state(paid["renewal_id"], "refunded")
+
+
+@pytest.mark.parametrize(
+    ("lz4", "extra"),
+    [(False, (RawName("x"), b"\xff")), (True, ("x", b"compressed"))],
+    ids=["a header's name is not UTF-8", "the batch is compressed with lz4"],
+)
+async def test_a_good_record_counts_though(
+    office: Office, stranger: AIOKafkaProducer, lz4: bool, extra: tuple[str, bytes]
+) -> None:
+    odd, behind = subscriber_behind(office), subscriber_behind(office)
+    await office.seed([odd, behind])
+    message = odd.request("odd")
+    headers: Headers = [extra, ("ce_type", b"RequestRenewal")]
+
+    value = message.model_dump_json().encode()
+    await send_raw(stranger, message.topic, PARTITION, message.key.encode(), value, headers, lz4=lz4)
+    await office.say(behind.request("behind"))
+
+    for one in (odd, behind):
+
+        async def completed(one: Subscriber = one) -> bool:
+            return [renewal["state"] for renewal in await office.renewals_of(one)] == ["completed"]
+
+        await office.until(completed, f"the renewal of {one.subscription_id} completed")
