@@ -89,6 +89,8 @@ class Addresses:
             "--directory": self.home.stored / "sandbox",
             "--webhook-url": self.service_url("payment") + WEBHOOK_PATH,
             "--webhook-secret-file": self.webhook_secret_file,
+            # As an endpoint that subscribes to what happens later only: the answers tell the rest.
+            "--webhooks": "untold",
         }
         words = [str(word) for option in options.items() for word in option]
         return Command("sandbox", [sys.executable, "-m", "deploy.sandbox", *words], folder=REPOSITORY)

@@ -35,6 +35,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--carrier-keys-remembered-seconds", type=int, help=f"{DAY_SECONDS} unless told")
     parser.add_argument("--webhook-url", help="where the PSP sends its webhooks: http://host:port/path")
     parser.add_argument("--webhook-secret-file", type=Path, help="the secret that signs them")
+    parser.add_argument(
+        "--webhooks",
+        choices=("all", "untold"),
+        default="all",
+        help="untold: only what no answer has told, such as a late success, a refund that fails, a dispute",
+    )
     chosen = parser.parse_args()
     if (chosen.webhook_url is None) != (chosen.webhook_secret_file is None):
         parser.error("--webhook-url and --webhook-secret-file go together")
@@ -85,6 +91,7 @@ def _configure(application: Application, name: str, chosen: argparse.Namespace) 
         application.set_keys_remembered_seconds(seconds)
     if name == "psp":
         if chosen.webhook_url is not None:
+            application.only_untold = chosen.webhooks == "untold"
             application.set_webhook(chosen.webhook_url, chosen.webhook_secret_file.read_bytes().strip())
         application.webhooks.start()
 

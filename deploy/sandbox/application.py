@@ -30,6 +30,11 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000
 
 
+def _tells(reply: Reply) -> bool:
+    """Whether the client learns the outcome from this reply: it is sent at once, and can be read."""
+    return not reply.hold_us and reply.status < 500 and reply.body.startswith(b"{")
+
+
 class Application:
     """One sandbox server, ready to be bound to a socket. Restores itself from its journal when made."""
 
@@ -45,6 +50,8 @@ class Application:
         self.restored_rows = restore(gateway, journal)
         self.listener = Listener(loop, self.answer, self._flush)
         self.webhooks = WebhookSender(loop, gateway.state.salt)
+        self.only_untold = False
+        """Whether webhooks tell only what no answer to a request has told."""
         self._loop = loop
         self._clock = clock
         self._now = journal.last_at
@@ -84,7 +91,7 @@ class Application:
             for effect in gateway.taken_effects():
                 journal.note_effect(effect)
         if state.events:
-            self._announce()
+            self._announce(told=_tells(outcome.reply))
         if state.due and state.due[0][0] < self._timer_at:
             self._watch_due()
         return outcome.reply
@@ -184,9 +191,10 @@ class Application:
             self._announce()
         self._watch_due()
 
-    def _announce(self) -> None:
+    def _announce(self, told: bool = False) -> None:
         for event in self.gateway.taken_events():
-            self.webhooks.announce(event)
+            if event.mischief or not (told and self.only_untold):
+                self.webhooks.announce(event)
 
     def _flush(self) -> None:
         try:

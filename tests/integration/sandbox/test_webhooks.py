@@ -125,6 +125,19 @@ def test_the_destination_may_be_given_at_the_start(tmp_path: Path, receiver: Rec
     assert sandbox.stop() == 0
 
 
+def test_untold_webhooks_leave_out_what_the_answer_told(tmp_path: Path, receiver: Receiver) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    sandbox = Sandbox(tmp_path / "first")
+    sandbox.stop()
+    options = ("--webhook-url", receiver.url, "--webhook-secret-file", str(secret))
+    sandbox.start(*options, "--webhooks", "untold")
+    sandbox.psp.call("POST", "/v1/payment_intents", charge("r-told"))
+    sandbox.psp.call("POST", "/v1/payment_intents", charge("r-garbage", "tok_garbage"))
+    assert receiver.next().document["data"]["object"]["metadata"]["renewal_id"] == "r-garbage"
+    assert sandbox.stop() == 0
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"url": "ftp://x", "secret": "s"}, {"url": "http://x", "secret": ""}, []]
 )
