@@ -67,12 +67,14 @@ class Moves:
     async def write(self) -> None:
         """One statement for what got further and all history, one more for what deviated."""
         connection, now = self._transaction.connection, self._transaction.now
-        further: list[Renewal] = []
+        further: list[tuple[Renewal, Renewal]] = []
         deviating: list[Renewal] = []
         for renewal_id in self._changed:
-            renewal = self._renewals[renewal_id]
-            went_on = only_went_on(self._locked[renewal_id], renewal, now)
-            (further if went_on else deviating).append(renewal)
+            before, after = self._locked[renewal_id], self._renewals[renewal_id]
+            if only_went_on(before, after, now):
+                further.append((before, after))
+            else:
+                deviating.append(after)
         if deviating:
             await store.save(connection, deviating)
         if self._history:

@@ -111,6 +111,7 @@ where r.renewal_id = c.renewal_id;
 
 -- name: read_standing
 -- All that admission asks about a batch of requests, in one trip. A trigger names no offering: its rule does.
+-- Each `limit 1` is a fence: eleven tables joined freely take longer to plan than to read, in every small batch.
 select
     request.renewal_id,
     existing.request_hash as existing_hash,
@@ -124,7 +125,7 @@ select
     subscription.device_bound,
     subscription.device_matches,
     greatest(subscription.top_ups, applied.cycle) as cycle,
-    owner.identity_verified,
+    subscription.identity_verified,
     offering.status as offering_status,
     offering.brands as offering_brands,
     offering.carriers as offering_carriers,
@@ -140,25 +141,45 @@ select
     rule.enabled as rule_enabled
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
 with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
-left join renewals as existing on request.renewal_id = existing.renewal_id
-left join refusals as refusal on request.renewal_id = refusal.renewal_id
-left join subscriptions as subscription on request.subscription_id = subscription.subscription_id
-left join customers as owner on subscription.owner_id = owner.customer_id
-left join renewals as slot on request.subscription_id = slot.subscription_id and slot.closed_at is null
-left join renewal_rules as rule
-    on request.offering_id is null and request.subscription_id = rule.subscription_id
-left join offerings as offering on coalesce(request.offering_id, rule.offering_id) = offering.offering_id
 left join lateral (
-    select array_agg(known.payment_method_id || ' ' || known.payer_id || ' ' || known.status) as found
-    from payment_methods as known
-    where known.payment_method_id
+    select request_hash from renewals where renewal_id = request.renewal_id limit 1
+) as existing on true
+left join lateral (
+    select
+        request_hash,
+        reason,
+        detail
+    from refusals where renewal_id = request.renewal_id limit 1
+) as refusal on true
+left join lateral (
+    select
+        s.*,
+        c.identity_verified
+    from subscriptions as s
+    left join customers as c on s.owner_id = c.customer_id
+    where s.subscription_id = request.subscription_id limit 1
+) as subscription on true
+left join lateral (
+    select renewal_id from renewals where subscription_id = request.subscription_id and closed_at is null limit 1
+) as slot on true
+left join lateral (
+    select * from renewal_rules
+    where request.offering_id is null and subscription_id = request.subscription_id limit 1
+) as rule on true
+left join lateral (
+    select * from offerings where offering_id = coalesce(request.offering_id, rule.offering_id) limit 1
+) as offering on true
+left join lateral (
+    select array_agg(payment_method_id || ' ' || payer_id || ' ' || status) as found
+    from payment_methods
+    where payment_method_id
         = any(coalesce(string_to_array(request.method_ids, ','), rule.payment_method_ids))
 ) as method on true
 left join lateral (
     -- Only a trigger can be of an old cycle; the projection may not have heard yet of what we completed.
-    select max(done.top_up_cycle) as cycle
-    from renewals as done
-    where request.offering_id is null and done.subscription_id = request.subscription_id
+    select max(top_up_cycle) as cycle
+    from renewals
+    where request.offering_id is null and subscription_id = request.subscription_id
 ) as applied on true
 order by request.place;
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.renewal.domain.admission import Admitted, Refusal, Standing
@@ -31,29 +31,36 @@ async def claim_due(connection: Connection, now: datetime, limit: int, *, caught
 
 
 async def advance(
-    connection: Connection, now: datetime, renewals: Collection[Renewal], history: Collection[HistoryEntry]
+    connection: Connection,
+    now: datetime,
+    moves: Collection[tuple[Renewal, Renewal]],
+    history: Collection[HistoryEntry],
 ) -> None:
-    """Write locked renewals that only got further, and the history of these and all others."""
+    """Write locked renewals (before, after) that only got further, and the history of all that moved."""
     rows = [
-        (
-            renewal.renewal_id,
-            renewal.state,
-            renewal.version,
-            renewal.amount_minor,
-            renewal.granted,
-            renewal.priced_at,
-            renewal.captured_at,
-            renewal.applied_at,
-            renewal.top_up_cycle,
-            renewal.closed_at,
-        )
-        for renewal in renewals
+        (after.renewal_id, after.state, after.version, *_learnt(before, after)) for before, after in moves
     ]
     lines = [
         (line.renewal_id, line.version, line.message, line.to_state, line.attempt, line.reason, line.detail)
         for line in history
     ]
-    await connection.execute(SQL["advance_renewals"], now, *columns(rows, 10), *columns(lines, 7))
+    narrow = _sparse(columns(rows, 3 + len(_FACTS)))
+    await connection.execute(SQL["advance_renewals"], now, *narrow, *_sparse(columns(lines, 7)))
+
+
+_FACTS = Renewal._fields[Renewal._fields.index("amount_minor") :]
+_FIRST_FACT = len(Renewal._fields) - len(_FACTS)
+
+
+def _learnt(before: Renewal, after: Renewal) -> list[Any]:
+    """The facts that are new; None leaves one as it is."""
+    pairs = zip(before[_FIRST_FACT:], after[_FIRST_FACT:], strict=True)
+    return [None if new is old else new for old, new in pairs]
+
+
+def _sparse(gathered: list[list[Any]]) -> list[list[Any] | None]:
+    """A column that is empty throughout as no array at all: unnest pads it, and nothing is encoded."""
+    return [column if column and any(value is not None for value in column) else None for column in gathered]
 
 
 async def save(connection: Connection, renewals: Collection[Renewal]) -> None:
