@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
@@ -63,7 +63,7 @@ class TopUpCalls:
             case "cancel":
                 return await carrier.cancel(job.order, job.key)
             case "find":
-                return replace(await carrier.find(job.order), asked_at=job.claimed_at)
+                return (await carrier.find(job.order))._replace(asked_at=job.claimed_at)
             case "look_up":
                 return await carrier.look_up(job.order, job.provider_reference or "")
             case "nothing":

@@ -4,7 +4,7 @@ At most two statements whatever the number of decisions; the outbox is a third.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -97,7 +97,7 @@ async def _write_rows(transaction: Transaction, decided: Sequence[Decided]) -> d
 
 
 def _say(transaction: Transaction, one: Decided, cycle: int | None) -> None:
-    spoken = one.after if cycle is None else replace(one.after, cycle=cycle)
+    spoken = one.after if cycle is None else one.after._replace(cycle=cycle)
     transaction.send(answer(one.order, spoken), one.order.traceparent)
     transaction.after_commit(metrics.top_ups(spoken.state).inc)
 

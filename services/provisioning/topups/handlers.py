@@ -5,7 +5,6 @@ Statements: one for a batch of new renewals, up to three more where some were kn
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -44,7 +43,7 @@ class TopUpInstructions:
         for row in rows:
             if room and row.top_up.state == "pending":
                 room -= 1
-                row.top_up = replace(row.top_up, state="sending")
+                row.top_up = row.top_up._replace(state="sending")
         inserted = await store.insert(
             transaction.connection,
             rows,
@@ -87,7 +86,7 @@ class TopUpInstructions:
                 refused, _ = refuse_unknown(top_up)
                 decided.append(Decided(order, top_up, refused, says=True))
             elif top_up.state == "sending" and row.key is not None:
-                addressed = replace(order, iccid=iccid, carrier=carrier)
+                addressed = order._replace(iccid=iccid, carrier=carrier)
                 jobs.append(Job(addressed, "apply", top_up.ordinal, 1, "apply", row.key, send_by))
         return jobs, decided
 
@@ -105,7 +104,7 @@ class TopUpInstructions:
             after, spoken = fold(after, received.message, ground)
             says = says or spoken
         if after.ordinal != held.top_up.ordinal:
-            order = replace(order, iccid=held.iccid, carrier=held.carrier)
+            order = order._replace(iccid=held.iccid, carrier=held.carrier)
         if after.state == "held" and held.top_up.state != "held":
             transaction.after_commit(metrics.HELD.inc)
         return Decided(order, held.top_up, after, says=says and after.state in SPOKEN)

@@ -28,7 +28,7 @@ MUTE = replace(KNOWN, carrier=Capabilities(honours_keys=False, queries=False, ca
 def exhausted(one: Attempt) -> Attempt:
     """Asked often enough, for long enough."""
     first_sent_at = NOW - timedelta(seconds=PATIENCE.resolution)
-    return replace(one, asked=PATIENCE.repeats + 1, first_sent_at=first_sent_at)
+    return one._replace(asked=PATIENCE.repeats + 1, first_sent_at=first_sent_at)
 
 
 def test_an_applied_top_up_is_final_and_keeps_what_the_carrier_said() -> None:
@@ -59,7 +59,7 @@ def test_good_news_after_the_opposite_was_said_is_an_alarm_and_no_second_answer(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "applied"])
-@pytest.mark.parametrize("one", [attempt(claim=2), attempt(ended=True), replace(CANCEL, claim=2)])
+@pytest.mark.parametrize("one", [attempt(claim=2), attempt(ended=True), CANCEL._replace(claim=2)])
 def test_anything_else_from_a_lost_lease_or_an_ended_attempt_is_dropped(kind: Kind, one: Attempt) -> None:
     settled = settle(SENDING, one, Finding(kind, "whatever"), 1, KNOWN)
     assert (settled.top_up, settled.attempt, settled.says) == (SENDING, one, False)
@@ -84,7 +84,7 @@ def test_a_refusal_for_good_is_said_at_once_where_the_carrier_cannot_call_off() 
 
 
 def test_a_refusal_for_good_ends_as_cancelled_where_that_was_wanted() -> None:
-    wanted = replace(SENDING, cancel_wanted=True, reason="customer_cancelled")
+    wanted = SENDING._replace(cancel_wanted=True, reason="customer_cancelled")
     settled = settle(wanted, attempt(), Finding("rejected", "product_unavailable"), 1, UNABLE)
     assert (settled.top_up.state, settled.says) == ("cancelled", True)
 
@@ -122,10 +122,10 @@ def test_not_found_is_negative_only_when_the_last_request_must_have_arrived() ->
     last = attempt()
     assert last.send_before is not None
     certain_at = absence_is_certain_at(last.send_before, FULL, PATIENCE)
-    early = settle(SENDING, last, replace(NOT_FOUND, asked_at=certain_at), 1, KNOWN)
+    early = settle(SENDING, last, NOT_FOUND._replace(asked_at=certain_at), 1, KNOWN)
     assert (early.top_up, early.attempt.ended) == (SENDING, False)
 
-    just_after = replace(NOT_FOUND, asked_at=certain_at + timedelta(microseconds=1))
+    just_after = NOT_FOUND._replace(asked_at=certain_at + timedelta(microseconds=1))
     settled = settle(SENDING, last, just_after, 1, replace(KNOWN, now=certain_at + timedelta(seconds=1)))
     assert (settled.top_up.state, settled.attempt.status, settled.says) == ("failed", "absent", True)
 
@@ -191,14 +191,14 @@ def test_what_was_not_written_in_time_goes_back_to_waiting() -> None:
 
 
 def test_what_was_not_written_in_time_needs_no_calling_off_any_more() -> None:
-    settled = settle(replace(SENDING, cancel_wanted=True), attempt(), Finding("late"), 1, UNABLE)
+    settled = settle(SENDING._replace(cancel_wanted=True), attempt(), Finding("late"), 1, UNABLE)
     assert (settled.top_up.state, settled.says) == ("cancelled", True)
     calling = settle(CALLING_OFF, attempt(), Finding("late"), 1, KNOWN)
     assert (calling.top_up.unsure, calling.attempt.ended) == (False, True)
 
 
 def test_a_negative_where_cancelling_is_wanted_is_the_cancellation() -> None:
-    wanted = replace(SENDING, cancel_wanted=True, reason="customer_cancelled")
+    wanted = SENDING._replace(cancel_wanted=True, reason="customer_cancelled")
     settled = settle(wanted, attempt(), Finding("failed", "carrier_failed"), 1, UNABLE)
     assert (settled.top_up.state, settled.top_up.reason, settled.says) == (
         "cancelled",
@@ -239,7 +239,7 @@ def test_a_cancellation_never_answered_leaves_the_unsure_undetermined() -> None:
 
 
 def test_a_cancellation_never_answered_is_not_needed_where_the_negative_is_known() -> None:
-    settled = settle(replace(CALLING_OFF, unsure=False), exhausted(CANCEL), UNKNOWN, 1, KNOWN)
+    settled = settle(CALLING_OFF._replace(unsure=False), exhausted(CANCEL), UNKNOWN, 1, KNOWN)
     assert (settled.top_up.state, settled.says) == ("cancelled", True)
 
 

@@ -7,13 +7,13 @@ longer than that: the one risk that the design states.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis.strategies import integers, lists
 
 from deploy.sandbox.carrier import carrier_gateway
@@ -51,7 +51,7 @@ BEHAVIOURS = (
     *("ok", "ok", "ok", "rate_limited", "rate_limited", "rejected", "processing", "processing_fails"),
     *("timeout_before", "timeout_after", "server_error_kept", "garbage"),
 )
-HONEST_ONLY = "late_success"
+LIE = "late_success"
 STEPS = 60
 AttemptKey = tuple[Operation, int]
 Result = TypeVar("Result")
@@ -135,6 +135,7 @@ class World:
         self.due: dict[AttemptKey, datetime] = {}
         self.flights: list[Flight] = []
         self.finals: set[tuple[str, int]] = set()
+        self.lied_to = False
         self.wire = Wire(can)
         self.carrier = SandboxCarrier(self.wire)
 
@@ -153,6 +154,11 @@ class World:
             likely.append((1, self.dies))
         chosen: Callable[[Fate], None] = fate.among([act for weight, act in likely for _ in range(weight)])
         chosen(fate)
+        state = self.top_up.state if self.top_up is not None else "nothing"
+        open_attempts = [
+            f"{' '.join(map(str, key))} {one.status}" for key, one in self.attempts.items() if not one.ended
+        ]
+        note(f"{self.now - NOW} {chosen.__name__}: {state} {open_attempts} {self.wire.effects}")
         self.keeps_its_promises()
 
     # -- instructions -------------------------------------------------------------------------------
@@ -179,7 +185,7 @@ class World:
             for operation, ordinal, status in closed(before, after):
                 held = self.attempts.get((operation, ordinal))
                 if held is not None and not held.ended:
-                    self.attempts[operation, ordinal] = replace(held, status=status, ended=True)
+                    self.attempts[operation, ordinal] = held._replace(status=status, ended=True)
         for key in opened(before, after):
             self.open(key)
         if says and after.state in FINAL:
@@ -203,8 +209,7 @@ class World:
         assert self.top_up is not None
         call = next_call(self.top_up, held, self.can, PATIENCE, self.now)
         window_ends = self.now + timedelta(seconds=PATIENCE.send_window)
-        self.attempts[key] = replace(
-            held,
+        self.attempts[key] = held._replace(
             status="sending" if held.status == "waiting" else held.status,
             claim=held.claim + 1,
             asked=held.asked + 1,
@@ -213,7 +218,7 @@ class World:
         )
         self.due[key] = self.now + timedelta(seconds=PATIENCE.lease)
         if self.top_up.state == "pending" and key[0] == "apply":
-            self.top_up = replace(self.top_up, state="sending")
+            self.top_up = self.top_up._replace(state="sending")
         self.flights.append(Flight(key, held.claim + 1, call, window_ends, self.now, held.provider_reference))
 
     def writes_its_request(self, fate: Fate) -> None:
@@ -232,10 +237,12 @@ class World:
         if self.now > flight.written_at + timedelta(seconds=PATIENCE.call):
             flight.finding = Finding("unknown", "no_answer")
             return
-        self.wire.behave(fate.among((*BEHAVIOURS, HONEST_ONLY) if self.can.cancels else BEHAVIOURS))
+        behaviour = fate.among((*BEHAVIOURS, LIE) if self.can.cancels else BEHAVIOURS)
+        self.lied_to = self.lied_to or behaviour == LIE
+        self.wire.behave(behaviour)
         self.wire.loses_answers = fate.among([True, False, False])
         finding = finished(self.ask(flight))
-        flight.finding = replace(finding, asked_at=flight.claimed_at) if flight.call == "find" else finding
+        flight.finding = finding._replace(asked_at=flight.claimed_at) if flight.call == "find" else finding
 
     async def ask(self, flight: Flight) -> Finding:
         key = idempotency_key(RENEWAL, *flight.key)
@@ -261,7 +268,7 @@ class World:
         if settled.attempt is not held:
             self.attempts[flight.key] = settled.attempt
             self.due[flight.key] = self.now + timedelta(seconds=settled.wait_seconds)
-        assert not settled.contradiction
+        assert self.lied_to or not settled.contradiction
         self.decide(before, settled.top_up, settled.says)
 
     def dies(self, fate: Fate) -> None:
@@ -278,7 +285,10 @@ class World:
         said = {state for state, _ in self.finals}
         assert len(self.finals) <= 1, "two final answers"
         assert applied <= 1, "applied twice"
-        assert not applied or not said or said == {"applied"}, "applied, and the opposite was said"
+        # A refusal is believed where the carrier cannot be reached, for long, to call it off.
+        called_off = "topup_cancelled" in self.wire.effects
+        if not self.lied_to or called_off:
+            assert not applied or not said or said == {"applied"}, "applied, and the opposite was said"
         assert said != {"applied"} or applied, "said to be applied, and it was not"
         if self.top_up is not None and self.top_up.state in FINAL:
             assert all(one.ended for one in self.attempts.values()), "final, and an attempt is open"

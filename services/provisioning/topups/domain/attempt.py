@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from services.provisioning.topups.domain.top_up import FINAL, TopUp
@@ -66,8 +66,7 @@ class Patience:
             raise ValueError("the lease must outlast the send window and the call together")
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A row of top_up_attempts. `claim` is the fencing number of the lease; `asked` counts the calls."""
 
     operation: Operation

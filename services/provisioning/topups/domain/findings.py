@@ -1,8 +1,8 @@
 """What a call to the carrier told, folded into the attempt and the decision."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from services.provisioning.topups.domain.attempt import (
     Attempt,
@@ -28,8 +28,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """The outcome of one call, as a value. `reason` is a bounded code."""
 
     kind: Kind
@@ -51,8 +50,7 @@ class Known:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """The rows after a finding. `wait_seconds` until the attempt may be claimed again, while it is open."""
 
     top_up: TopUp
@@ -96,8 +94,7 @@ def _applied(top_up: TopUp, attempt: Attempt, finding: Finding, now: datetime) -
         return Settled(top_up, done)
     if top_up.state in FINAL:
         return Settled(top_up, done, contradiction=True)
-    applied = replace(
-        top_up,
+    applied = top_up._replace(
         state="applied",
         version=top_up.version + 1,
         reason=None,
@@ -152,14 +149,14 @@ def _not_found(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) 
         return _not_applied(top_up, attempt, finding, "absent", same_ordinal=known.carrier.honours_keys)
     settled = _open(top_up, attempt, finding, known)
     until_certain = (certain_at - known.now).total_seconds()
-    return replace(settled, wait_seconds=max(settled.wait_seconds, until_certain))
+    return settled._replace(wait_seconds=max(settled.wait_seconds, until_certain))
 
 
 def _not_sent(top_up: TopUp, attempt: Attempt) -> Settled:
     if attempt.asked > 1:
-        return Settled(top_up, replace(attempt, asked=attempt.asked - 1), wait_seconds=0.0)
+        return Settled(top_up, attempt._replace(asked=attempt.asked - 1), wait_seconds=0.0)
     if top_up.state == "sending" and not top_up.cancel_wanted:
-        again = replace(attempt, status="waiting", asked=0)
+        again = attempt._replace(status="waiting", asked=0)
         return Settled(_next(top_up, state="pending"), again)
     return _not_applied(top_up, attempt, Finding("late", "not_sent", reached_provider=False), "failed")
 
@@ -169,8 +166,7 @@ def _open(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Se
     can_be_asked = known.carrier.honours_keys or known.carrier.queries or finding.kind == "processing"
     if not can_be_asked or _gives_up(attempt, known):
         return _given_up(top_up, _ended(attempt, "undetermined", finding), finding, known, can_be_asked)
-    again = replace(
-        attempt,
+    again = attempt._replace(
         status="processing" if finding.kind == "processing" else attempt.status,
         provider_reference=finding.provider_reference or attempt.provider_reference,
         reason=finding.reason,
@@ -190,13 +186,13 @@ def _given_up(top_up: TopUp, done: Attempt, finding: Finding, known: Known, can_
 
 def _cancellation(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Settled:
     if finding.kind == "late":
-        return Settled(top_up, replace(attempt, status="waiting", asked=attempt.asked - 1))
+        return Settled(top_up, attempt._replace(status="waiting", asked=attempt.asked - 1))
     if top_up.state != "calling_off":
         return Settled(top_up, _ended(attempt, "failed", finding))
     if finding.kind == "called_off":
         return Settled(_ends_without(top_up), _ended(attempt, "cancelled", finding), says=True)
     if not _gives_up(attempt, known):
-        again = replace(attempt, reason=finding.reason)
+        again = attempt._replace(reason=finding.reason)
         return Settled(top_up, again, wait_seconds=_wait(attempt, finding, known.patience))
     done = _ended(attempt, "undetermined", finding)
     if top_up.unsure:
@@ -221,8 +217,7 @@ def _wait(attempt: Attempt, finding: Finding, patience: Patience) -> float:
 
 
 def _ended(attempt: Attempt, status: Status, finding: Finding) -> Attempt:
-    return replace(
-        attempt,
+    return attempt._replace(
         status=status,
         ended=True,
         reason=finding.reason,
@@ -230,5 +225,5 @@ def _ended(attempt: Attempt, status: Status, finding: Finding) -> Attempt:
     )
 
 
-def _next(top_up: TopUp, **changes: object) -> TopUp:
-    return replace(top_up, version=top_up.version + 1, **changes)  # type: ignore[arg-type]
+def _next(top_up: TopUp, **changes: Any) -> TopUp:
+    return top_up._replace(version=top_up.version + 1, **changes)

@@ -3,9 +3,9 @@
 Any interleaving, duplicates and a replay from the beginning are legal input.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, overload
+from typing import Any, Final, Literal, overload
 
 from services.provisioning.topups.domain.top_up import SPOKEN, State, TopUp
 from shared.contracts.message import StartsEffect
@@ -200,8 +200,8 @@ def _resolve(
     return _changed(top_up, state="rejected", reason="operator_decided"), True
 
 
-def _changed(top_up: TopUp, **changes: object) -> TopUp:
-    return replace(top_up, version=top_up.version + 1, **changes)  # type: ignore[arg-type]
+def _changed(top_up: TopUp, **changes: Any) -> TopUp:
+    return top_up._replace(version=top_up.version + 1, **changes)
 
 
 def _sign(difference: int) -> int:

@@ -1,8 +1,10 @@
-"""The decision about one renewal's top-up, and what it is about."""
+"""The decision about one renewal's top-up, and what it is about.
 
-from dataclasses import dataclass
+Named tuples: they are copied with a change several times per renewal, at a quarter of a dataclass's cost.
+"""
+
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from shared.contracts.message import Grant, Terms
@@ -25,8 +27,7 @@ SPOKEN: Final = FINAL | {"failed", "undetermined"}
 """States that came with an event: the answer that is repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class TopUp:
+class TopUp(NamedTuple):
     """What is decided. Every change of it raises `version` by one, whether it is spoken of or not."""
 
     state: State
@@ -52,8 +53,7 @@ class TopUp:
     cycle: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """What is to be applied, for whom, where. Fixed by the first message about the renewal.
 
     `grant`, `amount_minor` and `currency` are missing where that message was a cancellation; `iccid` and
