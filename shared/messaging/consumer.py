@@ -109,9 +109,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Record, ...]:
         """What has come, as soon as something has. FastStream's own sleeps after every empty poll, which
         costs latency at every hop when there is little to do, and CPU when there is nothing."""
-        records = await consumer.getmany(
-            timeout_ms=POLL_MILLISECONDS, max_records=self.consumer.max_records
-        )
+        records = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=self.consumer.max_records)
         return tuple(chain.from_iterable(records.values()))
 
     async def _parse(self, records: tuple[Record, ...], _original: object) -> KafkaAckableMessage:

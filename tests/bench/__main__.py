@@ -9,9 +9,9 @@ import shutil
 from typing import Annotated, Any
 
 import typer
+
 from deploy.local.books import compare, read_books, wait_until_quiet
 from deploy.local.books.reading import Sources
-
 from deploy.local.home import Home
 from deploy.local.ports import Ports
 from deploy.local.stack import Stack

@@ -85,7 +85,7 @@ class Bench:
         await self.producer.send([self._record(key, number)])
 
     def _record(self, key: str, number: int) -> tuple[str, bytes, bytes, list[tuple[str, bytes | None]]]:
-        value = self.message(name=key, number=number).model_dump_json().encode()  # type: ignore[call-arg]
+        value = self.message(name=key, number=number).model_dump_json().encode()
         return (self.topic, key.encode(), value, [("ce_type", b"Ping")])
 
     async def counted(self) -> list[int]:

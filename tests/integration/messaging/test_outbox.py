@@ -24,7 +24,7 @@ async def published(bench: Bench, count: int) -> list[Any]:
 async def test_a_commit_publishes_with_cloud_events_headers_and_forgets_the_row(bench: Bench) -> None:
     async with bench.transactions.begin() as transaction:
         transaction.send(
-            bench.message(name="a", number=1),  # type: ignore[call-arg]
+            bench.message(name="a", number=1),
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         )
     (record,) = await published(bench, 1)
@@ -32,7 +32,7 @@ async def test_a_commit_publishes_with_cloud_events_headers_and_forgets_the_row(
     assert headers["ce_type"] == "Ping"
     assert headers["ce_subject"] == "a"
     assert headers["ce_specversion"] == "1.0"
-    assert headers["ce_id"] == str(bench.message(name="a", number=1).event_id)  # type: ignore[call-arg]
+    assert headers["ce_id"] == str(bench.message(name="a", number=1).event_id)
     assert headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
     assert "b7ad6b7169203331" not in headers["traceparent"]
     await bench.outbox.forget()
@@ -42,10 +42,10 @@ async def test_a_commit_publishes_with_cloud_events_headers_and_forgets_the_row(
 async def test_a_rollback_publishes_nothing(bench: Bench) -> None:
     with pytest.raises(RuntimeError):
         async with bench.transactions.begin() as transaction:
-            transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+            transaction.send(bench.message(name="a", number=1))
             raise RuntimeError("changed its mind")
     async with bench.transactions.begin() as transaction:
-        transaction.send(bench.message(name="a", number=2))  # type: ignore[call-arg]
+        transaction.send(bench.message(name="a", number=2))
     (record,) = await published(bench, 1)
     assert b'"number":2' in record.value
 
@@ -59,7 +59,7 @@ async def test_what_kafka_refused_stays_and_is_recovered(
     with monkeypatch.context() as patched:
         patched.setattr(bench.producer, "publish", refuse)
         async with bench.transactions.begin() as transaction:
-            transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+            transaction.send(bench.message(name="a", number=1))
     assert await _rows(bench) == 1
     assert await bench.outbox.recover(older_than_seconds=0) == 1
     assert len(await published(bench, 1)) == 1
@@ -69,7 +69,7 @@ async def test_what_kafka_refused_stays_and_is_recovered(
 async def test_acknowledged_rows_go_with_the_next_transaction(bench: Bench) -> None:
     for number in (1, 2):
         async with bench.transactions.begin() as transaction:
-            transaction.send(bench.message(name="a", number=number))  # type: ignore[call-arg]
+            transaction.send(bench.message(name="a", number=number))
     assert await _rows(bench) == 1
 
 
@@ -106,7 +106,7 @@ async def test_the_outbox_costs_one_statement_whatever_the_number_of_events(benc
             connection = transaction.connection
             connection.add_query_logger(note)
             for number in range(size):
-                transaction.send(bench.message(name=f"k{number}", number=size * 1_000 + number))  # type: ignore[call-arg]
+                transaction.send(bench.message(name=f"k{number}", number=size * 1_000 + number))
         counts.append([statement.split()[0].lower() for statement in statements])
     assert counts[1:] == [["--", "commit;"]] * 2
 
@@ -119,7 +119,7 @@ async def test_the_loop_forgets_when_idle(bench: Bench) -> None:
     stopping = asyncio.Event()
     running = asyncio.create_task(bench.outbox.run(stopping))
     async with bench.transactions.begin() as transaction:
-        transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+        transaction.send(bench.message(name="a", number=1))
 
     async def empty() -> bool:
         return await _rows(bench) == 0
@@ -135,7 +135,7 @@ async def test_the_age_is_told_while_kafka_refuses(bench: Bench, monkeypatch: py
 
     monkeypatch.setattr(bench.producer, "publish", refuse)
     async with bench.transactions.begin() as transaction:
-        transaction.send(bench.message(name="a", number=1))  # type: ignore[call-arg]
+        transaction.send(bench.message(name="a", number=1))
     await bench.pool.execute("update outbox set written_at = now() - interval '2 minutes'")
     with pytest.raises(PublishFailed):
         await bench.outbox.run(asyncio.Event())
