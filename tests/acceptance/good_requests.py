@@ -1,0 +1,186 @@
+"""A request that is taken, for every operation of every API that reads a body; bad ones are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from tests.acceptance.subscribers import AMOUNT_MINOR, CURRENCY, DATA_BYTES, OFFERING, Subscriber
+
+Body = dict[str, Any]
+KEYED: Final = frozenset({"/v1/renewals", "/v1/wallets/{payer_id}/{currency}/deposits"})
+"""Paths that want an Idempotency-Key."""
+
+WRONG_CHECK_DIGITS: Final = {
+    "iccid": "8953012004711902834",
+    "eid": "89049032005522113344778899001204",
+    "bound_imei": "353289114829073",
+}
+ABSURD_NUMBERS: Final = (-1, 10**30, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRequest:
+    """Method, path template and address of an operation, with a body that it takes."""
+
+    service: str
+    method: str
+    template: str
+    path: str
+    body: Body
+    required: frozenset[str]
+
+    @property
+    def operation(self) -> tuple[str, str, str]:
+        return self.service, self.method, self.template
+
+    @property
+    def is_bulk(self) -> bool:
+        return self.template.endswith("/bulk")
+
+
+def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
+    """All of them, about a subscriber that the services know."""
+    id_ = subscriber.subscription_id
+    own, method = f"acc-{subscriber.number}", subscriber.payment_method_ids[0]
+    offering: Body = {
+        "name": "Cuba 1 GB",
+        "plan": "data",
+        "destination": "CU",
+        "data_bytes": DATA_BYTES,
+        "validity_seconds": 86_400,
+        "stacking": "extend",
+        "product_code": "CU-1GB",
+        "brands": ["acceptance"],
+        "subscription_statuses": ["active"],
+        "status": "on_sale",
+    }
+    price = {
+        "currency": CURRENCY,
+        "amount_minor": AMOUNT_MINOR,
+        "effective_from": (datetime.now(UTC) + timedelta(days=300)).isoformat(),
+    }
+    device = {"make": "Acme", "model": "One", "esim_supported": True}
+    card = {"payer_id": subscriber.customer_id, "kind": "card", "token": f"tok_ok_{own}"}
+    subscription = subscriber.subscription()
+    wish, rule, bucket = subscriber.wish(), subscriber.rule(), subscriber.bucket() | {"cycle": 0}
+    bucket["expires_at"] = "2027-01-01T00:00:00Z"
+    tac = f"{subscriber.number % 10**8:08d}"
+
+    def one(service: str, method: str, template: str, body: Body, *optional: str, **path: str) -> GoodRequest:
+        return GoodRequest(
+            service, method, template, template.format(**path), body, frozenset(body) - set(optional)
+        )
+
+    defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
+    return [
+        one("renewal", "POST", "/v1/renewals", wish),
+        one("renewal", "POST", "/v1/renewals/bulk", wish | {"request_id": f"{own}-bulk"}),
+        one(
+            "renewal",
+            "POST",
+            "/v1/renewals/{renewal_id}/pay",
+            {"payment_method_id": method},
+            renewal_id=renewal_id,
+        ),
+        one("renewal", "PUT", "/v1/subscriptions/{subscription_id}/renewal-rule", rule, subscription_id=id_),
+        one("renewal", "POST", "/v1/renewal-rules/bulk", rule | {"subscription_id": id_}),
+        one("catalog", "PUT", "/v1/offerings/{offering_id}", offering, *defaults, offering_id=own),
+        one("catalog", "POST", "/v1/offerings/bulk", offering | {"offering_id": own}, *defaults),
+        one(
+            "catalog",
+            "PUT",
+            "/v1/offerings/{offering_id}/prices/{price_id}",
+            price,
+            offering_id=OFFERING,
+            price_id=own,
+        ),
+        one("catalog", "POST", "/v1/prices/bulk", price | {"offering_id": OFFERING, "price_id": own}),
+        one("catalog", "PUT", "/v1/devices/{tac}", device, tac=tac),
+        one("catalog", "POST", "/v1/devices/bulk", device | {"tac": tac}),
+        one(
+            "catalog",
+            "PUT",
+            "/v1/platforms/{platform}",
+            {"minimum_system_version": "17.1"},
+            platform="acceptance",
+        ),
+        one("payment", "PUT", "/v1/payment-methods/{payment_method_id}", card, payment_method_id=own),
+        one("payment", "POST", "/v1/payment-methods/bulk", card | {"payment_method_id": own}),
+        one("payment", "POST", "/v1/wallets/bulk", {"payer_id": own, "currency": CURRENCY}),
+        one(
+            "payment",
+            "POST",
+            "/v1/wallets/{payer_id}/{currency}/deposits",
+            {"amount_minor": 5},
+            payer_id=own,
+            currency=CURRENCY,
+        ),
+        one(
+            "provisioning",
+            "PUT",
+            "/v1/subscriptions/{subscription_id}",
+            subscription,
+            "bound_imei",
+            "status",
+            subscription_id=id_,
+        ),
+        one(
+            "provisioning",
+            "PATCH",
+            "/v1/subscriptions/{subscription_id}",
+            {"status": "active"},
+            subscription_id=id_,
+        ),
+        one(
+            "provisioning",
+            "POST",
+            "/v1/subscriptions/bulk",
+            subscription | {"subscription_id": id_},
+            "bound_imei",
+            "status",
+        ),
+        one(
+            "usage",
+            "PUT",
+            "/v1/subscriptions/{subscription_id}/buckets/{bucket_id}",
+            bucket,
+            "cycle",
+            subscription_id=id_,
+            bucket_id="good",
+        ),
+        one(
+            "usage",
+            "POST",
+            "/v1/buckets/bulk",
+            bucket | {"subscription_id": id_, "bucket_id": "good"},
+            "cycle",
+        ),
+    ]
+
+
+def bad_bodies(good: GoodRequest) -> Iterator[tuple[str, Body]]:
+    """Bodies that differ from the good one in one thing that is wrong."""
+    yield "an unknown field", good.body | {"colour": "red"}
+    for field, value in good.body.items():
+        if field in good.required:
+            yield f"{field} missing", {name: kept for name, kept in good.body.items() if name != field}
+            yield f"{field} null", good.body | {field: None}
+        for wrong in _wrong(field, value):
+            yield f"{field} {str(wrong)[:40]!r}", good.body | {field: wrong}
+
+
+def _wrong(field: str, value: Any) -> Iterator[Any]:
+    yield {"no": "value"}
+    if field in WRONG_CHECK_DIGITS:
+        yield WRONG_CHECK_DIGITS[field]
+    if isinstance(value, bool):
+        yield from ("yes", 1, [])
+    elif isinstance(value, int):
+        yield from (*ABSURD_NUMBERS, str(value), True, [])
+    elif isinstance(value, str):
+        yield from (5, True, [value], "", "nul \x00", "x" * 10_000)
+    elif isinstance(value, list):
+        yield from (5, "text", [5], [{}], [""], ["x" * 10_000], ["acceptance"] * 1_000)
