@@ -1,8 +1,9 @@
 """Writes decisions down, numbers the applied ones, begins the attempts they ask for, and says them.
 
-At most two statements whatever the number of decisions; the outbox is a third.
+At most three statements whatever the number of decisions, usually one; the outbox is another.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,11 +77,17 @@ async def write(
 
 
 async def _write_rows(transaction: Transaction, decided: Sequence[Decided]) -> dict[UUID, int]:
+    usual: list[DecisionRow] = []
     rows: list[DecisionRow] = []
     attempts: dict[AttemptKey, AttemptRow] = {}
-    applied: dict[str, int] = {}
+    usual_places: Counter[str] = Counter()
+    places: Counter[str] = Counter()
     for one in decided:
         order, before, after = one.order, one.before, one.after
+        if _is_usual(one):
+            usual_places[order.subscription_id] += 1
+            usual.append(DecisionRow(order, after, usual_places[order.subscription_id]))
+            continue
         for operation, ordinal, status in closed(before, after):
             key: AttemptKey = (order.renewal_id, operation, ordinal)
             attempts[key] = AttemptRow(key, status, None, None, None, 0.0, ended=True)
@@ -88,12 +95,23 @@ async def _write_rows(transaction: Transaction, decided: Sequence[Decided]) -> d
         if after is before:
             continue
         place = 0
-        if after.state == "applied" and before.state != "applied":
-            place = applied[order.subscription_id] = applied.get(order.subscription_id, 0) + 1
+        if after.state == "applied":
+            places[order.subscription_id] += 1
+            place = places[order.subscription_id]
         rows.append(DecisionRow(order, after, place, readdressed=after.ordinal != before.ordinal))
-    if not rows and not attempts:
-        return {}
-    return await store.write(transaction.connection, rows, list(attempts.values()))
+    cycles: dict[UUID, int] = {}
+    if usual:
+        cycles |= await store.write_applied(transaction.connection, usual)
+    if rows or attempts:
+        cycles |= await store.write(transaction.connection, rows, list(attempts.values()))
+    return cycles
+
+
+def _is_usual(one: Decided) -> bool:
+    """Whether all that happened is that the current attempt was applied."""
+    if one.before.state != "sending" or one.after.state != "applied" or len(one.attempts) != 1:
+        return False
+    return (one.order.renewal_id, "apply", one.after.ordinal) in one.attempts
 
 
 def _say(transaction: Transaction, one: Decided, cycle: int | None) -> None:

@@ -156,6 +156,68 @@ inner join top_up_attempts as a
 order by t.renewal_id
 for update of t, a;
 
+-- name: write_applied
+-- The usual end, in a third of the columns: what was being sent is applied, and so is its attempt.
+with done as (
+    select *
+    from unnest(
+        $1::uuid [], $2::text [], $3::integer [], $4::integer [], $5::integer [],
+        $6::text [], $7::timestamptz [], $8::timestamptz []
+    ) as d (
+        renewal_id, subscription_id, version, ordinal, place, provider_reference, applied_at, expires_at
+    )
+),
+
+counted as (
+    select
+        subscription_id,
+        count(*)::integer as applied
+    from done
+    group by subscription_id
+),
+
+locked as (
+    select
+        s.subscription_id,
+        s.top_ups,
+        c.applied
+    from subscriptions as s
+    inner join counted as c on s.subscription_id = c.subscription_id
+    order by s.subscription_id
+    for update of s
+),
+
+numbered as (
+    update subscriptions as s
+    set top_ups = l.top_ups + l.applied
+    from locked as l
+    where s.subscription_id = l.subscription_id
+),
+
+settled as (
+    update top_up_attempts as a
+    set
+        status = 'applied',
+        provider_reference = d.provider_reference,
+        ended_at = clock_timestamp()
+    from done as d
+    where a.renewal_id = d.renewal_id and a.operation = 'apply' and a.ordinal = d.ordinal
+)
+
+update top_ups as t
+set
+    state = 'applied',
+    version = d.version,
+    reason = null,
+    provider_reference = d.provider_reference,
+    applied_at = d.applied_at,
+    expires_at = d.expires_at,
+    cycle = l.top_ups + d.place
+from done as d
+inner join locked as l on d.subscription_id = l.subscription_id
+where t.renewal_id = d.renewal_id
+returning t.renewal_id, t.cycle;
+
 -- name: write_decisions
 -- Decisions, the attempts they settle, and the number of each applied top-up within its subscription, all at once.
 with decided as (

@@ -159,6 +159,25 @@ async def take(
     await connection.execute(_SQL["take_attempts"], *columns(taken, 4), send_window, lease)
 
 
+async def write_applied(connection: Connection, decisions: Sequence[DecisionRow]) -> dict[UUID, int]:
+    """Write locked decisions that went from sending to applied, with their attempts; their cycles."""
+    rows = [
+        (
+            row.order.renewal_id,
+            row.order.subscription_id,
+            row.top_up.version,
+            row.top_up.ordinal,
+            row.place,
+            row.top_up.provider_reference,
+            row.top_up.applied_at,
+            row.top_up.expires_at,
+        )
+        for row in decisions
+    ]
+    written = await connection.fetch(_SQL["write_applied"], *columns(rows, 8))
+    return {row[0]: row[1] for row in written}
+
+
 async def write(
     connection: Connection, decisions: Sequence[DecisionRow], attempts: Sequence[AttemptRow]
 ) -> dict[UUID, int]:

@@ -40,7 +40,7 @@ HASTY: dict[str, Any] = {
     "provisioning_send_window_seconds": 0.4,
     "provisioning_call_seconds": 0.4,
     "provisioning_lease_seconds": 1.0,
-    "provisioning_resolution_seconds": 4.0,
+    "provisioning_resolution_seconds": 10.0,
     "provisioning_repeats": 2,
     "provisioning_back_off_seconds": 0.05,
     "provisioning_back_off_cap_seconds": 0.2,
