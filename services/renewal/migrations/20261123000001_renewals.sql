@@ -42,8 +42,8 @@ create table renewals (
         (closed_at is not null) = (state in ('completed', 'refunded', 'failed', 'cancelled'))
     )
 )
--- Half of a page is left free: every row of it moves at about the same time, and each new version must fit (HOT).
-with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+-- Most of a page is left free: its rows move at about the same time, and each new, larger version must fit (HOT).
+with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 comment on table renewals is
 'One row per renewal: what is intended and what happens next. Its id is made from (caller, request_id), or from (subscription, cycle, dunning try) where a rule asked, so the primary key is what makes either unique.';
