@@ -19,7 +19,7 @@ class Settings(ServiceSettings):
         "sandbox", description="what the PSP at psp_url is: a name in capabilities.py"
     )
     payment_call_seconds: float = Field(5.0, gt=0, le=60, description="the deadline of one call")
-    payment_connections: int = Field(64, ge=1, le=1_000, description="calls at once")
+    payment_connections: int = Field(256, ge=1, le=1_000, description="calls at once")
     payment_backlog: int = Field(1_000, ge=1, le=100_000, description="calls waiting in this process")
     payment_poll_seconds: float = Field(1.0, gt=0, le=60, description="between looks for unclaimed rows")
     payment_send_window_seconds: float = Field(3.0, gt=0, description="from a claim to its last send")

@@ -35,7 +35,7 @@ class Settings(ServiceSettings):
         default_factory=dict,
         description="JSON, by the carrier's name in subscriptions; `*` is every one that is not named",
     )
-    provisioning_connections: int = Field(64, ge=1, le=1_000, description="calls at once, to all carriers")
+    provisioning_connections: int = Field(256, ge=1, le=1_000, description="calls at once, to all carriers")
     provisioning_backlog: int = Field(1_000, ge=1, le=100_000, description="calls waiting in this process")
     provisioning_poll_seconds: float = Field(1.0, gt=0, le=60, description="between looks for unclaimed rows")
     provisioning_send_window_seconds: float = Field(3.0, gt=0, description="from a claim to its last send")
