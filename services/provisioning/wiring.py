@@ -62,6 +62,7 @@ def _carriers(settings: Settings, clients: dict[str, HttpClient]) -> Carriers:
     def connected(carrier: CarrierSettings) -> Connected:
         url = str(carrier.url or settings.carrier_url)
         if url not in clients:
+            # As many connections as calls at once: no request waits for one beyond its send window.
             clients[url] = open_client(
                 url,
                 timeout_seconds=settings.provisioning_call_seconds,

@@ -73,16 +73,15 @@ class TopUpCalls:
         """Fold outcomes into their rows: lock, write, say. The jobs of attempts that begin come back."""
         sent_at = asyncio.get_running_loop().time()
         held = await store.lock_attempts(
-            transaction.connection, sorted({outcome.job.attempt_key for outcome in outcomes})
+            transaction.connection, list({outcome.job.attempt_key for outcome in outcomes})
         )
         decided: dict[UUID, Decided] = {}
         for outcome in outcomes:
             row = held.get(outcome.job.attempt_key)
             if row is not None:
                 self._settle(transaction, decided, row, outcome)
-        in_order = [decided[renewal_id] for renewal_id in sorted(decided)]
         return await decisions.write(
-            transaction, in_order, self._patience, room=len(in_order), sent_at=sent_at
+            transaction, list(decided.values()), self._patience, room=len(decided), sent_at=sent_at
         )
 
     def _settle(

@@ -64,7 +64,7 @@ async def write(
     room: int,
     sent_at: float,
 ) -> list[Job]:
-    """Write the locked decisions, in key order, and send their answers.
+    """Write the locked decisions and send their answers.
 
     The jobs of up to `room` attempts that begin with them come back: to be submitted after the commit.
     `sent_at` is the event loop's time before the transaction's first statement.

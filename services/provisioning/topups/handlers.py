@@ -114,7 +114,7 @@ def _by_renewal(batch: Sequence[Received]) -> dict[UUID, list[Received]]:
     told: dict[UUID, list[Received]] = {}
     for received in batch:
         told.setdefault(received.message.renewal_id, []).append(received)
-    return dict(sorted(told.items())) if len(told) > 1 else told
+    return told
 
 
 def _fresh(told: dict[UUID, list[Received]], now: datetime) -> dict[UUID, NewTopUp]:

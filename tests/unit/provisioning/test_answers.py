@@ -1,0 +1,44 @@
+"""From a decision to the event that says it."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.provisioning.topups.domain.answers import answer
+from services.provisioning.topups.domain.top_up import SPOKEN, State
+from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed
+from tests.unit.provisioning.given import GRANT, NOW, ORDER, top_up
+
+
+def test_an_applied_top_up_tells_what_was_granted_and_in_which_cycle() -> None:
+    expires_at = NOW + timedelta(days=3)
+    said = answer(ORDER, top_up("applied", cycle=4, applied_at=NOW, expires_at=expires_at))
+    assert isinstance(said, TopUpApplied)
+    assert (said.version, said.attempt, said.cycle, said.grant) == (7, 2, 4, GRANT)
+    assert (said.applied_at, said.expires_at) == (NOW, expires_at)
+
+
+def test_where_the_carrier_does_not_say_when_it_ends_the_bought_validity_counts() -> None:
+    said = answer(ORDER, top_up("applied", cycle=1, applied_at=NOW))
+    assert isinstance(said, TopUpApplied)
+    assert said.expires_at == NOW + timedelta(seconds=GRANT.validity_seconds)
+
+
+def test_a_failed_attempt_tells_whether_it_reached_the_carrier_and_when_to_come_again() -> None:
+    failed = top_up("failed", reason="rate_limited", reached_provider=False, retry_after_seconds=5)
+    said = answer(ORDER, failed)
+    assert isinstance(said, TopUpAttemptFailed)
+    assert (said.reason, said.reached_provider, said.retry_after_seconds) == ("rate_limited", False, 5)
+
+
+@pytest.mark.parametrize("state", sorted(SPOKEN))
+def test_an_answer_repeated_is_the_same_event(state: State) -> None:
+    decision = top_up(state, applied_at=NOW)
+    first, again = answer(ORDER, decision), answer(ORDER, decision)
+    assert (first, first.event_id) == (again, again.event_id)
+
+
+@pytest.mark.parametrize("state", ["held", "pending", "sending", "calling_off"])
+def test_what_is_under_way_has_no_answer(state: State) -> None:
+    with pytest.raises(ValueError, match="no answer yet"):
+        answer(ORDER, top_up(state))
