@@ -208,5 +208,8 @@ def _announce(
         for message in folded.messages:
             transaction.send(message, payment.traceparent)
         if write.is_leased:
-            calls.append(call_of(payment, tokens.get(payment.payment_method_id or ""), send_until))
+            key = folded.attempts[payment.ordinal].key
+            if key is None:
+                raise ValueError("a call without its key was begun")
+            calls.append(call_of(payment, key, tokens.get(payment.payment_method_id or ""), send_until))
     return calls

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import asyncpg
 import orjson
@@ -12,7 +12,7 @@ from services.payment.authority import Authority
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Resolution, resolution
 from services.payment.domain.outcomes import Kind, Outcome
-from services.payment.domain.payment import WALLET, Decision, Operation, call_key, object_key
+from services.payment.domain.payment import WALLET, Decision, Operation, call_key
 from services.payment.gateways.gateway import Gateway
 from services.payment.store import Lease
 from shared.clock import Clock
@@ -102,7 +102,8 @@ class Calls:
         if call.reference is None:
             outcome = await gateway.create(call)
             if outcome.kind is Kind.CREATED:
-                return Created(replace(call, reference=outcome.reference, was_sent=False))
+                call.reference, call.was_sent = outcome.reference, False
+                return Created(call)
             return outcome
         if not call.was_sent:
             return await gateway.confirm(call)
@@ -162,7 +163,7 @@ def _claimed(row: asyncpg.Record, send_until: float) -> Call:
         row["claim"],
         gateway,
         call_key(row["renewal_id"], operation, row["payment_method_id"] or "", row["ordinal"]),
-        object_key(gateway, row["renewal_id"], row["objects"]),
+        row["objects"],
         amount_minor,
         currency,
         send_until,

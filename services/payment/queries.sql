@@ -131,6 +131,17 @@ written as (
     where p.renewal_id = c.renewal_id
 ),
 
+attempt_given as (
+    select *
+    from unnest(
+        $30::uuid[], $31::integer[], $32::uuid[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
+        $38::text[], $39::boolean[]
+    ) as a (
+        renewal_id, ordinal, idempotency_key, operation, status, code, reference, payment_method_id,
+        gateway, is_leased
+    )
+),
+
 attempted as (
     insert into payment_attempts (
         renewal_id, ordinal, send_before, ended_at, idempotency_key, operation, status, code, provider_reference,
@@ -140,20 +151,26 @@ attempted as (
         a.renewal_id, a.ordinal, case when a.is_leased then clock_timestamp() + $29::interval end,
         case when a.status not in ('sending', 'unknown') then now() end,
         a.idempotency_key, a.operation, a.status, a.code, a.reference, a.payment_method_id, a.gateway
-    from unnest(
-        $30::uuid[], $31::integer[], $32::uuid[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
-        $38::text[], $39::boolean[]
-    ) as a (
-        renewal_id, ordinal, idempotency_key, operation, status, code, reference, payment_method_id,
-        gateway, is_leased
-    )
+    from attempt_given as a
+    where a.idempotency_key is not null
     on conflict (renewal_id, ordinal) do update
+    -- The same call again, under the same key.
     set
         status = excluded.status, code = excluded.code, ended_at = excluded.ended_at,
-        send_before = coalesce(excluded.send_before, payment_attempts.send_before),
-        provider_reference = coalesce(excluded.provider_reference, payment_attempts.provider_reference)
-    -- What is settled stays so: only a later success, or the same key used again, says otherwise.
-    where payment_attempts.status in ('sending', 'unknown') or excluded.status in ('succeeded', 'sending')
+        send_before = coalesce(excluded.send_before, payment_attempts.send_before)
+),
+
+resulted as (
+    update payment_attempts as t
+    set
+        status = a.status, code = a.code,
+        ended_at = case when a.status <> 'unknown' then now() end,
+        provider_reference = coalesce(a.reference, t.provider_reference)
+    from attempt_given as a
+    where
+        a.idempotency_key is null and t.renewal_id = a.renewal_id and t.ordinal = a.ordinal
+        -- What is settled stays so: only a later success says otherwise.
+        and (t.status in ('sending', 'unknown') or a.status = 'succeeded')
 )
 
 insert into ledger_transfers (

@@ -12,9 +12,7 @@ from services.payment.domain.payment import (
     Patience,
     Payment,
     Surplus,
-    attempt_row,
-    call_key,
-    object_key,
+    begun_row,
 )
 from shared.contracts.payments import PaymentAttemptFailed
 
@@ -37,7 +35,7 @@ def begin(
         resolve_before=now + patience.resolution,
         **fields,
     )
-    return Change(changed, attempts=(attempt_row(changed, CallStatus.SENDING),), begins=True)
+    return Change(changed, attempts=(begun_row(changed),), begins=True)
 
 
 def _keeps_ordinal(payment: Payment, operation: Operation, payment_method_id: object) -> bool:
@@ -83,9 +81,12 @@ def open_surplus(payment: Payment) -> Surplus | None:
     return next((surplus for surplus in payment.surplus if not surplus.settled), None)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Call:
-    """What a worker needs to make the call of a row that it holds. The token is never shown."""
+    """What a worker needs to make the call of a row that it holds. The token is never shown.
+
+    `objects` counts the objects at this gateway that came to nothing before this one.
+    """
 
     renewal_id: UUID
     operation: Operation
@@ -93,7 +94,7 @@ class Call:
     claim: int
     gateway: str
     key: UUID
-    object_key: UUID
+    objects: int
     amount_minor: int
     currency: str
     send_until: float
@@ -109,7 +110,7 @@ class Call:
     cancel_wanted: bool = False
 
 
-def call_of(payment: Payment, token: str | None, send_until: float) -> Call:
+def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -> Call:
     """The first try of the call that a fold has begun, for the process that claims it in the same write."""
     if payment.operation is None:
         raise ValueError("no call is under way")
@@ -126,8 +127,8 @@ def call_of(payment: Payment, token: str | None, send_until: float) -> Call:
         payment.ordinal,
         payment.claim + 1,
         gateway or "",
-        call_key(payment.renewal_id, payment.operation, payment.payment_method_id or "", payment.ordinal),
-        object_key(gateway or "", payment.renewal_id, payment.objects),
+        key,
+        payment.objects,
         amount_minor,
         currency,
         send_until,

@@ -34,6 +34,7 @@ from services.payment.domain.payment import (
     State,
     Surplus,
     attempt_row,
+    begun_row,
     capture_row,
 )
 
@@ -125,13 +126,7 @@ def fold_wallet(payment: Payment, outcome: Outcome, balance_minor: int | None) -
 
 def _captured(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
     if payment.decision is None:
-        found = replace(
-            payment,
-            gateway=outcome.gateway,
-            reference_gateway=outcome.gateway,
-            provider_reference=outcome.reference,
-        )
-        return captured(found, outcome.at)
+        return captured(_with_object(payment, outcome), outcome.at)
     same_object = (payment.reference_gateway, payment.provider_reference) == (
         outcome.gateway,
         outcome.reference,
@@ -139,6 +134,18 @@ def _captured(payment: Payment, outcome: Outcome, now: datetime, patience: Patie
     if payment.decision is Decision.CAPTURED and same_object and payment.gateway == outcome.gateway:
         return None
     return _surplus_found(payment, outcome, now, patience)
+
+
+def _with_object(payment: Payment, outcome: Outcome) -> Payment:
+    """The row, naming the object that took the money."""
+    named = (payment.gateway, payment.reference_gateway, payment.provider_reference)
+    if named == (outcome.gateway, outcome.gateway, outcome.reference):
+        return payment
+    return payment.copy(
+        gateway=outcome.gateway,
+        reference_gateway=outcome.gateway,
+        provider_reference=outcome.reference,
+    )
 
 
 def _surplus_found(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
@@ -193,7 +200,7 @@ def _voided(payment: Payment, outcome: Outcome, now: datetime, patience: Patienc
 
 def without_object(payment: Payment) -> Payment:
     """The row once its object can never take money: the next capture makes another, under another key."""
-    return replace(payment, provider_reference=None, reference_gateway=None, objects=payment.objects + 1)
+    return payment.copy(provider_reference=None, reference_gateway=None, objects=payment.objects + 1)
 
 
 def _refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
@@ -320,7 +327,7 @@ def _ask_on(payment: Payment, now: datetime, patience: Patience, row: AttemptRow
     """No more can be done than to try again; past the deadline the decision falls without an answer."""
     change = wait(payment, now, patience, row)
     if row.ordinal != payment.ordinal:
-        change.attempts = (row, attempt_row(payment, CallStatus.SENDING))
+        change.attempts = (row, begun_row(payment))
     if not overdue or payment.decision is not None:
         return change
     decided = cancelled(change.payment, payment.cancel_wanted or UNRESOLVED, unresolved=True)

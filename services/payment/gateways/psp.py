@@ -15,6 +15,7 @@ import orjson
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Capabilities, is_quiet
 from services.payment.domain.outcomes import OBJECT_GONE, Kind, Outcome
+from services.payment.domain.payment import object_key
 from shared.calls.http_client import HttpAnswer, HttpClient, NotSent, Unanswered
 from shared.clock import Clock
 
@@ -44,7 +45,9 @@ class Psp:
             "metadata": {"renewal_id": str(call.renewal_id)},
         }
         try:
-            answer = await self._post("/v1/payment_intents", body, str(call.object_key))
+            answer = await self._post(
+                "/v1/payment_intents", body, str(object_key(self.name, call.renewal_id, call.objects))
+            )
         except (NotSent, Unanswered):
             return self._outcome(call, Kind.FAILED, code="provider_silent", reached_provider=False)
         document = _read(answer)

@@ -73,7 +73,7 @@ create table payment_attempts (
     payment_method_id text not null,
     gateway text not null,
     primary key (renewal_id, ordinal)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.05);
 
 comment on table payment_attempts is 'Every call to a gateway, written before it is made and again when its result is known.';
 

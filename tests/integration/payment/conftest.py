@@ -22,7 +22,7 @@ from tests.conftest import FreshDatabase
 from tests.integration.sandbox.conftest import Sandbox, Server
 from tests.integration.wired import Reply, Wired, wired
 
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 30.0
 WEBHOOK_SECRET = "a secret of this test"
 GRANT = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
 PRICE = 1500

@@ -117,36 +117,3 @@ async def all_are(payment: Wired, batch: list[Renewal], state: str) -> None:
         return bool(count == len(batch))
 
     await until(look)
-
-
-async def test_the_updates_of_the_happy_path_before_the_top_up_are_hot(
-    payment: Wired, payer: Subscribe
-) -> None:
-    await until(lambda: nothing_under_way(payment))
-    before = await updates(payment)
-    batch = await renewals(payer, LARGE)
-    await payment.consume("commands", *(renewal.priced() for renewal in batch))
-    await all_are(payment, batch, "captured")
-
-    async def counted() -> bool:
-        made = {table: after[0] - before[table][0] for table, after in (await updates(payment)).items()}
-        return made["payments"] >= 2 * LARGE and made["payment_attempts"] >= LARGE
-
-    await until(counted)
-    after = await updates(payment)
-    for table in ("payments", "payment_attempts"):
-        made, hot = (now - then for now, then in zip(after[table], before[table], strict=True))
-        assert hot / made > 0.9, (table, made, hot)
-
-
-async def nothing_under_way(payment: Wired) -> bool:
-    return not await payment.pool.fetchval("select exists(select from payments where operation is not null)")
-
-
-async def updates(payment: Wired) -> dict[str, tuple[int, int]]:
-    """Updates and how many of them were HOT, by table."""
-    rows = await payment.pool.fetch(
-        "select relname, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables"
-        " where schemaname = current_schema()"
-    )
-    return {found[0]: (found[1], found[2]) for found in rows}

@@ -113,8 +113,7 @@ class Story:
         if kind in (Kind.CAPTURED, Kind.VOIDED):
             given["reference"] = row.provider_reference
         if kind is Kind.REFUNDED and row.operation is not None:
-            call = call_of(row, None, 0.0)
-            given |= {"reference": "re_1", "object_reference": call.reference}
+            given |= {"reference": "re_1", "object_reference": call_of(row, RENEWAL, None, 0.0).reference}
         given |= {"amount_minor": row.amount_minor or PRICE, "currency": "USD"}
         return self.fact(kind, **(given | more))
 
@@ -148,7 +147,10 @@ class Story:
         if change is not None:
             self.payment = change.payment
             self.said += change.messages
-            self.attempts |= {attempt.ordinal: attempt for attempt in change.attempts}
+            for attempt in change.attempts:
+                begun = self.attempts.get(attempt.ordinal)
+                key = begun.key if begun is not None and attempt.key is None else attempt.key
+                self.attempts[attempt.ordinal] = replace(attempt, key=key)
             self.transfers |= {transfer.id: transfer for transfer in change.transfers}
             if change.wallet_minor:
                 assert self.wallet_minor is not None

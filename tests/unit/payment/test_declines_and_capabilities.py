@@ -66,7 +66,7 @@ def test_a_key_is_the_same_for_the_same_call_and_for_no_other() -> None:
 
 
 def test_a_token_is_in_no_text_of_what_carries_it() -> None:
-    call = call_of(Story().priced().row, "tok_secret", 0.0)
+    call = call_of(Story().priced().row, RENEWAL, "tok_secret", 0.0)
     given = Given("card-1", "payer-1", "card", "sandbox", "tok_secret")
     assert call.token == given.token == "tok_secret"
     assert "tok_secret" not in f"{call!r}{call}{given!r}{given}"

@@ -2,9 +2,16 @@
 
 import pytest
 
-from services.payment.domain.calls import NOTHING_FOUND, call_of
+from services.payment.domain.calls import NOTHING_FOUND
 from services.payment.domain.outcomes import OBJECT_GONE, Kind
-from services.payment.domain.payment import LONG_PAST, CallStatus, Decision, Operation, State
+from services.payment.domain.payment import (
+    LONG_PAST,
+    CallStatus,
+    Decision,
+    Operation,
+    State,
+    object_key,
+)
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentAttemptFailed,
@@ -112,10 +119,10 @@ def test_past_the_deadline_the_object_is_cancelled_and_the_attempt_failed() -> N
 
 
 def test_the_next_attempt_after_a_cancelled_object_makes_another_under_another_key() -> None:
-    first = Story().priced()
-    key = call_of(first.row, None, 0.0).object_key
+    first = Story().priced().row
     story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).outcome(Kind.VOIDED).capture(2)
-    assert call_of(story.row, None, 0.0).object_key != key
+    keys = [object_key("sandbox", row.renewal_id, row.objects) for row in (first, story.row)]
+    assert keys[0] != keys[1]
 
 
 def test_where_even_that_has_no_answer_the_payment_ends_unresolved_and_is_asked_about_further() -> None:
