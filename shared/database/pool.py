@@ -20,8 +20,6 @@ _SERVER_SETTINGS = {
     # Every statement finds its rows by key. A plan that was cached while a table was nearly empty would read
     # all of it once it has grown, until statistics are renewed: so plans that read all are never preferred.
     "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
 }
 
 
