@@ -37,6 +37,8 @@ opened as (
         cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
         grant_given, traceparent
     from fresh
+    -- In key order: two batches that bring the same new renewals wait for each other in one direction only.
+    order by renewal_id
     on conflict (renewal_id) do nothing
     returning renewal_id
 ),

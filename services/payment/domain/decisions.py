@@ -10,6 +10,7 @@ from services.payment.domain.payment import (
     CallStatus,
     Change,
     Decision,
+    Operation,
     Payment,
     State,
     capture_row,
@@ -90,7 +91,10 @@ def attempt_failed(
 
 
 def refunded(payment: Payment, at: datetime) -> Change:
-    """The whole capture went back."""
-    changed = ended(payment, state=State.REFUNDED)
+    """The whole capture went back. A surplus that is being sent back meanwhile is a call of its own."""
+    if payment.operation is Operation.SURPLUS:
+        changed = payment.changed(state=State.REFUNDED)
+    else:
+        changed = ended(payment, state=State.REFUNDED)
     changed.refund_answer = answers.refunded(changed, at)
     return Change(changed, messages=(changed.refund_answer,), transfers=ledger.refunded(payment))

@@ -84,6 +84,7 @@ class Outcome:
 NO_ANSWER = "no_answer"
 OBJECT_GONE = "object_cancelled"
 UNRESOLVED = "unresolved"
+REFUND_RETURNED = "refund_returned"
 Fold = Callable[[Payment, Outcome, datetime, Patience], Change | None]
 
 
@@ -207,8 +208,9 @@ def _refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patie
     surplus = open_surplus(payment)
     if surplus is not None and surplus.reference == outcome.object_reference:
         return _surplus_refunded(payment, surplus, outcome, now, patience)
-    if payment.state not in (State.REFUNDING, State.REFUND_FAILED, State.REFUND_REJECTED):
+    if payment.decision is not Decision.CAPTURED or payment.state is State.REFUNDED:
         return None
+    # Whole and of our object: then it is a fact, also where somebody else asked for it.
     whole = (payment.provider_reference, payment.amount_minor)
     if (outcome.object_reference, outcome.amount_minor) != whole:
         return None
@@ -241,13 +243,14 @@ def _surplus_refunded(
 def _refund_returned(
     payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience
 ) -> Change | None:
-    """PaymentRefunded stays said; the money is held again, and the books tell the operators."""
+    """PaymentRefunded stays said and the money is held again; RefundRejected opens the operators' case."""
     if payment.state is not State.REFUNDED or payment.refund_returned_at is not None:
         return None
     if outcome.object_reference != payment.provider_reference:
         return None
     returned = payment.changed(refund_returned_at=outcome.at)
-    return Change(returned, transfers=ledger.refund_returned(payment))
+    message = answers.refund_rejected(returned, REFUND_RETURNED)
+    return Change(returned, messages=(message,), transfers=ledger.refund_returned(payment))
 
 
 def _disputed(payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience) -> Change | None:

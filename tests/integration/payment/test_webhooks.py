@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from shared.contracts.payments import (
+    PaymentActionRequired,
     PaymentCancelled,
     PaymentCaptured,
     PaymentDeclined,
@@ -180,6 +181,35 @@ async def test_a_refund_that_comes_back_stays_refunded_and_is_held_again(
 
     await until(returned)
     assert (await row(payment, renewal))["state"] == "refunded"
+    assert await books_balance(payment)
+
+
+async def test_a_payer_who_authenticates_has_paid(
+    payment: Wired, psp: PspJournal, payer: Subscribe, webhooks: None
+) -> None:
+    renewal = await payer("tok_sca")
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentActionRequired, renewal)
+    intent = (await row(payment, renewal))["provider_reference"]
+    outcome = {"outcome": "succeeded"}
+    reply = psp.server.call("POST", f"/v1/payment_intents/{intent}/authenticate", outcome)
+    assert reply.status == 200
+    captured = await hear(payment, PaymentCaptured, renewal)
+    assert captured.attempt == 1
+
+
+async def test_a_refund_made_at_the_psp_by_somebody_else_is_heard_of(
+    payment: Wired, psp: PspJournal, payer: Subscribe, webhooks: None
+) -> None:
+    renewal = await payer()
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentCaptured, renewal)
+    body = {
+        "payment_intent": (await row(payment, renewal))["provider_reference"],
+        "metadata": {"renewal_id": str(renewal.renewal_id)},
+    }
+    assert psp.server.call("POST", "/v1/refunds", body, key=str(uuid4())).status == 200
+    await hear(payment, PaymentRefunded, renewal)
     assert await books_balance(payment)
 
 

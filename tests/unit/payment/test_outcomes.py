@@ -267,13 +267,30 @@ def test_a_partial_refund_made_elsewhere_is_not_taken_for_ours() -> None:
     assert story.last is None
 
 
-def test_a_refund_that_comes_back_is_held_again_and_said_to_nobody() -> None:
+def test_a_refund_made_elsewhere_is_a_fact_where_it_is_whole() -> None:
+    story = captured()
+    story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=PRICE, currency="USD")
+    assert story.row.state is State.REFUNDED
+    assert len(story.heard(PaymentRefunded)) == 1
+    assert balances(story.transfers)["held"] == 0
+
+
+def test_a_refund_found_while_a_surplus_goes_back_does_not_send_the_surplus_twice() -> None:
+    story = captured()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    surplus_call = (story.row.operation, story.row.ordinal)
+    story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=PRICE, currency="USD")
+    assert (story.row.operation, story.row.ordinal) == surplus_call
+    story.outcome(Kind.REFUNDED)
+    assert set(balances(story.transfers).values()) == {0}
+
+
+def test_a_refund_that_comes_back_is_held_again_and_opens_a_case() -> None:
     story = captured().refund().outcome(Kind.REFUNDED)
-    count = len(story.said)
     for _ in range(2):
         story.fact(Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_1")
     assert story.row.state is State.REFUNDED
-    assert len(story.said) == count
+    assert [answer.reason for answer in story.heard(RefundRejected)] == ["refund_returned"]
     assert balances(story.transfers) == {"held": PRICE, "psp:sandbox": -PRICE}
 
 
