@@ -1,6 +1,6 @@
 """The HTTP API of renewals: ask for one, look at it, call it off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
@@ -67,7 +67,7 @@ class RenewalRoutes:
             [answer] = await admissions.admit(transaction, [asked], self._policy)
             if isinstance(answer, Refusal):
                 return answer, None
-            return answer, await _view(transaction, asked.renewal_id)
+            return answer, await read_view(transaction, asked.renewal_id)
 
         answer, found = await self._transactions.run(work)
         if isinstance(answer, Refusal) or found is None:
@@ -99,7 +99,7 @@ class RenewalRoutes:
     async def read(self, renewal_id: UUID, response: Response) -> RenewalView:
         """One renewal: its state, its steps with attempts and times, and all that happened to it."""
         async with self._transactions.begin() as transaction:
-            found = await _view(transaction, renewal_id)
+            found = await read_view(transaction, renewal_id)
         response.headers["ETag"] = f'"{found.version}"'
         return found
 
@@ -143,9 +143,9 @@ class RenewalRoutes:
             moves = Moves(transaction, self._policy, locked)
             decision = moves.apply(renewal, action, None)
             if decision.history is None and not _is_called_off(renewal, action):
-                raise _not_possible(renewal, decision.ignored)
+                raise not_possible(renewal, decision.ignored, _CUSTOMERS)
             await moves.write()
-            return await _view(transaction, renewal_id)
+            return await read_view(transaction, renewal_id)
 
         found = await self._transactions.run(work)
         response.headers["ETag"] = f'"{found.version}"'
@@ -166,7 +166,7 @@ def _asked(body: NewRenewal, caller: str, request_id: str, traceparent: str) -> 
     )
 
 
-async def _view(transaction: Transaction, renewal_id: UUID) -> RenewalView:
+async def read_view(transaction: Transaction, renewal_id: UUID) -> RenewalView:
     renewal = await store.read(transaction.connection, renewal_id)
     if renewal is None:
         raise renewal_not_found(renewal_id)
@@ -215,12 +215,13 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
     )
 
 
-_POSSIBLE: Final = {CustomerCancels: "cancel", CustomerRetries: "pay"}
+_CUSTOMERS: Final[dict[type, str]] = {CustomerCancels: "cancel", CustomerRetries: "pay"}
 
 
-def _not_possible(renewal: Renewal, why: str | None) -> Problem:
+def not_possible(renewal: Renewal, why: str | None, actions: Mapping[type, str]) -> Problem:
+    """409 with what is possible instead: those of `actions` whose cell of the matrix has a rule."""
     allowed = [
-        name for action, name in _POSSIBLE.items() if not isinstance(MATRIX[action][renewal.state], Ignored)
+        name for action, name in actions.items() if not isinstance(MATRIX[action][renewal.state], Ignored)
     ]
     return Problem(
         HTTPStatus.CONFLICT,

@@ -12,6 +12,7 @@ from services.renewal.handlers import (
     AdmissionHandler,
     SagaHandler,
 )
+from services.renewal.operator_routes import OperatorRoutes
 from services.renewal.projections import PROJECTIONS, keep_projections
 from services.renewal.routes import RenewalRoutes
 from services.renewal.rule_routes import RuleRoutes
@@ -50,7 +51,11 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         title="Renewal",
         description="Ask for renewals of prepaid plans, follow them, call them off; keep rules that ask.",
         consumers=(projections, saga, admission),
-        routers=(RenewalRoutes(transactions, policy).router, RuleRoutes(transactions).router),
+        routers=(
+            RenewalRoutes(transactions, policy).router,
+            RuleRoutes(transactions).router,
+            OperatorRoutes(transactions, policy).router,
+        ),
         loops=(
             Loop("timers", timers.run),
             Loop("catch-up", report.run),
