@@ -25,6 +25,10 @@ from .webhooks import WebhookSender, destination_of
 LONGEST_TIMER_SECONDS: Final = 3_600.0
 
 
+BANK_PAGE = "/authenticate"
+"""Asked by the payer's browser: the answer tells the merchant nothing."""
+
+
 def wall_clock() -> int:
     """Microseconds since the epoch, UTC."""
     return time.time_ns() // 1_000
@@ -91,7 +95,7 @@ class Application:
             for effect in gateway.taken_effects():
                 journal.note_effect(effect)
         if state.events:
-            self._announce(told=_tells(outcome.reply))
+            self._announce(told=_tells(outcome.reply) and not target.endswith(BANK_PAGE))
         if state.due and state.due[0][0] < self._timer_at:
             self._watch_due()
         return outcome.reply
