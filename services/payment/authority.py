@@ -13,7 +13,8 @@ from uuid import UUID
 from services.payment import metrics, store
 from services.payment.domain.calls import Call, call_of
 from services.payment.domain.commands import Circumstances, Command, fold_command, named_method
-from services.payment.domain.outcomes import Kind, Outcome, fold_outcome, fold_wallet
+from services.payment.domain.outcome import Kind, Outcome
+from services.payment.domain.outcomes import fold_outcome, fold_wallet
 from services.payment.domain.payment import Change, Folded, Method, Operation, Patience, Payment
 from services.payment.store import Lease, ToWrite
 from shared.messaging.transaction import Transaction
@@ -139,7 +140,7 @@ class Authority:
             change = fold_outcome(payment, outcome, transaction.now, self._patience)
         else:
             wallet = (payment.terms.payer_id, payment.currency)
-            change = fold_wallet(payment, outcome, balances.get(wallet))
+            change = fold_wallet(payment, outcome, balances.get(wallet), transaction.now, self._patience)
             if change is not None and change.wallet_minor:
                 balances[wallet] += change.wallet_minor
         if change is None:

@@ -11,7 +11,7 @@ from services.payment import metrics, store
 from services.payment.authority import Authority
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Resolution, resolution
-from services.payment.domain.outcomes import Kind, Outcome
+from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.payment import WALLET, Decision, Operation, call_key
 from services.payment.gateways.gateway import Gateway
 from services.payment.store import Lease

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from services.payment import metrics
 from services.payment.authority import Authority
-from services.payment.domain.outcomes import Kind, Outcome
+from services.payment.domain.outcome import Kind, Outcome
 from shared.clock import Clock
 from shared.contracts.fields import AmountMinor, Currency, Id
 from shared.http.body import Answer

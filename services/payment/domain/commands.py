@@ -237,8 +237,10 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
     now, operation = circumstances.now, payment.operation
     open_capture = payment.decision is None and operation in (Operation.CAPTURE, Operation.VOID)
     match command.decision:
-        case "captured" if open_capture and payment.reference_gateway is not None:
-            return captured(payment, now, code="resolved_by_operator")
+        case "captured" if open_capture and payment.provider_reference is not None:
+            # By the object there is, though another gateway may have been about to follow.
+            found = payment.copy(gateway=payment.reference_gateway)
+            return captured(found, now, code="resolved_by_operator")
         case "not_captured" if open_capture:
             if payment.cancel_wanted is not None:
                 return cancelled(payment, payment.cancel_wanted)

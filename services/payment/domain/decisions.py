@@ -6,6 +6,7 @@ from services.payment.domain import answers, ledger
 from services.payment.domain.calls import ended
 from services.payment.domain.payment import (
     LONG_PAST,
+    WALLET,
     AttemptRow,
     CallStatus,
     Change,
@@ -97,4 +98,9 @@ def refunded(payment: Payment, at: datetime) -> Change:
     else:
         changed = ended(payment, state=State.REFUNDED)
     changed.refund_answer = answers.refunded(changed, at)
-    return Change(changed, messages=(changed.refund_answer,), transfers=ledger.refunded(payment))
+    return Change(
+        changed,
+        messages=(changed.refund_answer,),
+        transfers=ledger.refunded(payment),
+        wallet_minor=(payment.amount_minor or 0) if payment.gateway == WALLET else 0,
+    )

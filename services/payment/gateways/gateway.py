@@ -4,7 +4,7 @@ from typing import Protocol
 
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Capabilities
-from services.payment.domain.outcomes import Outcome
+from services.payment.domain.outcome import Outcome
 
 
 class Gateway(Protocol):

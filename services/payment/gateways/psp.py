@@ -14,7 +14,7 @@ import orjson
 
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Capabilities, is_quiet
-from services.payment.domain.outcomes import OBJECT_GONE, Kind, Outcome
+from services.payment.domain.outcome import OBJECT_GONE, Kind, Outcome
 from services.payment.domain.payment import object_key
 from shared.calls.http_client import HttpAnswer, HttpClient, NotSent, Unanswered
 from shared.clock import Clock

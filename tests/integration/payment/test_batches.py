@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.payment.authority import Authority
-from services.payment.domain.outcomes import Kind, Outcome
+from services.payment.domain.outcome import Kind, Outcome
 from services.payment.settings import Settings
 from shared.clock import utc_now
 from shared.messaging.transaction import Transaction

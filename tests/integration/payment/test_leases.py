@@ -12,7 +12,7 @@ from services.payment.authority import Authority
 from services.payment.calls import Calls, Created, Result
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import GATEWAYS
-from services.payment.domain.outcomes import Kind, Outcome
+from services.payment.domain.outcome import Kind, Outcome
 from services.payment.gateways.psp import Psp
 from services.payment.handlers import Commands
 from shared.calls.http_client import open_client

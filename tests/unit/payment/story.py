@@ -8,7 +8,8 @@ from uuid import UUID
 
 from services.payment.domain.calls import call_of
 from services.payment.domain.commands import Circumstances, Command, fold_command
-from services.payment.domain.outcomes import Kind, Outcome, fold_outcome, fold_wallet
+from services.payment.domain.outcome import Kind, Outcome
+from services.payment.domain.outcomes import fold_outcome, fold_wallet
 from services.payment.domain.payment import (
     AttemptRow,
     CallStatus,
@@ -125,7 +126,7 @@ class Story:
         """The wallet's turn has come: it is locked and decides."""
         row = self.row
         outcome = Outcome(RENEWAL, Kind.WALLET, self.now, row.operation, row.ordinal, row.claim, "wallet")
-        return self._take(fold_wallet, replace(outcome, **more), self.wallet_minor)
+        return self._take(fold_wallet, replace(outcome, **more), self.wallet_minor, self.now, self.patience)
 
     def command(self, command: Command) -> "Story":
         return self._take(fold_command, command, Circumstances(self.now, METHODS, self.patience))

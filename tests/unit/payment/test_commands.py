@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.payment.domain.outcomes import Kind
+from services.payment.domain.outcome import Kind
 from services.payment.domain.payment import CallStatus, Decision, Operation, State
 from shared.contracts.payments import (
     PaymentCancelled,
@@ -226,3 +226,16 @@ def test_an_operator_cannot_undo_a_decision() -> None:
     assert story.heard(PaymentCaptured) == []
     assert captured().resolve("not_captured").row.decision is Decision.CAPTURED
     assert captured().resolve("refunded").heard(PaymentRefunded) == []
+
+
+def test_an_operator_who_refunds_a_wallet_by_hand_puts_the_money_back() -> None:
+    story = Story(wallet_minor=PRICE).capture(1, "purse").wallet().refund()
+    story.resolve("refunded")
+    assert story.wallet_minor == PRICE
+
+
+def test_an_operator_who_finds_the_card_charged_does_not_charge_the_wallet_that_was_to_follow() -> None:
+    story = declined()
+    story.wallet_minor = PRICE
+    story.capture(2, "purse").outcome(Kind.UNKNOWN).resolve("captured")
+    assert (story.wallet_minor, story.row.gateway) == (PRICE, "sandbox")

@@ -3,7 +3,7 @@
 import pytest
 
 from services.payment.domain.calls import NOTHING_FOUND
-from services.payment.domain.outcomes import OBJECT_GONE, Kind
+from services.payment.domain.outcome import OBJECT_GONE, Kind
 from services.payment.domain.payment import (
     LONG_PAST,
     CallStatus,
@@ -347,3 +347,12 @@ def test_a_card_that_was_charged_after_all_pays_instead_of_the_wallet() -> None:
     assert story.wallet_minor == PRICE
     assert story.row.gateway == "sandbox"
     assert len(story.heard(PaymentCaptured)) == 1
+
+
+def test_a_surplus_that_waited_for_a_wallets_refund_goes_back_after_it() -> None:
+    story = Story(wallet_minor=PRICE).capture(1, "purse").wallet().refund()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    story.wallet()
+    assert (story.wallet_minor, story.row.operation) == (PRICE, Operation.SURPLUS)
+    story.outcome(Kind.REFUNDED)
+    assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.payment.domain.outcomes import Kind
+from services.payment.domain.outcome import Kind
 from services.payment.domain.payment import WALLET, CallStatus, Decision, Operation, Payment, State
 from shared.contracts.payments import PaymentCancelled, PaymentCaptured, SurplusRefunded
 from tests.unit.payment.story import PRICE, Story, balances, moved
@@ -83,7 +83,7 @@ def webhook(story: Story, kind: Kind, reference: str) -> None:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_the_promises_hold_in_every_order(steps: list[tuple[str, int, bool]]) -> None:
     story = Story(wallet_minor=PRICE)

@@ -1,0 +1,163 @@
+"""Facts: recorded whoever brings them, a worker that lost its lease or a webhook, in whatever order."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from services.payment.domain import answers, decisions, ledger
+from services.payment.domain.calls import begin, ended, open_surplus
+from services.payment.domain.outcome import NO_ANSWER, REFUND_RETURNED, Outcome
+from services.payment.domain.payment import (
+    AttemptRow,
+    CallStatus,
+    Change,
+    Decision,
+    Operation,
+    Patience,
+    Payment,
+    State,
+    Surplus,
+    attempt_row,
+    capture_row,
+)
+
+
+def captured(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+    if payment.decision is None:
+        return decisions.captured(_with_object(payment, outcome), outcome.at)
+    same_object = (payment.reference_gateway, payment.provider_reference) == (
+        outcome.gateway,
+        outcome.reference,
+    )
+    if payment.decision is Decision.CAPTURED and same_object and payment.gateway == outcome.gateway:
+        return None
+    return _surplus_found(payment, outcome, now, patience)
+
+
+def _with_object(payment: Payment, outcome: Outcome) -> Payment:
+    """The row, naming the object that took the money."""
+    named = (payment.gateway, payment.reference_gateway, payment.provider_reference)
+    if named == (outcome.gateway, outcome.gateway, outcome.reference):
+        return payment
+    return payment.copy(
+        gateway=outcome.gateway,
+        reference_gateway=outcome.gateway,
+        provider_reference=outcome.reference,
+    )
+
+
+def _surplus_found(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+    reference = outcome.reference or ""
+    if any((held.gateway, held.reference) == (outcome.gateway, reference) for held in payment.surplus):
+        return None
+    surplus = Surplus(
+        outcome.gateway, reference, outcome.amount_minor, outcome.currency, len(payment.surplus) + 1
+    )
+    found = payment.changed(surplus=(*payment.surplus, surplus))
+    attempts: tuple[AttemptRow, ...] = ()
+    if found.operation in (Operation.CAPTURE, Operation.VOID):
+        # What was being asked is known now.
+        if found.capture_ordinal:
+            attempts = (capture_row(found, CallStatus.SUCCEEDED, code="surplus", reference=reference),)
+        found = ended(found)
+    change = next_surplus(found, now, patience)
+    change.attempts = (*attempts, *change.attempts)
+    change.transfers = (ledger.surplus_found(payment, surplus),)
+    return change
+
+
+def next_surplus(payment: Payment, now: datetime, patience: Patience) -> Change:
+    """Send back what is not payment's to keep, once no other call is under way."""
+    if payment.operation is None and any(not surplus.settled for surplus in payment.surplus):
+        return begin(payment, Operation.SURPLUS, now, patience)
+    return Change(payment)
+
+
+def voided(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+    """The object can never take money: whatever was unknown about it is known now."""
+    if (payment.reference_gateway, payment.provider_reference) != (outcome.gateway, outcome.reference):
+        return None
+    if payment.operation is not Operation.VOID and payment.cancel_wanted is None:
+        return None  # Cancelled by somebody else: the next call to the object learns it.
+    if payment.operation not in (Operation.VOID, Operation.CAPTURE) or payment.decision is Decision.CAPTURED:
+        return None
+    attempts = [capture_row(payment, CallStatus.FAILED, code="voided")] if payment.capture_ordinal else []
+    if payment.operation is Operation.VOID:
+        attempts.append(attempt_row(payment, CallStatus.SUCCEEDED))
+    if payment.decision is Decision.CANCELLED:
+        return Change(ended(payment), attempts=tuple(attempts))
+    if payment.cancel_wanted is not None:
+        change = decisions.cancelled(payment, payment.cancel_wanted)
+    elif payment.gateway != payment.reference_gateway:
+        change = begin(without_object(payment), Operation.CAPTURE, now, patience)
+    else:
+        change = decisions.attempt_failed(without_object(payment), NO_ANSWER)
+    change.attempts = (*attempts, *change.attempts)
+    return change
+
+
+def then_surplus(change: Change, now: datetime, patience: Patience) -> Change:
+    """The change, and the return of a surplus that waited for its call to end."""
+    following = next_surplus(change.payment, now, patience)
+    change.payment, change.begins = following.payment, change.begins or following.begins
+    change.attempts = (*change.attempts, *following.attempts)
+    return change
+
+
+def without_object(payment: Payment) -> Payment:
+    """The row once its object can never take money: the next capture makes another, under another key."""
+    return payment.copy(provider_reference=None, reference_gateway=None, objects=payment.objects + 1)
+
+
+def refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+    surplus = open_surplus(payment)
+    if surplus is not None and surplus.reference == outcome.object_reference:
+        return _surplus_refunded(payment, surplus, outcome, now, patience)
+    if payment.decision is not Decision.CAPTURED or payment.state is State.REFUNDED:
+        return None
+    # Whole and of our object: then it is a fact, also where somebody else asked for it.
+    whole = (payment.provider_reference, payment.amount_minor)
+    if (outcome.object_reference, outcome.amount_minor) != whole:
+        return None
+    change = decisions.refunded(payment, outcome.at)
+    if payment.operation is Operation.REFUND:
+        change.attempts = (attempt_row(payment, CallStatus.SUCCEEDED, reference=outcome.reference),)
+    return then_surplus(change, now, patience)
+
+
+def _surplus_refunded(
+    payment: Payment, surplus: Surplus, outcome: Outcome, now: datetime, patience: Patience
+) -> Change | None:
+    settled = tuple(replace(held, settled=True) if held == surplus else held for held in payment.surplus)
+    done: tuple[AttemptRow, ...] = ()
+    if payment.operation is Operation.SURPLUS:
+        done = (attempt_row(payment, CallStatus.SUCCEEDED, reference=outcome.reference),)
+        changed = ended(payment, surplus=settled)
+    else:
+        changed = payment.changed(surplus=settled)
+    change = next_surplus(changed, now, patience)
+    change.messages = (answers.surplus_refunded(changed, surplus, outcome.at),)
+    change.transfers = (ledger.surplus_refunded(payment, surplus),)
+    change.attempts = (*done, *change.attempts)
+    return change
+
+
+def refund_returned(payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience) -> Change | None:
+    """PaymentRefunded stays said and the money is held again; RefundRejected opens the operators' case."""
+    if payment.state is not State.REFUNDED or payment.refund_returned_at is not None:
+        return None
+    if outcome.object_reference != payment.provider_reference:
+        return None
+    returned = payment.changed(refund_returned_at=outcome.at)
+    message = answers.refund_rejected(returned, REFUND_RETURNED)
+    return Change(returned, messages=(message,), transfers=ledger.refund_returned(payment))
+
+
+def disputed(payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience) -> Change | None:
+    if payment.decision is not Decision.CAPTURED or payment.disputed_at is not None:
+        return None
+    kept = (payment.gateway, payment.provider_reference)
+    if payment.state is State.REFUNDED or kept != (outcome.gateway, outcome.reference):
+        return None
+    changed = payment.changed(disputed_at=outcome.at)
+    message = answers.disputed(changed, outcome.code or "unknown", outcome.at)
+    return Change(changed, messages=(message,), transfers=ledger.disputed(payment))
