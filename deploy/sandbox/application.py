@@ -23,9 +23,7 @@ from .state import NEVER
 from .webhooks import WebhookSender, destination_of
 
 LONGEST_TIMER_SECONDS: Final = 3_600.0
-
-
-BANK_PAGE = "/authenticate"
+BANK_PAGE: Final = "/authenticate"
 """Asked by the payer's browser: the answer tells the merchant nothing."""
 
 

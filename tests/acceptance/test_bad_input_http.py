@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -40,16 +40,18 @@ NOT_FOR_A_ROUTE: Final[list[tuple[str, bytes, Mapping[str, str], str]]] = [
 BAD_KEYS: Final = ("", " ", "with space", "x" * 256, "señal", '""')
 
 
-@pytest.fixture(scope="package")
-async def known(office: Office) -> tuple[Subscriber, str]:
+@pytest.fixture(scope="module")
+async def known(office: Office) -> AsyncIterator[tuple[Subscriber, str]]:
     """A subscriber whose renewal waits for the payer: so every operation has something to act upon."""
     subscriber = await office.seeded(cards=("sca",))
     renewal_id = await office.begun(subscriber)
     await office.in_state(renewal_id, "awaiting_customer")
-    return subscriber, renewal_id
+    yield subscriber, renewal_id
+    await office.ok("renewal", "POST", f"/v1/renewals/{renewal_id}/cancel")
+    await office.in_state(renewal_id, "cancelled")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def goods(office: Office, known: tuple[Subscriber, str]) -> list[GoodRequest]:
     """A good request for every operation that reads a body."""
     requests = good_requests(*known)
@@ -222,11 +224,3 @@ async def test_a_caller_or_a_page_that_cannot_be_is_refused(office: Office) -> N
         send(url, "DELETE", "/v1/renewals"),
     )
     assert [wrong_with(reply) for reply in replies] == [None] * len(replies)
-
-
-async def test_the_renewal_that_waited_can_still_be_cancelled(
-    office: Office, known: tuple[Subscriber, str]
-) -> None:
-    _, renewal_id = known
-    await office.ok("renewal", "POST", f"/v1/renewals/{renewal_id}/cancel")
-    await office.in_state(renewal_id, "cancelled")

@@ -10,7 +10,7 @@ from deploy.local.ports import SERVICES
 from tests.acceptance.load import Load
 from tests.acceptance.office import Office
 
-RENEWALS = 480
+RENEWALS = 400
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -239,6 +239,7 @@ async def test_a_subscription_has_one_open_renewal_at_a_time(office: Office, pro
     assert third.status == 202, "the slot is free again"
     await office.in_state(third.body["renewal_id"], "awaiting_customer")
     await office.ok("renewal", "POST", f"/v1/renewals/{third.body['renewal_id']}/cancel")
+    await office.in_state(third.body["renewal_id"], "cancelled")
 
 
 async def test_another_system_asks_over_kafka_and_a_refusal_is_told(office: Office) -> None:
