@@ -74,6 +74,10 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             service, method, template, template.format(**path), body, frozenset(body) - set(optional)
         )
 
+    def operator(decision: str, body: Body) -> GoodRequest:
+        template = f"/v1/renewals/{{renewal_id}}/operator/{decision}"
+        return one("renewal", "POST", template, body | {"version": 1}, renewal_id=renewal_id)
+
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
     return [
         one("renewal", "POST", "/v1/renewals", wish),
@@ -86,6 +90,9 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             renewal_id=renewal_id,
         ),
         one("renewal", "PUT", "/v1/subscriptions/{subscription_id}/renewal-rule", rule, subscription_id=id_),
+        operator("act", {"action": "retry"}),
+        operator("resolve", {"found": "applied"}),
+        operator("release", {"outcome": "failed", "note": "The carrier confirmed it by telephone."}),
         one("renewal", "POST", "/v1/renewal-rules/bulk", rule | {"subscription_id": id_}),
         one("catalog", "PUT", "/v1/offerings/{offering_id}", offering, *defaults, offering_id=own),
         one("catalog", "POST", "/v1/offerings/bulk", offering | {"offering_id": own}, *defaults),

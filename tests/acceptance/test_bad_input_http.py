@@ -152,6 +152,8 @@ async def test_what_the_bad_ones_are_made_from_is_taken(office: Office, goods: l
         reply = await call(office, good, json.dumps(body).encode(), JSON)
         if good.operation[1:] == ("POST", "/v1/renewals"):
             assert reply.problem == "slot-taken", "its slot is taken by the renewal that waits"
+        elif "/operator/" in good.template:
+            assert reply.status == 409, "it is not parked, and has a later version: no operator is asked"
         else:
             assert reply.status < 300, (good.operation, reply.content)
 
