@@ -31,10 +31,10 @@ AnyAnswer = TypeVar("AnyAnswer", bound=RenewalMessage)
 # Every wait is short, and the lease still outlasts the send window and two calls together.
 HASTY: dict[str, Any] = {
     "payment_poll_seconds": 0.05,
-    "payment_send_window_seconds": 0.4,
-    "payment_call_seconds": 0.4,
-    "payment_lease_seconds": 1.3,
-    "payment_resolution_seconds": 2.0,
+    "payment_send_window_seconds": 0.8,
+    "payment_call_seconds": 0.8,
+    "payment_lease_seconds": 2.5,
+    "payment_resolution_seconds": 3.0,
     "payment_back_off_seconds": 0.05,
     "payment_back_off_cap_seconds": 0.2,
 }
