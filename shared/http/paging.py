@@ -50,7 +50,7 @@ class Position:
 
 def encode_cursor(place: Sequence[object]) -> str:
     """An opaque text for the sort values of an item: UUIDs, instants, texts, integers."""
-    return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
+    return urlsafe_b64encode(orjson.dumps(list(place), default=str)).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, place: TypeAdapter[Place]) -> Place:
