@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from uuid import UUID
 
 from shared.clock import Clock
 from shared.database import Connection, Pool
@@ -15,10 +14,10 @@ from shared.messaging.producer import Producer
 from shared.observability.logging import get_logger
 
 STRANDED_AFTER_SECONDS = 10.0
-STRANDED_LIMIT = 500
+STRANDED_LIMIT = 20
 IDLE_SECONDS = 1.0
 AGE_EVERY_SECONDS = 5.0
-_FORGET_LIMIT = 5_000
+_FORGET_LIMIT = 500
 _SQL = load_queries(__file__, "outbox.sql")
 _log = get_logger(__name__)
 
@@ -30,22 +29,26 @@ class Outbox:
         self._pool = pool
         self._producer = producer
         self._clock = clock
-        self._acknowledged: list[UUID] = []
+        self._acknowledged: list[int] = []
         self._metrics = metrics.OutboxMetrics(service)
 
-    async def write(self, connection: Connection, envelopes: Sequence[Envelope]) -> None:
-        """Store the events in the open transaction: one statement, none when there is nothing to say."""
+    async def write(self, connection: Connection, envelopes: Sequence[Envelope]) -> int | None:
+        """Store the events in the open transaction: one statement, one row; none when there is nothing.
+
+        Returns the number of the batch, for `publish`.
+        """
         if not envelopes:
-            return
+            return None
         forgotten = self._acknowledged[:_FORGET_LIMIT]
         rows = [(e.event_id, e.topic, e.key, e.type, e.subject, e.traceparent, e.payload) for e in envelopes]
-        await connection.execute(_SQL["write_outbox"], forgotten, *columns(rows, 7))
+        batch: int = await connection.fetchval(_SQL["write_outbox"], forgotten, *columns(rows, 7))
         # Should this transaction roll back, the rows come back and are published once more: harmless.
         del self._acknowledged[: len(forgotten)]
+        return batch
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """Send what was committed. A refusal is no error here: the rows stay, `recover` sends them."""
-        if not envelopes:
+    async def publish(self, envelopes: Sequence[Envelope], batch: int | None) -> None:
+        """Send what was committed as `batch`. A refusal is no error: the row stays for `recover`."""
+        if batch is None:
             return
         try:
             await self._producer.publish(envelopes, self._clock())
@@ -53,7 +56,7 @@ class Outbox:
             self._metrics.publish_failures.inc()
             _log.warning("events_left_in_outbox", count=len(envelopes), error=str(error))
         else:
-            self._acknowledged.extend(envelope.event_id for envelope in envelopes)
+            self._acknowledged.append(batch)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until stopping: forget acknowledged rows when idle, recover stranded ones, measure their age."""
@@ -76,7 +79,7 @@ class Outbox:
             await self._pool.execute(_SQL["forget_acknowledged"], forgotten)
 
     async def recover(self, older_than_seconds: float = STRANDED_AFTER_SECONDS) -> int:
-        """Publish rows that nobody published in time; the number of rows taken.
+        """Publish batches that nobody published in time; the number of batches taken.
 
         Raises:
             PublishFailed: Kafka refuses; the rows stay.
@@ -84,15 +87,16 @@ class Outbox:
         async with self._pool.acquire(timeout=10) as connection, connection.transaction():
             rows = await connection.fetch(_SQL["take_stranded"], older_than_seconds, STRANDED_LIMIT)
             if rows:
-                await self._producer.publish([Envelope(*row) for row in rows], self._clock())
-                await connection.execute(_SQL["forget_acknowledged"], [row["event_id"] for row in rows])
-                self._metrics.recovered.inc(len(rows))
-                _log.info("stranded_events_published", count=len(rows))
+                events = [Envelope(*event) for _, *arrays in rows for event in zip(*arrays, strict=True)]
+                await self._producer.publish(events, self._clock())
+                await connection.execute(_SQL["forget_acknowledged"], [row["batch_id"] for row in rows])
+                self._metrics.recovered.inc(len(events))
+                _log.info("stranded_events_published", count=len(events))
         return len(rows)
 
     async def _measure(self) -> None:
         for row in await self._pool.fetch(_SQL["outbox_age"]):
-            self._metrics.rows.set(row["rows"])
+            self._metrics.rows.set(row["events"])
             self._metrics.oldest_seconds.set(row["oldest_seconds"])
 
 

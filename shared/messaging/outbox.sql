@@ -1,21 +1,23 @@
 -- name: write_outbox
--- Stores events with the state they tell of, and forgets those that Kafka has acknowledged.
+-- Stores a transaction's events with the state they tell of, and forgets batches that Kafka has acknowledged.
 with acknowledged as (
-    delete from outbox where event_id = any($1::uuid [])
+    delete from outbox where batch_id = any($1::bigint [])
 )
 
-insert into outbox (event_id, topic, key, type, subject, traceparent, payload)
-select *
-from unnest($2::uuid [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::bytea [])
-on conflict do nothing;
+insert into outbox (events, event_ids, topics, keys, types, subjects, traceparents, payloads)
+values (
+    cardinality($2::uuid []), $2::uuid [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [],
+    $8::bytea []
+)
+returning batch_id;
 
 -- name: forget_acknowledged
 -- The same forgetting, when no transaction comes along to do it.
-delete from outbox where event_id = any($1::uuid []);
+delete from outbox where batch_id = any($1::bigint []);
 
 -- name: take_stranded
--- Events whose publisher died or was refused. By existence, never by watermark: a slow commit hides none.
-select event_id, topic, key, type, subject, traceparent, payload
+-- Batches whose publisher died or was refused. By existence, never by watermark: a slow commit hides none.
+select batch_id, event_ids, topics, keys, types, subjects, traceparents, payloads
 from outbox
 where written_at < now() - make_interval(secs => $1)
 order by written_at
@@ -23,8 +25,8 @@ limit $2
 for update skip locked;
 
 -- name: outbox_age
--- What the alert watches: rows that should have gone long ago.
+-- What the alert watches: events that should have gone long ago.
 select
-    count(*) as rows,
+    coalesce(sum(events), 0) as events,
     coalesce(extract(epoch from now() - min(written_at)), 0)::double precision as oldest_seconds
 from outbox;

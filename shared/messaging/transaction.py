@@ -70,9 +70,9 @@ class Transactions:
             transaction = Transaction(connection, self._clock())
             async with connection.transaction():
                 yield transaction
-                await self._outbox.write(connection, transaction.outgoing)
+                batch = await self._outbox.write(connection, transaction.outgoing)
         transaction.committed()
-        await self._outbox.publish(transaction.outgoing)
+        await self._outbox.publish(transaction.outgoing, batch)
 
     async def run(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Do `work` in a transaction; all of it again where two transactions met.

@@ -65,9 +65,9 @@ class Listening(Outbox):
         super().__init__(*arguments)
         self.committed: list[Envelope] = []
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+    async def publish(self, envelopes: Sequence[Envelope], batch: int | None) -> None:
         self.committed += envelopes
-        await super().publish(envelopes)
+        await super().publish(envelopes, batch)
 
 
 @dataclass

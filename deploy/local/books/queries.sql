@@ -149,9 +149,9 @@ from (
     select
         7,
         'events that are not published',
-        (select count(*) from renewal.outbox) + (select count(*) from catalog.outbox)
-        + (select count(*) from payment.outbox) + (select count(*) from provisioning.outbox)
-        + (select count(*) from usage.outbox)
+        (select coalesce(sum(events), 0) from renewal.outbox) + (select coalesce(sum(events), 0) from catalog.outbox)
+        + (select coalesce(sum(events), 0) from payment.outbox) + (select coalesce(sum(events), 0) from provisioning.outbox)
+        + (select coalesce(sum(events), 0) from usage.outbox)
 ) as counted
 where number > 0
 order by place;

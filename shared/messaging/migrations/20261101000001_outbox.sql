@@ -1,16 +1,25 @@
 -- migrate:up
 create table outbox (
-    event_id uuid primary key,
-    topic text not null,
-    key text not null,
-    type text not null,
-    subject text not null,
-    traceparent text,
-    payload bytea not null,
-    written_at timestamptz not null default now()
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+    batch_id bigint generated always as identity primary key,
+    written_at timestamptz not null default now(),
+    events integer not null check (events > 0),
+    event_ids uuid [] storage external not null,
+    topics text [] storage external not null,
+    keys text [] storage external not null,
+    types text [] storage external not null,
+    subjects text [] storage external not null,
+    traceparents text [] storage external not null,
+    payloads bytea [] storage external not null
+) with (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000,
+    toast.autovacuum_vacuum_cost_delay = 0
+);
 
-comment on table outbox is 'Events committed with the state they tell of, until Kafka has acknowledged them.';
+comment on table outbox is
+'Events committed with the state they tell of, until Kafka has acknowledged them: one row per transaction, the same
+place in every array is one event. Published, acknowledged and deleted together, so one row costs what one event did.
+Arrays are stored external: compressing what lives for milliseconds would cost more than writing it.';
 
 create table set_aside (
     consumer text not null,

@@ -118,9 +118,10 @@ async def test_an_event_that_is_not_published_is_not_quiet(sources: Sources) -> 
     connection = await asyncpg.connect(sources.database_url)
     try:
         await connection.execute(
-            """insert into renewal.outbox (event_id, topic, key, type, subject, payload)
-            values ($1, 'renewals.v1', 'sub-1', 'RenewalCompleted', 'r-1', '{}')""",
-            uuid.uuid4(),
+            """insert into renewal.outbox
+            (events, event_ids, topics, keys, types, subjects, traceparents, payloads)
+            values (1, $1, '{renewals.v1}', '{sub-1}', '{RenewalCompleted}', '{r-1}', '{null}', '{"{}"}')""",
+            [uuid.uuid4()],
         )
 
         left = await underway(connection)
