@@ -1,94 +1,140 @@
-"""A thin layer over pyreqwest that tells apart what matters for money: was the request sent at all?"""
+"""A bounded pool of keep-alive connections to one gateway, made for one question: was the request sent?
 
+It follows no redirect, repeats no request and uses no proxy. docs/adr/0003 says why it is ours.
+"""
+
+import asyncio
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from urllib.parse import urlsplit
 
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import DetailedPyreqwestError, PoolTimeoutError, PyreqwestError
+from shared.calls.http_connection import HttpAnswer, HttpConnection, Unanswered
+
+__all__ = ["HttpAnswer", "HttpClient", "NotSent", "Unanswered", "open_client"]
 
 CONNECT_SECONDS = 2.0
 POOL_SECONDS = 1.0
 IDLE_SECONDS = 30.0
-MAX_ANSWER_BYTES = 1024 * 1024
+"""A connection that has waited longer is not used again: the other side may be about to close it."""
 
 
 class NotSent(Exception):
     """The request was not written: there was no connection, or no free one in time."""
 
 
-class Unanswered(Exception):
-    """The request may have been written and there is no usable answer: what it did is unknown."""
-
-
-@dataclass(slots=True, frozen=True)
-class HttpAnswer:
-    """Status, headers with lower-case names, and the whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class HttpClient:
-    """Keep-alive connections to one gateway. Follows no redirect and repeats no request by itself."""
+    """Requests to one gateway, at most `connections` at once."""
 
-    def __init__(self, client: Client, base_url: str) -> None:
-        self._client = client
-        self._base_url = base_url.rstrip("/")
+    def __init__(
+        self, base_url: str, *, timeout_seconds: float, connections: int, tls: ssl.SSLContext | None
+    ) -> None:
+        url = urlsplit(base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"not an http or https URL: {base_url!r}")
+        self._tls = (tls or ssl.create_default_context()) if url.scheme == "https" else None
+        self._host = url.hostname
+        self._port = url.port or (443 if self._tls else 80)
+        self._prefix = url.path.rstrip("/")
+        self._after_path = f" HTTP/1.1\r\nhost: {url.netloc.rpartition('@')[2]}\r\naccept: */*\r\n"
+        self._timeout_seconds = timeout_seconds
+        self._free = asyncio.Semaphore(connections)
+        self._idle: list[HttpConnection] = []
+        self._closed = False
 
     async def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpAnswer:
-        """Send one request; `body` is JSON.
+        """Send one request; `body` is JSON. The deadline is for all of it, from here to the last byte.
 
         Raises:
             NotSent: it certainly had no effect.
             Unanswered: it may have had its effect.
+            ValueError: the path or a header cannot be sent as it is; nothing was.
         """
-        request = self._client.request(method, self._base_url + path)
-        if headers:
-            request = request.headers(headers)
-        if body is not None:
-            request = request.header("content-type", "application/json").body_bytes(body)
+        content = self._written(method, path, body, headers)
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+        await self._take_turn()
         try:
-            response = await request.build().send()
-            content = await response.bytes()
-        except PyreqwestError as error:
-            fault = NotSent if _was_not_sent(error) else Unanswered
-            raise fault(f"{type(error).__name__}: {error}") from error
-        if len(content) > MAX_ANSWER_BYTES:
-            raise Unanswered(f"the answer has {len(content)} bytes")
-        return HttpAnswer(response.status, response.headers, bytes(content))
+            connection = self._waiting_connection() or await self._new_connection(deadline)
+            try:
+                return await connection.send(content, deadline)
+            finally:
+                self._put_back(connection)
+        finally:
+            self._free.release()
 
     async def close(self) -> None:
-        await self._client.close()
+        """Close every connection. A request under way keeps its own until it ends."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _written(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> bytes:
+        """The bytes of a request."""
+        head = f"{method} {self._prefix}{path}{self._after_path}"
+        lines = 3
+        for name, value in (headers or {}).items():
+            head += f"{name}: {value}\r\n"
+            lines += 1
+        # Hazard: a line break from outside in a path or a header would be a request of its own.
+        if " " in path or head.count("\n") != lines or head.count("\r") != lines or "\0" in head:
+            raise ValueError("a path without spaces and headers of one line each are needed")
+        if body is None:
+            return (head + ("\r\n" if method == "GET" else "content-length: 0\r\n\r\n")).encode("ascii")
+        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        return head.encode("ascii") + body
+
+    async def _take_turn(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(min(POOL_SECONDS, self._timeout_seconds)):
+                await self._free.acquire()
+        except TimeoutError:
+            raise NotSent("no connection became free in time") from None
+
+    def _waiting_connection(self) -> HttpConnection | None:
+        """The connection used last, so that the others grow old. One closed meanwhile is left out."""
+        youngest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since >= youngest:
+                return connection
+            connection.close()
+        return None
+
+    async def _new_connection(self, deadline: float) -> HttpConnection:
+        if self._closed:
+            raise NotSent("the client is closed")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(min(deadline, loop.time() + CONNECT_SECONDS)):
+                _, connection = await loop.create_connection(
+                    lambda: HttpConnection(loop), self._host, self._port, ssl=self._tls
+                )
+        except (OSError, TimeoutError, UnicodeError) as error:
+            raise NotSent(f"no connection: {type(error).__name__}: {error}") from error
+        if not connection.usable:
+            raise NotSent("the connection was closed as soon as it was there")
+        return connection
+
+    def _put_back(self, connection: HttpConnection) -> None:
+        """Also after a cancellation, when the answer is still on its way: such a connection is closed."""
+        if connection.usable and not self._closed:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            connection.close()
 
 
-def _was_not_sent(error: PyreqwestError) -> bool:
-    """Whether the request never left.
+def open_client(
+    base_url: str, *, timeout_seconds: float, connections: int, tls: ssl.SSLContext | None = None
+) -> HttpClient:
+    """A client with a deadline for the whole of each request. Close it when done.
 
-    Hazard: the class of the error does not say. An answer that is late or breaks off is a
-    ConnectTimeoutError or a ConnectError too; only the cause names the phase in which it happened.
+    `tls` is for an https gateway whose certificate the system's authorities have not signed.
     """
-    if isinstance(error, PoolTimeoutError):
-        return True
-    causes = (error.details or {}).get("causes") or () if isinstance(error, DetailedPyreqwestError) else ()
-    return any(cause["message"] == "client error (Connect)" for cause in causes)
-
-
-def open_client(base_url: str, *, timeout_seconds: float, connections: int) -> HttpClient:
-    """A client with a deadline for the whole of each request. Close it when done."""
-    client = (
-        ClientBuilder()
-        .timeout(timedelta(seconds=timeout_seconds))
-        .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
-        .pool_timeout(timedelta(seconds=POOL_SECONDS))
-        .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
-        .pool_max_idle_per_host(connections)
-        .max_connections(connections)
-        .follow_redirects(False)
-        .no_proxy()
-        .build()
-    )
-    return HttpClient(client, base_url)
+    return HttpClient(base_url, timeout_seconds=timeout_seconds, connections=connections, tls=tls)
