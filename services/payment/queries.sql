@@ -8,22 +8,8 @@ where payment_method_id = any($1::text[]);
 
 -- name: open_payments
 -- Inserts the rows that are not there yet, claimed, with their first call: the happy path's only write before the call.
-with fresh as (
-    select *
-    from unnest(
-        $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
-        $7::timestamptz[], $8::timestamptz[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::text[],
-        $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::bigint[], $19::text[], $20::text[], $21::jsonb[],
-        $22::jsonb[], $23::text[], $24::uuid[], $25::boolean[]
-    ) as f (
-        renewal_id, version, attempt, ordinal, due_at, act_before,
-        resolve_before, captured_at, captured_version, state, decision, operation, call_status,
-        cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
-        grant_given, traceparent, idempotency_key, is_leased
-    )
-),
-
-opened as (
+-- The arrays come in key order: two batches that bring the same new renewals wait for each other in one direction only.
+with opened as (
     insert into payments (
         renewal_id, version, attempt, ordinal, capture_ordinal, claim, due_at, act_before,
         resolve_before, captured_at, captured_version, state, decision, operation, call_status,
@@ -32,27 +18,32 @@ opened as (
     )
     select
         renewal_id, version, attempt, ordinal, ordinal, is_leased::integer,
-        case when is_leased then clock_timestamp() + $26::interval else due_at end, act_before,
+        case when is_leased then clock_timestamp() + $25::interval else due_at end, act_before,
         resolve_before, captured_at, captured_version, state, decision, operation, call_status,
         cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
         grant_given, traceparent
-    from fresh
-    -- In key order: two batches that bring the same new renewals wait for each other in one direction only.
-    order by renewal_id
+    from unnest(
+        $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+        $7::timestamptz[], $8::timestamptz[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::text[],
+        $14::text[], $15::text[], $16::text[], $17::json[], $18::bigint[], $19::text[], $20::text[], $21::json[],
+        $22::json[], $23::text[], $24::boolean[]
+    ) as f (
+        renewal_id, version, attempt, ordinal, due_at, act_before,
+        resolve_before, captured_at, captured_version, state, decision, operation, call_status,
+        cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
+        grant_given, traceparent, is_leased
+    )
     on conflict (renewal_id) do nothing
-    returning renewal_id
+    returning renewal_id, ordinal, claim, operation, payment_method_id, gateway
 ),
 
 begun as (
-    insert into payment_attempts (
-        renewal_id, ordinal, send_before, idempotency_key, operation, status, payment_method_id, gateway
-    )
+    insert into payment_attempts (renewal_id, ordinal, send_before, operation, status, payment_method_id, gateway)
     select
-        f.renewal_id, f.ordinal, case when f.is_leased then clock_timestamp() + $27::interval end,
-        f.idempotency_key, f.operation, 'sending', f.payment_method_id, f.gateway
-    from fresh as f
-    inner join opened as o on f.renewal_id = o.renewal_id
-    where f.operation is not null
+        renewal_id, ordinal, case when claim > 0 then clock_timestamp() + $26::interval end,
+        operation, 'sending', payment_method_id, gateway
+    from opened
+    where operation is not null
 )
 
 select renewal_id from opened;
@@ -76,47 +67,19 @@ for update of w;
 
 -- name: store_references
 -- The PSP's objects, before anything is asked of them that moves money. What it returns may be confirmed.
-with created as (
-    select *
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[])
-        as c (renewal_id, gateway, reference, ordinal, claim)
-),
-
-locked as (
-    select p.renewal_id
-    from payments as p
-    inner join created as c on p.renewal_id = c.renewal_id
-    order by p.renewal_id
-    for update of p
-)
-
+-- The arrays come in key order, and so the rows are locked.
 update payments as p
 set provider_reference = c.reference, reference_gateway = c.gateway
-from created as c
-inner join locked as l on c.renewal_id = l.renewal_id
+from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[])
+    as c (renewal_id, gateway, reference, ordinal, claim)
 where
     p.renewal_id = c.renewal_id and p.operation = 'capture' and p.ordinal = c.ordinal and p.claim = c.claim
     and p.provider_reference is null
 returning p.renewal_id;
 
 -- name: write_payments
--- All that a batch of folds changed, in one statement: rows, attempts, money.
-with changed as (
-    select *
-    from unnest(
-        $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
-        $8::integer[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
-        $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
-        $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::jsonb[], $26::jsonb[], $27::boolean[]
-    ) as c (
-        renewal_id, version, attempt, ordinal, capture_ordinal, objects, refund_attempt,
-        captured_version, due_at, act_before, resolve_before, captured_at,
-        disputed_at, refund_returned_at, state, decision, operation, call_status, cancel_wanted,
-        payment_method_id, gateway, reference_gateway, provider_reference, surplus, answer, refund_answer, is_leased
-    )
-),
-
-written as (
+-- All that a batch of folds changed, in one statement: rows, calls begun, calls known better, money.
+with written as (
     update payments as p
     set
         version = c.version, attempt = c.attempt, ordinal = c.ordinal, capture_ordinal = c.capture_ordinal,
@@ -129,32 +92,33 @@ written as (
         cancel_wanted = c.cancel_wanted, payment_method_id = c.payment_method_id, gateway = c.gateway,
         reference_gateway = c.reference_gateway, provider_reference = c.provider_reference, surplus = c.surplus,
         answer = c.answer, refund_answer = c.refund_answer
-    from changed as c
-    where p.renewal_id = c.renewal_id
-),
-
-attempt_given as (
-    select *
     from unnest(
-        $30::uuid[], $31::integer[], $32::uuid[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
-        $38::text[], $39::boolean[]
-    ) as a (
-        renewal_id, ordinal, idempotency_key, operation, status, code, reference, payment_method_id,
-        gateway, is_leased
+        $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
+        $8::integer[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
+        $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+        $20::text[], $21::text[], $22::text[], $23::text[], $24::json[], $25::json[], $26::json[], $27::boolean[]
+    ) as c (
+        renewal_id, version, attempt, ordinal, capture_ordinal, objects, refund_attempt,
+        captured_version, due_at, act_before, resolve_before, captured_at,
+        disputed_at, refund_returned_at, state, decision, operation, call_status, cancel_wanted,
+        payment_method_id, gateway, reference_gateway, provider_reference, surplus, answer, refund_answer, is_leased
     )
+    where p.renewal_id = c.renewal_id
 ),
 
 attempted as (
     insert into payment_attempts (
-        renewal_id, ordinal, send_before, ended_at, idempotency_key, operation, status, code, provider_reference,
+        renewal_id, ordinal, send_before, ended_at, operation, status, code, provider_reference,
         payment_method_id, gateway
     )
     select
         a.renewal_id, a.ordinal, case when a.is_leased then clock_timestamp() + $29::interval end,
         case when a.status not in ('sending', 'unknown') then now() end,
-        a.idempotency_key, a.operation, a.status, a.code, a.reference, a.payment_method_id, a.gateway
-    from attempt_given as a
-    where a.idempotency_key is not null
+        a.operation, a.status, a.code, a.reference, a.payment_method_id, a.gateway
+    from unnest(
+        $30::uuid[], $31::integer[], $32::text[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
+        $38::boolean[]
+    ) as a (renewal_id, ordinal, operation, status, code, reference, payment_method_id, gateway, is_leased)
     on conflict (renewal_id, ordinal) do update
     -- The same call again, under the same key.
     set
@@ -168,9 +132,10 @@ resulted as (
         status = a.status, code = a.code,
         ended_at = case when a.status <> 'unknown' then now() end,
         provider_reference = coalesce(a.reference, t.provider_reference)
-    from attempt_given as a
+    from unnest($39::uuid[], $40::integer[], $41::text[], $42::text[], $43::text[])
+        as a (renewal_id, ordinal, status, code, reference)
     where
-        a.idempotency_key is null and t.renewal_id = a.renewal_id and t.ordinal = a.ordinal
+        t.renewal_id = a.renewal_id and t.ordinal = a.ordinal
         -- What is settled stays so: only a later success says otherwise.
         and (t.status in ('sending', 'unknown') or a.status = 'succeeded')
 )
@@ -178,8 +143,8 @@ resulted as (
 insert into ledger_transfers (
     id, renewal_id, kind, debit_account, credit_account, amount_minor, currency
 )
-select * from unnest($40::uuid[], $41::uuid[], $42::text[], $43::text[], $44::text[], $45::bigint[], $46::text[])
-on conflict (id) do nothing;
+select * from unnest($44::uuid[], $45::uuid[], $46::text[], $47::text[], $48::text[], $49::bigint[], $50::text[])
+on conflict (renewal_id, id) do nothing;
 
 -- name: move_balances
 -- What wallets paid and got back, summed per wallet; the table refuses a balance below zero.
@@ -238,29 +203,16 @@ left join payment_methods as m on c.payment_method_id = m.payment_method_id
 where c.operation is not null;
 
 -- name: apply_captures
--- The captures that a top-up has earned, each once; returns the renewals for which no money is held.
-with applied as (
-    select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as a (renewal_id, transfer_id, applied_at)
-),
-
-locked as (
-    select p.renewal_id, p.state, p.decision, p.applied_at
-    from payments as p
-    inner join applied as a on p.renewal_id = a.renewal_id
-    order by p.renewal_id
-    for update of p
-),
-
-earned as (
+-- The captures that a top-up has earned, each once; returns them. The arrays come in key order, so rows are locked in it.
+with earned as (
     update payments as p
     set
         applied_at = a.applied_at,
         version = p.version + 1,
         due_at = case when p.operation is null then null else p.due_at end
-    from applied as a
-    inner join locked as l on a.renewal_id = l.renewal_id
+    from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as a (renewal_id, transfer_id, applied_at)
     where
-        p.renewal_id = a.renewal_id and l.decision = 'captured' and l.applied_at is null and l.state <> 'refunded'
+        p.renewal_id = a.renewal_id and p.decision = 'captured' and p.applied_at is null and p.state <> 'refunded'
     returning p.renewal_id, a.transfer_id, p.amount_minor, p.currency, p.disputed_at
 ),
 
@@ -269,13 +221,17 @@ moved as (
     select transfer_id, renewal_id, 'applied', 'held', 'applied', amount_minor, currency
     from earned
     where amount_minor > 0 and disputed_at is null
-    on conflict (id) do nothing
+    on conflict (renewal_id, id) do nothing
 )
 
+select renewal_id from earned;
+
+-- name: unearned
+-- Of the renewals that earned nothing now, those that never did: no money is held for their top-up.
 select a.renewal_id
-from applied as a
-left join locked as l on a.renewal_id = l.renewal_id
-where l.decision is distinct from 'captured' or (l.state = 'refunded' and l.applied_at is null);
+from unnest($1::uuid[]) as a (renewal_id)
+left join payments as p on a.renewal_id = p.renewal_id
+where p.applied_at is null;
 
 -- name: read_payment
 -- One payment, as it stands.

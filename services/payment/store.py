@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import asyncpg
 import orjson
 
 from services.payment.domain.payment import (
+    AttemptRow,
     CallStatus,
     Decision,
     Folded,
@@ -23,10 +25,11 @@ from services.payment.domain.payment import (
 from shared.contracts.message import Grant, RenewalMessage, Terms
 from shared.contracts.registry import MESSAGES
 from shared.database import Connection
-from shared.database.arrays import columns
+from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
+_first = itemgetter(0)
 _STATES = {state.value: state for state in State}
 _DECISIONS: dict[str | None, Decision | None] = {None: None, **{word.value: word for word in Decision}}
 _OPERATIONS: dict[str | None, Operation | None] = {None: None, **{word.value: word for word in Operation}}
@@ -60,8 +63,8 @@ async def methods(
 
 async def open_payments(connection: Connection, writes: Sequence[ToWrite], lease: Lease) -> set[UUID]:
     """Insert the rows that are not there yet, with their first call; returns which were inserted."""
-    rows = [_opening(write) for write in writes]
-    opened = await connection.fetch(SQL["open_payments"], *columns(rows, 25), lease.held, lease.send)
+    rows = sorted((_opening(write) for write in writes), key=_first)
+    opened = await connection.fetch(SQL["open_payments"], *sparse(columns(rows, 24)), lease.held, lease.send)
     return {row[0] for row in opened}
 
 
@@ -83,38 +86,34 @@ async def store_references(
     connection: Connection, created: Sequence[tuple[UUID, str, str, int, int]]
 ) -> set[UUID]:
     """Keep (renewal, gateway, reference, ordinal, claim); returns the renewals that still want the call."""
-    rows = await connection.fetch(SQL["store_references"], *columns(created, 5))
+    rows = await connection.fetch(SQL["store_references"], *columns(sorted(created, key=_first), 5))
     return {row[0] for row in rows}
 
 
 async def write_payments(connection: Connection, writes: Sequence[ToWrite], lease: Lease) -> None:
     """Everything that the folds changed, in one statement; wallets in another, where they moved."""
     rows = [_changed(write) for write in writes]
-    attempts = [
-        (
-            folded.payment.renewal_id,
-            attempt.ordinal,
-            attempt.key,
-            attempt.operation,
-            attempt.status,
-            attempt.code,
-            attempt.reference,
-            attempt.payment_method_id,
-            attempt.gateway,
-            write.is_leased and attempt.ordinal == folded.payment.ordinal,
-        )
-        for write in writes
-        if (folded := write.folded).payment is not None
-        for attempt in folded.attempts.values()
-    ]
+    begun: list[tuple[Any, ...]] = []
+    results: list[tuple[Any, ...]] = []
+    for write in writes:
+        payment = write.folded.payment
+        if payment is None:
+            continue
+        for attempt in write.folded.attempts.values():
+            if attempt.key is None:
+                results.append(_result(payment.renewal_id, attempt))
+            else:
+                is_leased = write.is_leased and attempt.ordinal == payment.ordinal
+                begun.append((*_begun(payment.renewal_id, attempt), is_leased))
     transfers = [_transfer(transfer) for write in writes for transfer in write.folded.transfers]
     await connection.execute(
         SQL["write_payments"],
-        *columns(rows, 27),
+        *sparse(columns(rows, 27)),
         lease.held,
         lease.send,
-        *columns(attempts, 10),
-        *columns(transfers, 7),
+        *sparse(columns(begun, 9)),
+        *sparse(columns(results, 5)),
+        *sparse(columns(transfers, 7)),
     )
     moves: dict[tuple[str, str], int] = {}
     for write in writes:
@@ -136,9 +135,16 @@ async def claim_calls(connection: Connection, limit: int, lease: Lease) -> list[
 async def apply_captures(
     connection: Connection, applied: Sequence[tuple[UUID, UUID, datetime]]
 ) -> list[UUID]:
-    """Mark (renewal, transfer id, instant) as earned; returns the renewals for which no money is held."""
-    rows = await connection.fetch(SQL["apply_captures"], *columns(applied, 3))
-    return [row[0] for row in rows]
+    """Mark (renewal, transfer id, instant) as earned; returns the renewals for which no money is held.
+
+    One statement, and another where some earned nothing now.
+    """
+    rows = await connection.fetch(SQL["apply_captures"], *columns(sorted(applied, key=_first), 3))
+    if len(rows) == len(applied):
+        return []
+    earned = {row[0] for row in rows}
+    others = [renewal_id for renewal_id, *_ in applied if renewal_id not in earned]
+    return [row[0] for row in await connection.fetch(SQL["unearned"], others)]
 
 
 def payment_of(row: asyncpg.Record) -> Payment:
@@ -187,7 +193,6 @@ def _opening(write: ToWrite) -> tuple[Any, ...]:
     payment = folded.payment
     if payment is None:
         raise ValueError("nothing to insert")
-    attempt = folded.attempts.get(payment.ordinal)
     return (
         payment.renewal_id,
         payment.version,
@@ -212,7 +217,6 @@ def _opening(write: ToWrite) -> tuple[Any, ...]:
         payment.terms.model_dump_json(),
         None if payment.grant is None else payment.grant.model_dump_json(),
         payment.traceparent,
-        None if attempt is None else attempt.key,
         write.is_leased,
     )
 
@@ -250,6 +254,23 @@ def _changed(write: ToWrite) -> tuple[Any, ...]:
         _written_answer(payment.refund_answer),
         write.is_leased,
     )
+
+
+def _begun(renewal_id: UUID, attempt: AttemptRow) -> tuple[Any, ...]:
+    return (
+        renewal_id,
+        attempt.ordinal,
+        attempt.operation,
+        attempt.status,
+        attempt.code,
+        attempt.reference,
+        attempt.payment_method_id,
+        attempt.gateway,
+    )
+
+
+def _result(renewal_id: UUID, attempt: AttemptRow) -> tuple[Any, ...]:
+    return renewal_id, attempt.ordinal, attempt.status, attempt.code, attempt.reference
 
 
 def _transfer(transfer: Transfer) -> tuple[Any, ...]:

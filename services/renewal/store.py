@@ -9,7 +9,7 @@ from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.renewal import OPEN_STATES, HistoryEntry, Renewal
 from services.renewal.domain.rule import FIRST_TRY, RULE, Request, Trigger
 from shared.database import Connection
-from shared.database.arrays import columns
+from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
@@ -44,8 +44,8 @@ async def advance(
         (line.renewal_id, line.version, line.message, line.to_state, line.attempt, line.reason, line.detail)
         for line in history
     ]
-    narrow = _sparse(columns(rows, 3 + len(_FACTS)))
-    await connection.execute(SQL["advance_renewals"], now, *narrow, *_sparse(columns(lines, 7)))
+    narrow = sparse(columns(rows, 3 + len(_FACTS)))
+    await connection.execute(SQL["advance_renewals"], now, *narrow, *sparse(columns(lines, 7)))
 
 
 _FACTS = Renewal._fields[Renewal._fields.index("amount_minor") :]
@@ -56,11 +56,6 @@ def _learnt(before: Renewal, after: Renewal) -> list[Any]:
     """The facts that are new; None leaves one as it is."""
     pairs = zip(before[_FIRST_FACT:], after[_FIRST_FACT:], strict=True)
     return [None if new is old else new for old, new in pairs]
-
-
-def _sparse(gathered: list[list[Any]]) -> list[list[Any] | None]:
-    """A column that is empty throughout as no array at all: unnest pads it, and nothing is encoded."""
-    return [column if column and any(value is not None for value in column) else None for column in gathered]
 
 
 async def save(connection: Connection, renewals: Collection[Renewal]) -> None:
