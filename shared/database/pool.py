@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 
+from shared.database.array_elements import ask_concrete_types
+
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -21,6 +23,8 @@ _SERVER_SETTINGS = {
     # all of it once it has grown, until statistics are renewed: so plans that read all are never preferred.
     "enable_seqscan": "off",
 }
+
+ask_concrete_types()
 
 
 async def open_pool(url: str, *, application_name: str, connections: int) -> Pool:
