@@ -51,7 +51,10 @@ class Transaction:
         return list(self._outgoing.values())
 
     def committed(self) -> None:
-        for callback in self._callbacks:
+        """Run the callbacks and let go of them: most know this transaction, and would keep the whole batch
+        alive with it until the garbage collector comes by."""
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
             callback()
 
 
