@@ -2,7 +2,7 @@
 
 Acknowledging is ours (policy MANUAL), because FastStream commits after every batch and a commit costs as
 much as a small batch: what was handled is committed every 100 ms, by explicit offsets, so that a batch
-under way is never covered. Every failure seeks back (nack) after a pause, so MANUAL loses nothing.
+under way is never covered. Every failure seeks back after a pause, so MANUAL loses nothing.
 """
 
 import asyncio
@@ -59,6 +59,15 @@ class Consumer:
         return bool(self.lag) and not any(self.lag.values())
 
 
+@dataclass(slots=True)
+class Poll:
+    """What one poll brought, as FastStream carries it. Emptied when handled: FastStream's frames refer to
+    each other, and would keep all records alive until the garbage collector comes by."""
+
+    topic: str
+    records: Sequence[Record]
+
+
 class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer at work in one process."""
 
@@ -106,20 +115,22 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # -- from Kafka ---------------------------------------------------------------------------------
 
-    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Record, ...]:
+    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Poll, ...]:
         """What has come, as soon as something has. FastStream's own sleeps after every empty poll, which
         costs latency at every hop when there is little to do, and CPU when there is nothing."""
-        records = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=self.consumer.max_records)
-        return tuple(chain.from_iterable(records.values()))
+        got = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=self.consumer.max_records)
+        records = list(chain.from_iterable(got.values()))
+        return (Poll(records[0].topic, records),) if records else ()
 
-    async def _parse(self, records: tuple[Record, ...], _original: object) -> KafkaAckableMessage:
+    async def _parse(self, polled: tuple[Poll, ...], _original: object) -> KafkaAckableMessage:
         """FastStream's own parser decodes every header and drops the batch when one is null or not UTF-8."""
         return KafkaAckableMessage(
-            body=b"", headers={}, raw_message=records, consumer=self._subscriber.consumer
+            body=b"", headers={}, raw_message=polled, consumer=self._subscriber.consumer
         )
 
     async def _consume(self, message: KafkaAckableMessage) -> None:
-        records: tuple[Record, ...] = message.raw_message
+        (poll,) = message.raw_message
+        records, poll.records = poll.records, ()
         try:
             async with asyncio.timeout(BATCH_DEADLINE_SECONDS):
                 with self._metrics.batch_seconds.time():
@@ -132,13 +143,13 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 "batch_failed", consumer=self.consumer.name, error=_named(error), records=len(records)
             )
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            await self._seek_back(message)
+            self._seek_back(records)
         else:
             self._failures = 0
             for record in records:
                 self._handled[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
-    async def _take(self, records: tuple[Record, ...]) -> None:
+    async def _take(self, records: Sequence[Record]) -> None:
         batch: list[Received] = []
         for record in records:
             read = self._decoder.decode(record)
@@ -153,12 +164,17 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._metrics.batch_records.observe(len(batch))
             await self._handling(batch)
 
-    async def _seek_back(self, message: KafkaAckableMessage) -> None:
-        try:
-            await message.nack()
-        except IllegalStateError:
-            # The partition went to another process meanwhile: it reads from the last commit.
-            _log.info("partition_lost_before_retry", consumer=self.consumer.name)
+    def _seek_back(self, records: Sequence[Record]) -> None:
+        """Each partition to its first record of the batch, so that the whole batch is read again."""
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        for partition, offset in first.items():
+            try:
+                self._subscriber.consumer.seek(partition, offset)
+            except IllegalStateError:
+                # The partition went to another process meanwhile: it reads from the last commit.
+                _log.info("partition_lost_before_retry", consumer=self.consumer.name)
 
     # -- offsets ------------------------------------------------------------------------------------
 
