@@ -5,6 +5,8 @@ It follows no redirect, repeats no request and uses no proxy. docs/adr/0003 says
 
 import asyncio
 import ssl
+import time
+from collections import deque
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -37,7 +39,8 @@ class HttpClient:
         self._prefix = url.path.rstrip("/")
         self._after_path = f" HTTP/1.1\r\nhost: {url.netloc.rpartition('@')[2]}\r\naccept: */*\r\n"
         self._timeout_seconds = timeout_seconds
-        self._free = asyncio.Semaphore(connections)
+        self._free = connections
+        self._turns: deque[asyncio.Future[None]] = deque()
         self._idle: list[HttpConnection] = []
         self._closed = False
 
@@ -52,16 +55,19 @@ class HttpClient:
             ValueError: the path or a header cannot be sent as it is; nothing was.
         """
         content = self._written(method, path, body, headers)
-        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
-        await self._take_turn()
+        deadline = time.monotonic() + self._timeout_seconds
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait_for_turn()
         try:
             connection = self._waiting_connection() or await self._new_connection(deadline)
             try:
-                return await connection.send(content, deadline)
+                return await connection.send(content, deadline - time.monotonic())
             finally:
                 self._put_back(connection)
         finally:
-            self._free.release()
+            self._pass_turn_on()
 
     async def close(self) -> None:
         """Close every connection. A request under way keeps its own until it ends."""
@@ -86,19 +92,32 @@ class HttpClient:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         return head.encode("ascii") + body
 
-    async def _take_turn(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
-            return
+    async def _wait_for_turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
         try:
             async with asyncio.timeout(min(POOL_SECONDS, self._timeout_seconds)):
-                await self._free.acquire()
-        except TimeoutError:
-            raise NotSent("no connection became free in time") from None
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                # It was given in the very moment in which the wait ended.
+                self._pass_turn_on()
+            if isinstance(error, TimeoutError):
+                raise NotSent("no connection became free in time") from None
+            raise
+
+    def _pass_turn_on(self) -> None:
+        """To whoever has waited longest and still waits."""
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     def _waiting_connection(self) -> HttpConnection | None:
         """The connection used last, so that the others grow old. One closed meanwhile is left out."""
-        youngest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        youngest = time.monotonic() - IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()
             if connection.usable and connection.idle_since >= youngest:
@@ -111,7 +130,7 @@ class HttpClient:
             raise NotSent("the client is closed")
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout_at(min(deadline, loop.time() + CONNECT_SECONDS)):
+            async with asyncio.timeout(min(deadline - time.monotonic(), CONNECT_SECONDS)):
                 _, connection = await loop.create_connection(
                     lambda: HttpConnection(loop), self._host, self._port, ssl=self._tls
                 )
@@ -124,7 +143,7 @@ class HttpClient:
     def _put_back(self, connection: HttpConnection) -> None:
         """Also after a cancellation, when the answer is still on its way: such a connection is closed."""
         if connection.usable and not self._closed:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = time.monotonic()
             self._idle.append(connection)
         else:
             connection.close()

@@ -63,8 +63,8 @@ class HttpConnection(asyncio.Protocol):
         self._headers_bytes = 0
         self._received_bytes = 0
 
-    def send(self, request: bytes, deadline: float) -> asyncio.Future[HttpAnswer]:
-        """Write the bytes of a request; the answer, or Unanswered at the loop's time `deadline`.
+    def send(self, request: bytes, within_seconds: float) -> asyncio.Future[HttpAnswer]:
+        """Write the bytes of a request; the answer, or Unanswered when the time is over.
 
         Whoever stops waiting before that closes the connection.
         """
@@ -73,7 +73,7 @@ class HttpConnection(asyncio.Protocol):
         self.usable = False
         self._received_bytes = self._headers_bytes = 0
         self._answer = answer = self._loop.create_future()
-        self._timer = self._loop.call_at(deadline, self._break, "no answer in time")
+        self._timer = self._loop.call_later(max(0.0, within_seconds), self._break, "no answer in time")
         self._transport.write(request)
         return answer
 

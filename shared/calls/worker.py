@@ -7,6 +7,7 @@ Nothing is lost when this process dies anywhere: the lease runs out and another 
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
@@ -127,9 +128,9 @@ class CallWorker(Generic[Job, Outcome]):
                 await self._work.wait()
             job = self._waiting.popleft()
             self._calling += 1
+            began = time.perf_counter()
             try:
-                with self._seconds.time():
-                    outcome = await self._call(job)
+                outcome = await self._call(job)
             except Exception as error:
                 # A defect of ours: the row keeps its lease until it runs out, then it is asked about.
                 _log.error("call_broke", worker=self.name, error=f"{type(error).__name__}: {error}")
@@ -139,6 +140,7 @@ class CallWorker(Generic[Job, Outcome]):
                 self._done.set()
             finally:
                 self._calling -= 1
+                self._seconds.observe(time.perf_counter() - began)
 
     async def _record_on(self) -> None:
         while True:
