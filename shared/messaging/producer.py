@@ -13,10 +13,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from shared.messaging.envelope import Envelope, cloud_events_time
 from shared.messaging.errors import PublishFailed
+from shared.messaging.murmur2 import murmur2
 from shared.observability.logging import get_logger
 
 ACKNOWLEDGE_SECONDS = 10.0
@@ -26,7 +26,7 @@ _log = get_logger(__name__)
 
 @lru_cache(maxsize=100_000)
 def _hash(key: bytes) -> int:
-    return int(murmur2(key)) & 0x7FFFFFFF
+    return murmur2(key) & 0x7FFFFFFF
 
 
 class Producer:
