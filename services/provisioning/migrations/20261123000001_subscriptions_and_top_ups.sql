@@ -12,7 +12,7 @@ create table subscriptions (
     top_ups integer not null default 0 check (top_ups >= 0),
     version integer not null default 1,
     changed_at timestamptz not null
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 comment on table subscriptions is 'One ICCID bound to one device. No index holds top_ups: every top-up counts it up (HOT).';
 
@@ -34,8 +34,8 @@ create table top_ups (
     unsure boolean not null default false,
     cancel_ordinal integer not null default 0,
     act_before timestamptz not null,
-    terms jsonb not null,
-    granted jsonb,
+    terms json not null,
+    granted json,
     amount_minor bigint,
     currency text,
     iccid text,
@@ -49,11 +49,12 @@ create table top_ups (
     cycle integer,
     traceparent text,
     accepted_at timestamptz not null default now()
-) with (fillfactor = 50);
+) with (fillfactor = 40);
 
 comment on table top_ups is
 'One row per renewal: it holds the decision and is the one lock. Its indexed columns never change (HOT); nearly
-every row is updated just once, often all rows of a page in one transaction, so half of each page is left free.';
+every row is updated just once, often all rows of a page in one transaction, and grows by it, so
+more than half of each page is left free.';
 
 create index top_ups_by_subscription on top_ups (subscription_id, renewal_id);
 
@@ -61,7 +62,6 @@ create table top_up_attempts (
     renewal_id uuid not null,
     operation text not null check (operation in ('apply', 'cancel')),
     ordinal integer not null,
-    key uuid not null,
     status text not null check (
         status in (
             'waiting', 'sending', 'processing', 'applied', 'failed', 'absent', 'rejected', 'cancelled', 'undetermined'
@@ -79,7 +79,8 @@ create table top_up_attempts (
 );
 
 comment on table top_up_attempts is
-'One row per attempt at the carrier. due_at is the end of the lease, or when to ask again; rows begin with their top_up.';
+'One row per attempt at the carrier. due_at is the end of the lease, or when to ask again; rows begin with their
+top_up, and their key follows from the primary key.';
 
 create index top_up_attempts_open on top_up_attempts (due_at) where ended_at is null;
 

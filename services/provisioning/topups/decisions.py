@@ -80,13 +80,13 @@ async def _write_rows(transaction: Transaction, decided: Sequence[Decided]) -> d
     usual: list[DecisionRow] = []
     rows: list[DecisionRow] = []
     attempts: dict[AttemptKey, AttemptRow] = {}
-    usual_places: Counter[str] = Counter()
+    ended = Counter(one.order.subscription_id for one in decided if one.after.state == "applied")
     places: Counter[str] = Counter()
     for one in decided:
         order, before, after = one.order, one.before, one.after
-        if _is_usual(one):
-            usual_places[order.subscription_id] += 1
-            usual.append(DecisionRow(order, after, usual_places[order.subscription_id]))
+        # Two of one subscription are numbered among themselves: that is not the usual way.
+        if ended[order.subscription_id] == 1 and _is_usual(one):
+            usual.append(DecisionRow(order, after))
             continue
         for operation, ordinal, status in closed(before, after):
             key: AttemptKey = (order.renewal_id, operation, ordinal)

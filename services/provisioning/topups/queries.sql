@@ -1,79 +1,56 @@
 -- name: insert_top_ups
 -- Begins every renewal that has no row yet, with its first attempt already claimed where there is room for the call.
-with wanted as (
-    select
-        w.renewal_id,
-        w.subscription_id,
-        w.state,
-        w.attempt,
-        w.ordinal,
-        w.cancel_wanted,
-        w.act_before,
-        w.terms::jsonb as terms,
-        w.granted::jsonb as granted,
-        w.amount_minor,
-        w.currency,
-        w.reason,
-        w.traceparent,
-        w.key,
-        s.iccid,
-        s.carrier
-    from unnest(
-        $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::boolean [], $7::timestamptz [],
-        $8::text [], $9::text [], $10::bigint [], $11::text [], $12::text [], $13::text [], $14::uuid []
-    ) as w (
-        renewal_id, subscription_id, state, attempt, ordinal, cancel_wanted, act_before,
-        terms, granted, amount_minor, currency, reason, traceparent, key
-    )
-    left join subscriptions as s on w.subscription_id = s.subscription_id
-),
-
-inserted as (
+-- The arrays come in key order: two batches that bring the same renewals wait for each other in one direction only.
+with inserted as (
     insert into top_ups (
         renewal_id, subscription_id, state, attempt, version, ordinal, cancel_wanted, act_before,
         terms, granted, amount_minor, currency, reason, traceparent, iccid, carrier
     )
     select
-        renewal_id,
-        subscription_id,
-        state,
-        attempt,
+        w.renewal_id,
+        w.subscription_id,
+        w.state,
+        w.attempt,
         1,
-        ordinal,
-        cancel_wanted,
-        act_before,
-        terms,
-        granted,
-        amount_minor,
-        currency,
-        reason,
-        traceparent,
-        iccid,
-        carrier
-    from wanted
-    order by renewal_id
+        w.ordinal,
+        w.cancel_wanted,
+        w.act_before,
+        w.terms,
+        w.granted,
+        w.amount_minor,
+        w.currency,
+        w.reason,
+        w.traceparent,
+        s.iccid,
+        s.carrier
+    from unnest(
+        $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::boolean [], $7::timestamptz [],
+        $8::json [], $9::json [], $10::bigint [], $11::text [], $12::text [], $13::text []
+    ) as w (
+        renewal_id, subscription_id, state, attempt, ordinal, cancel_wanted, act_before,
+        terms, granted, amount_minor, currency, reason, traceparent
+    )
+    left join subscriptions as s on w.subscription_id = s.subscription_id
     on conflict do nothing
-    returning renewal_id, iccid, carrier
+    returning renewal_id, state, ordinal, iccid, carrier
 ),
 
 begun as (
     insert into top_up_attempts (
-        renewal_id, operation, ordinal, key, status, claim, asked, send_before, first_sent_at, due_at
+        renewal_id, operation, ordinal, status, claim, asked, send_before, first_sent_at, due_at
     )
     select
-        w.renewal_id,
+        renewal_id,
         'apply',
-        w.ordinal,
-        w.key,
-        case w.state when 'sending' then 'sending' else 'waiting' end,
-        case w.state when 'sending' then 1 else 0 end,
-        case w.state when 'sending' then 1 else 0 end,
-        case w.state when 'sending' then clock_timestamp() + make_interval(secs => $15) end,
-        case w.state when 'sending' then clock_timestamp() end,
-        case w.state when 'sending' then clock_timestamp() + make_interval(secs => $16) else now() end
-    from wanted as w
-    inner join inserted as i on w.renewal_id = i.renewal_id
-    where w.key is not null and w.iccid is not null
+        ordinal,
+        case state when 'sending' then 'sending' else 'waiting' end,
+        case state when 'sending' then 1 else 0 end,
+        case state when 'sending' then 1 else 0 end,
+        case state when 'sending' then clock_timestamp() + make_interval(secs => $14) end,
+        case state when 'sending' then clock_timestamp() end,
+        case state when 'sending' then clock_timestamp() + make_interval(secs => $15) else now() end
+    from inserted
+    where state in ('sending', 'pending') and iccid is not null
 )
 
 select
@@ -157,65 +134,40 @@ order by t.renewal_id
 for update of t, a;
 
 -- name: write_applied
--- The usual end, in a third of the columns: what was being sent is applied, and so is its attempt.
-with done as (
-    select *
-    from unnest(
-        $1::uuid [], $2::text [], $3::integer [], $4::integer [], $5::integer [],
-        $6::text [], $7::timestamptz [], $8::timestamptz []
-    ) as d (
-        renewal_id, subscription_id, version, ordinal, place, provider_reference, applied_at, expires_at
-    )
-),
-
-counted as (
-    select
-        subscription_id,
-        count(*)::integer as applied
-    from done
-    group by subscription_id
-),
-
-locked as (
-    select
-        s.subscription_id,
-        s.top_ups,
-        c.applied
-    from subscriptions as s
-    inner join counted as c on s.subscription_id = c.subscription_id
-    order by s.subscription_id
-    for update of s
-),
-
-numbered as (
+-- The usual end, in a third of the columns: what was being sent is applied, and so is its attempt. Each subscription
+-- comes once, in key order, so its lock is taken in that order, and the number it is given is the cycle.
+with numbered as (
     update subscriptions as s
-    set top_ups = l.top_ups + l.applied
-    from locked as l
-    where s.subscription_id = l.subscription_id
+    set top_ups = s.top_ups + 1
+    from unnest(
+        $1::uuid [], $2::text [], $3::integer [], $4::integer [], $5::text [], $6::timestamptz [], $7::timestamptz []
+    ) as d (renewal_id, subscription_id, version, ordinal, provider_reference, applied_at, expires_at)
+    where s.subscription_id = d.subscription_id
+    returning
+        d.renewal_id, d.version, d.ordinal, d.provider_reference, d.applied_at, d.expires_at, s.top_ups as cycle
 ),
 
 settled as (
     update top_up_attempts as a
     set
         status = 'applied',
-        provider_reference = d.provider_reference,
+        provider_reference = n.provider_reference,
         ended_at = clock_timestamp()
-    from done as d
-    where a.renewal_id = d.renewal_id and a.operation = 'apply' and a.ordinal = d.ordinal
+    from numbered as n
+    where a.renewal_id = n.renewal_id and a.operation = 'apply' and a.ordinal = n.ordinal
 )
 
 update top_ups as t
 set
     state = 'applied',
-    version = d.version,
+    version = n.version,
     reason = null,
-    provider_reference = d.provider_reference,
-    applied_at = d.applied_at,
-    expires_at = d.expires_at,
-    cycle = l.top_ups + d.place
-from done as d
-inner join locked as l on d.subscription_id = l.subscription_id
-where t.renewal_id = d.renewal_id
+    provider_reference = n.provider_reference,
+    applied_at = n.applied_at,
+    expires_at = n.expires_at,
+    cycle = n.cycle
+from numbered as n
+where t.renewal_id = n.renewal_id
 returning t.renewal_id, t.cycle;
 
 -- name: write_decisions
@@ -319,21 +271,20 @@ from written;
 -- name: open_attempts
 -- Further attempts, claimed where there is room. The same ordinal again keeps its key and its first instant.
 insert into top_up_attempts as a (
-    renewal_id, operation, ordinal, key, status, claim, asked, send_before, first_sent_at, due_at
+    renewal_id, operation, ordinal, status, claim, asked, send_before, first_sent_at, due_at
 )
 select
     w.renewal_id,
     w.operation,
     w.ordinal,
-    w.key,
     case when w.claimed then 'sending' else 'waiting' end,
     1,
     case when w.claimed then 1 else 0 end,
-    case when w.claimed then clock_timestamp() + make_interval(secs => $6) end,
+    case when w.claimed then clock_timestamp() + make_interval(secs => $5) end,
     case when w.claimed then clock_timestamp() end,
-    case when w.claimed then clock_timestamp() + make_interval(secs => $7) else now() end
-from unnest($1::uuid [], $2::text [], $3::integer [], $4::uuid [], $5::boolean [])
-    as w (renewal_id, operation, ordinal, key, claimed)
+    case when w.claimed then clock_timestamp() + make_interval(secs => $6) else now() end
+from unnest($1::uuid [], $2::text [], $3::integer [], $4::boolean [])
+    as w (renewal_id, operation, ordinal, claimed)
 on conflict (renewal_id, operation, ordinal) do update
     set
         status = excluded.status,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from services.provisioning.topups.domain.attempt import Attempt, Operation, Stat
 from services.provisioning.topups.domain.top_up import Order, TopUp
 from shared.contracts.message import Grant, Terms
 from shared.database import Connection
-from shared.database.arrays import columns
+from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -20,12 +21,14 @@ _SQL = load_queries(__file__)
 _TOP_UP: Final = 16
 _ATTEMPT: Final = _TOP_UP + 10
 
+_first = itemgetter(0)
+
 AttemptKey = tuple[UUID, Operation, int]
 
 
 @dataclass(slots=True)
 class NewTopUp:
-    """A row to insert. `key` is that of the first attempt, None where none begins."""
+    """A row to insert. `key` is that of the first attempt, None where none begins: it is not stored."""
 
     order: Order
     top_up: TopUp
@@ -91,9 +94,8 @@ async def insert(
     connection: Connection, rows: Sequence[NewTopUp], *, send_window: float, lease: float
 ) -> dict[UUID, tuple[str | None, str | None]]:
     """Insert the rows that are not there; those inserted, with their subscription's ICCID and carrier."""
-    inserted = await connection.fetch(
-        _SQL["insert_top_ups"], *columns(map(_new_row, rows), 14), send_window, lease
-    )
+    arrays = sparse(columns(sorted(map(_new_row, rows), key=_first), 13))
+    inserted = await connection.fetch(_SQL["insert_top_ups"], *arrays, send_window, lease)
     return {row[0]: (row[1], row[2]) for row in inserted}
 
 
@@ -113,7 +115,6 @@ def _new_row(row: NewTopUp) -> tuple[Any, ...]:
         order.currency,
         top_up.reason,
         order.traceparent,
-        row.key,
     )
 
 
@@ -160,21 +161,24 @@ async def take(
 
 
 async def write_applied(connection: Connection, decisions: Sequence[DecisionRow]) -> dict[UUID, int]:
-    """Write locked decisions that went from sending to applied, with their attempts; their cycles."""
+    """Write locked decisions that went from sending to applied, with their attempts; their cycles.
+
+    One per subscription at most.
+    """
     rows = [
         (
             row.order.renewal_id,
             row.order.subscription_id,
             row.top_up.version,
             row.top_up.ordinal,
-            row.place,
             row.top_up.provider_reference,
             row.top_up.applied_at,
             row.top_up.expires_at,
         )
         for row in decisions
     ]
-    written = await connection.fetch(_SQL["write_applied"], *columns(rows, 8))
+    rows.sort(key=itemgetter(1))
+    written = await connection.fetch(_SQL["write_applied"], *columns(rows, 7))
     return {row[0]: row[1] for row in written}
 
 
@@ -236,7 +240,10 @@ async def open_attempts(
     lease: float,
 ) -> dict[AttemptKey, int]:
     """Begin attempts (renewal, operation, ordinal, key, claimed); the fencing number of each."""
-    rows = await connection.fetch(_SQL["open_attempts"], *columns(opened, 5), send_window, lease)
+    stored = [
+        (renewal_id, operation, ordinal, claimed) for renewal_id, operation, ordinal, _, claimed in opened
+    ]
+    rows = await connection.fetch(_SQL["open_attempts"], *columns(stored, 4), send_window, lease)
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
