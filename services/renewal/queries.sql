@@ -41,7 +41,7 @@ with advanced as (
         top_up_cycle = coalesce(a.top_up_cycle, r.top_up_cycle),
         closed_at = coalesce(a.closed_at, r.closed_at)
     from unnest(
-        $2::uuid [], $3::text [], $4::int [], $5::bigint [], $6::jsonb [], $7::timestamptz [],
+        $2::uuid [], $3::text [], $4::int [], $5::bigint [], $6::json [], $7::timestamptz [],
         $8::timestamptz [], $9::timestamptz [], $10::int [], $11::timestamptz []
     ) as a (
         renewal_id, state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle,
@@ -99,7 +99,7 @@ from unnest(
     $1::uuid [], $2::timestamptz [], $3::timestamptz [], $4::text [], $5::timestamptz [], $6::text [],
     $7::text [], $8::text [], $9::int [], $10::int [], $11::int [], $12::int [], $13::int [],
     $14::timestamptz [], $15::text [], $16::timestamptz [], $17::bool [], $18::text [],
-    $19::timestamptz [], $20::text [], $21::text [], $22::int [], $23::bigint [], $24::jsonb [],
+    $19::timestamptz [], $20::text [], $21::text [], $22::int [], $23::bigint [], $24::json [],
     $25::timestamptz [], $26::timestamptz [], $27::timestamptz [], $28::int [], $29::timestamptz []
 ) as c (
     renewal_id, heard_at, deadline_at, payment_method_id, next_due_at, reason, parked_from,
@@ -195,7 +195,7 @@ with admitted as (
         $1,
         a.*
     from unnest(
-        $2::uuid [], $3::text [], $4::jsonb [], $5::int [], $6::text [], $7::text [], $8::text [],
+        $2::uuid [], $3::text [], $4::json [], $5::int [], $6::text [], $7::text [], $8::text [],
         $9::bytea [], $10::int [], $11::timestamptz [], $12::timestamptz [], $13::text []
     ) as a
     on conflict do nothing
@@ -250,7 +250,7 @@ returning subscription_id, cycle, kind, traceparent;
 insert into orphans (event_id, topic, type, renewal_id, subscription_id, payload, traceparent, received_at)
 select *
 from unnest(
-    $1::uuid [], $2::text [], $3::text [], $4::uuid [], $5::text [], $6::jsonb [], $7::text [],
+    $1::uuid [], $2::text [], $3::text [], $4::uuid [], $5::text [], $6::json [], $7::text [],
     $8::timestamptz []
 )
 on conflict do nothing;

@@ -2,7 +2,7 @@
 create table renewals (
     renewal_id uuid primary key,
     subscription_id text not null,
-    terms jsonb not null,
+    terms json not null,
     cycle integer not null,
     requested_at timestamptz not null,
     traceparent text,
@@ -32,7 +32,7 @@ create table renewals (
     state text not null default 'requested',
     version integer not null default 1,
     amount_minor bigint,
-    granted jsonb,
+    granted json,
     priced_at timestamptz,
     captured_at timestamptz,
     applied_at timestamptz,
@@ -116,7 +116,7 @@ create table orphans (
     type text not null,
     renewal_id uuid not null,
     subscription_id text not null,
-    payload jsonb not null,
+    payload json not null,
     traceparent text,
     received_at timestamptz not null
 );
