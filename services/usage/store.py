@@ -8,7 +8,7 @@ from services.usage.domain.balance import Balance, Bucket
 from services.usage.domain.triggers import Trigger
 from shared.contracts.usage_records import BalanceReported, UsageRecorded
 from shared.database import Connection
-from shared.database.arrays import columns
+from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
@@ -137,7 +137,7 @@ async def insert_buckets(connection: Connection, balances: Collection[Balance]) 
         for bucket in balance.buckets
         if bucket.is_new
     ]
-    await connection.execute(SQL["insert_buckets"], *columns(rows, 12))
+    await connection.execute(SQL["insert_buckets"], *sparse(columns(rows, 12)))
 
 
 async def update_balances(connection: Connection, balances: Collection[Balance]) -> None:
@@ -165,7 +165,9 @@ async def update_balances(connection: Connection, balances: Collection[Balance])
         )
         for balance in balances
     ]
-    await connection.execute(SQL["update_balances"], *columns(buckets, 5), *columns(totals, 6))
+    await connection.execute(
+        SQL["update_balances"], *sparse(columns(buckets, 5)), *sparse(columns(totals, 6))
+    )
 
 
 async def insert_triggers(

@@ -15,7 +15,7 @@ create table balances (
     threshold_bytes bigint,
     used_bytes bigint not null default 0,
     overrun_bytes bigint not null default 0
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 comment on table balances is
 'One row per subscription: whoever changes its buckets holds this row''s lock.';
@@ -29,7 +29,7 @@ comment on column balances.threshold_bytes is 'Null until a bucket is known: not
 comment on column balances.overrun_bytes is 'Used while no bucket had anything left.';
 
 create table buckets (
-    subscription_id text not null references balances (subscription_id),
+    subscription_id text not null,
     bucket_id text not null,
     cycle integer not null,
     stacking text check (stacking in ('extend', 'queue', 'replace')),
@@ -43,6 +43,9 @@ create table buckets (
     closed_at timestamptz,
     primary key (subscription_id, bucket_id)
 ) with (fillfactor = 70);
+
+comment on table buckets is
+'Data with an expiry. Written under the lock of its subscription''s balance, so no foreign key has to look for that again.';
 
 comment on column buckets.stacking is 'How the top-up of the bucket''s cycle was stacked; null for data from before Recarga.';
 
