@@ -105,17 +105,13 @@ async def open_loop(
     envelopes = [enclose(one, None) for one in waiting]
     due: dict[str, list[float]] = {}
     before = watch.count
-    sends: set[asyncio.Task[None]] = set()
     start, sent = time.monotonic(), 0
     while sent < total:
-        now = time.monotonic()
-        ready = min(total, int((now - start) * rate))
+        ready = min(total, int((time.monotonic() - start) * rate))
         if ready > sent:
             for number in range(sent, ready):
                 due.setdefault(waiting[number].subscription_id, []).append(start + number / rate)
-            task = asyncio.create_task(producer.publish(envelopes[sent:ready], datetime.now(UTC)))
-            sends.add(task)
-            task.add_done_callback(sends.discard)
+            await producer.publish(envelopes[sent:ready], datetime.now(UTC))
             sent = ready
         await asyncio.sleep(min(TICK_SECONDS, 1 / rate))
     await watch.until(before + total)

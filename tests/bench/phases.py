@@ -12,7 +12,7 @@ from tests.bench.cpu import CpuMeter, spent
 from tests.bench.load import Watch, open_loop, preload
 from tests.bench.subscribers import Subscriber
 
-WARM_UP = 500
+WARM_UP = 3_000
 OPEN_LOOP_SECONDS = 20.0
 
 
