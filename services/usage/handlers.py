@@ -89,10 +89,12 @@ class ApplyTopUps:
         top_ups: list[TopUpApplied] = [received.message for received in batch]
         connection = transaction.connection
         ids = {top_up.subscription_id for top_up in top_ups}
-        await store.insert_balances(connection, ids)
-        balances = await store.lock_balances(
-            connection, ids, {(each.subscription_id, top_up_bucket_id(each.cycle)) for each in top_ups}
-        )
+        named = {(each.subscription_id, top_up_bucket_id(each.cycle)) for each in top_ups}
+        balances = await store.lock_balances(connection, ids, named)
+        if len(balances) < len(ids):
+            # The first top-up of a subscription that usage has not heard of yet.
+            await store.insert_balances(connection, ids)
+            balances = await store.lock_balances(connection, ids, named)
         changed = {}
         applied = 0
         for top_up in top_ups:
