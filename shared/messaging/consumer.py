@@ -7,9 +7,10 @@ under way is never covered. Every failure seeks back after a pause, so MANUAL lo
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -146,20 +147,23 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._seek_back(records)
         else:
             self._failures = 0
-            for record in records:
+            for record in _last_of_each_partition(records):
                 self._handled[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
     async def _take(self, records: Sequence[Record]) -> None:
         batch: list[Received] = []
+        skipped: Counter[str] = Counter()
         for record in records:
             read = self._decoder.decode(record)
             if isinstance(read, Received):
                 batch.append(read)
             elif isinstance(read, Skipped):
-                self._metrics.result(read.why).inc()
+                skipped[read.why] += 1
             else:
                 await self._dead_letters.send(read)
                 self._metrics.dead_letter(record.topic)
+        for why, times in skipped.items():
+            self._metrics.result(why).inc(times)
         if batch:
             self._metrics.batch_records.observe(len(batch))
             await self._handling(batch)
@@ -234,6 +238,13 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             lag = max(0, end - position)
             self.consumer.lag[(partition.topic, partition.partition)] = lag
             self._metrics.lag(partition.topic, partition.partition, lag)
+
+
+def _last_of_each_partition(records: Sequence[Record]) -> Iterator[Record]:
+    """In a poll the records of one partition follow each other, in order."""
+    for record, following in zip_longest(records, records[1:]):
+        if following is None or following.partition != record.partition or following.topic != record.topic:
+            yield record
 
 
 async def _undecoded(message: KafkaAckableMessage, _original: object) -> KafkaAckableMessage:
