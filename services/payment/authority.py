@@ -8,6 +8,7 @@ Constant number of statements whatever the batch: methods, insert, lock, (wallet
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from services.payment import metrics, store
@@ -20,8 +21,7 @@ from services.payment.store import Lease, ToWrite
 from shared.messaging.transaction import Transaction
 
 
-@dataclass(slots=True, frozen=True)
-class Order:
+class Order(NamedTuple):
     """A command as it came."""
 
     command: Command

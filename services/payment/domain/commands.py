@@ -18,8 +18,8 @@ A command after its `act_before` begins nothing; what was decided is said again 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from services.payment.domain import answers
 from services.payment.domain.calls import begin, ended
@@ -50,8 +50,7 @@ Command = RenewalPriced | CapturePayment | CancelPayment | RefundPayment | Resol
 NO_METHOD = "none"
 
 
-@dataclass(slots=True, frozen=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What a command is folded with beside the row: read under the lock, or fixed."""
 
     now: datetime

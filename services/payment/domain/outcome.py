@@ -1,8 +1,8 @@
 """What a gateway said of a call, or unasked: the value that every fold of a result takes."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from services.payment.domain.payment import Operation
@@ -36,8 +36,7 @@ class Kind(StrEnum):
     WALLET = "wallet"  # to be decided where the wallet is locked
 
 
-@dataclass(slots=True, frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a gateway said. `claim` is None where no worker brings it: a webhook.
 
     `reference` names the object, or the refund; then `object_reference` names the object that was refunded.

@@ -1,11 +1,11 @@
 """The payment of one renewal: its row, what a fold changes, and the words both use."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.message import Grant, RenewalMessage, Terms, deterministic_id
@@ -140,8 +140,7 @@ class Payment:
 _VALUES = attrgetter(*(each.name for each in dataclass_fields(Payment)))
 
 
-@dataclass(slots=True, frozen=True)
-class AttemptRow:
+class AttemptRow(NamedTuple):
     """A row of `payment_attempts`: written when a call begins and again when its result is known.
 
     `key` is None in a result: the row is there, and has it.
@@ -157,8 +156,7 @@ class AttemptRow:
     reference: str | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """Money from one account to another, written once: the id says what it is about."""
 
     id: UUID
@@ -224,7 +222,7 @@ class Folded:
             begun = self.attempts.get(attempt.ordinal)
             if begun is not None and attempt.key is None:
                 # Begun and ended in one batch: it is still to be inserted.
-                attempt = replace(attempt, key=begun.key)
+                attempt = attempt._replace(key=begun.key)
             self.attempts[attempt.ordinal] = attempt
 
 

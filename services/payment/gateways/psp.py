@@ -6,7 +6,6 @@ confirmed with the card's token, cancelled, refunded. Every request carries the 
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -197,10 +196,10 @@ class Psp:
         reference = _code(refund.get("id"), "") or None
         match refund.get("status"):
             case "succeeded":
-                return replace(
-                    self._outcome(call, Kind.REFUNDED, reference=reference, amount_minor=call.amount_minor),
-                    object_reference=call.reference,
+                refunded = self._outcome(
+                    call, Kind.REFUNDED, reference=reference, amount_minor=call.amount_minor
                 )
+                return refunded._replace(object_reference=call.reference)
             case "failed" | "canceled":
                 code = _code(refund.get("failure_reason"), "refund_failed")
                 return self._outcome(call, Kind.FAILED, code=code, reference=reference)

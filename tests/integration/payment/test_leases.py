@@ -165,7 +165,7 @@ async def test_good_news_of_a_lost_lease_is_recorded(
     renewal = await payer("tok_decline_generic")
     call = await other.confirmable(await other.consume(renewal.priced()))
     declined = await hear(payment, PaymentDeclined, renewal)
-    late = replace(_outcome(call, Kind.CAPTURED), reference=call.reference, amount_minor=call.amount_minor)
+    late = _outcome(call, Kind.CAPTURED)._replace(reference=call.reference, amount_minor=call.amount_minor)
     await other.record(late)
 
     captured = await hear(payment, PaymentCaptured, renewal)

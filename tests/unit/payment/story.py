@@ -126,7 +126,7 @@ class Story:
         """The wallet's turn has come: it is locked and decides."""
         row = self.row
         outcome = Outcome(RENEWAL, Kind.WALLET, self.now, row.operation, row.ordinal, row.claim, "wallet")
-        return self._take(fold_wallet, replace(outcome, **more), self.wallet_minor, self.now, self.patience)
+        return self._take(fold_wallet, outcome._replace(**more), self.wallet_minor, self.now, self.patience)
 
     def command(self, command: Command) -> "Story":
         return self._take(fold_command, command, Circumstances(self.now, METHODS, self.patience))
@@ -151,7 +151,7 @@ class Story:
             for attempt in change.attempts:
                 begun = self.attempts.get(attempt.ordinal)
                 key = begun.key if begun is not None and attempt.key is None else attempt.key
-                self.attempts[attempt.ordinal] = replace(attempt, key=key)
+                self.attempts[attempt.ordinal] = attempt._replace(key=key)
             self.transfers |= {transfer.id: transfer for transfer in change.transfers}
             if change.wallet_minor:
                 assert self.wallet_minor is not None
