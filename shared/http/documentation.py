@@ -49,8 +49,10 @@ def documentation_page(document: Document) -> str:
 
 
 def _operation(document: Document, method: str, path: str, operation: Schema) -> str:
-    summary = operation.get("summary", "")
-    parts = [f"<p>{escape(operation['description'])}</p>"] if operation.get("description") else []
+    # The framework makes a summary of the function's name; what the function says of itself tells more.
+    description = operation.get("description", "")
+    summary, _, more = (description or operation.get("summary", "")).partition("\n")
+    parts = [f"<p>{escape(more.strip())}</p>"] if more.strip() else []
     parameters = operation.get("parameters", [])
     if parameters:
         rows = "".join(_parameter(document, parameter) for parameter in parameters)
