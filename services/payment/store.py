@@ -1,4 +1,7 @@
-"""Functions over queries.sql: rows in, rows out, no decisions."""
+"""Functions over queries.sql: rows in, rows out, no decisions.
+
+Longer than most: a payment has many columns, and each is named on its way in and on its way out.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
