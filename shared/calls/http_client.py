@@ -16,8 +16,9 @@ __all__ = ["HttpAnswer", "HttpClient", "NotSent", "Unanswered", "open_client"]
 
 CONNECT_SECONDS = 2.0
 POOL_SECONDS = 1.0
-IDLE_SECONDS = 30.0
-"""A connection that has waited longer is not used again: the other side may be about to close it."""
+IDLE_SECONDS = 4.0
+"""A connection that has waited longer is not used again: many servers close it after 5 s, and a request that
+crosses with the closing is unanswered, hence unknown."""
 
 
 class NotSent(Exception):

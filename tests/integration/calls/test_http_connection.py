@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.calls import http_client
 from shared.calls.http_client import HttpClient, NotSent, Unanswered, open_client
 from shared.calls.http_connection import MAX_ANSWER_BYTES, MAX_HEADERS_BYTES
 
@@ -180,6 +181,14 @@ async def test_a_used_connection_closed_without_an_answer_is_unknown_and_nothing
         with pytest.raises(Unanswered):
             await seen.ask()
         assert (len(seen.requests), seen.connections) == (2, 1)
+
+
+async def test_a_connection_that_has_waited_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with gateway(fine) as seen:
+        await seen.ask()
+        monkeypatch.setattr(http_client, "IDLE_SECONDS", 0.0)
+        await seen.ask()
+        assert seen.connections == 2
 
 
 async def test_a_connection_that_the_gateway_wants_closed_is_not_used_again() -> None:
