@@ -107,7 +107,7 @@ async def open_loop(
     before = watch.count
     start, sent = time.monotonic(), 0
     while sent < total:
-        ready = min(total, int((time.monotonic() - start) * rate))
+        ready = min(total, int((time.monotonic() - start) * rate) + 1)
         if ready > sent:
             for number in range(sent, ready):
                 due.setdefault(waiting[number].subscription_id, []).append(start + number / rate)
