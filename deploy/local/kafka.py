@@ -106,7 +106,7 @@ class KafkaNode:
         return [str(find_java()), settings, "-cp", classpath, *arguments]
 
     def server_command(self) -> list[str]:
-        # At a laptop's load the second compiler spends more CPU than it saves: 280 us a renewal became 170.
+        # At a laptop's load the second compiler spends more CPU than it saves: half of Kafka's was compiling.
         flags = ["-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         return [*self.java(*flags, "kafka.Kafka"), str(self.properties_file)]
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.errors import LocalStackError
+from shared.contracts.topics import DEAD_LETTERS_SUFFIX
 
 TOPIC_ALREADY_EXISTS = 36
 TIMEOUT_MS = 30_000
@@ -29,6 +30,9 @@ def _layout(topic: TopicLayout, partitions: int) -> NewTopic:
     # Whatever others compress with, Kafka stores it uncompressed: our reader knows no codec but gzip, and
     # would stop for ever at a record that it cannot uncompress.
     settings = {"compression.type": "uncompressed"}
+    if topic.name.endswith(DEAD_LETTERS_SUFFIX):
+        # The largest record that the topic itself takes must fit, with what is added to its headers.
+        settings["max.message.bytes"] = str(2 * 1024 * 1024)
     if topic.compacted:
         settings["cleanup.policy"] = "compact"
     else:

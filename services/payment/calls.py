@@ -92,6 +92,9 @@ class Calls:
                 outcome = await gateway.refund(call)
                 if outcome.kind is not Kind.UNKNOWN:
                     return outcome
+                asked = await gateway.ask_refund(call)
+                # The repeat itself may still be on its way: that nothing is seen of it yet says nothing.
+                return outcome if asked.code == "nothing_found" else asked
             case Resolution.PARK:
                 return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
         return await gateway.ask_refund(call)

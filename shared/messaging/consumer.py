@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from shared.messaging import metrics
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.handling import BatchHandler, Handling, MemoryHandler, StatelessHandler
-from shared.messaging.received import Decoder, Received, Record, Skipped
+from shared.messaging.received import Decoder, Received, Record, Skipped, Unreadable
 from shared.messaging.records import read_any_header_name
 from shared.observability.logging import get_logger
 
@@ -89,6 +89,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._dead_letters = dead_letters
         self._metrics = metrics.ConsumerMetrics(service, consumer.name)
         self._handled: dict[TopicPartition, int] = {}
+        self._underway: dict[TopicPartition, int] = {}
         self._failures = 0
         grouped = not consumer.from_start_every_time
         subscriber = broker.subscriber(
@@ -132,6 +133,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _consume(self, message: KafkaAckableMessage) -> None:
         (poll,) = message.raw_message
         records, poll.records = poll.records, ()
+        self._underway = _first_of_each_partition(records)
         try:
             async with asyncio.timeout(BATCH_DEADLINE_SECONDS):
                 with self._metrics.batch_seconds.time():
@@ -147,11 +149,13 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._seek_back(records)
         else:
             self._failures = 0
+            self._underway = {}
             for record in _last_of_each_partition(records):
                 self._handled[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
     async def _take(self, records: Sequence[Record]) -> None:
         batch: list[Received] = []
+        unreadable: list[Unreadable] = []
         skipped: Counter[str] = Counter()
         for record in records:
             read = self._decoder.decode(record)
@@ -160,20 +164,20 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             elif isinstance(read, Skipped):
                 skipped[read.why] += 1
             else:
-                await self._dead_letters.send(read)
-                self._metrics.dead_letter(record.topic)
+                unreadable.append(read)
         for why, times in skipped.items():
             self._metrics.result(why).inc(times)
         if batch:
             self._metrics.batch_records.observe(len(batch))
             await self._handling(batch)
+        # Last: while the others have to be tried again, no letter is sent once more each time.
+        for read in unreadable:
+            await self._dead_letters.send(read)
+            self._metrics.dead_letter(read.record.topic)
 
     def _seek_back(self, records: Sequence[Record]) -> None:
         """Each partition to its first record of the batch, so that the whole batch is read again."""
-        first: dict[TopicPartition, int] = {}
-        for record in records:
-            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-        for partition, offset in first.items():
+        for partition, offset in _first_of_each_partition(records).items():
             try:
                 self._subscriber.consumer.seek(partition, offset)
             except IllegalStateError:
@@ -234,10 +238,20 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             if end is None:
                 # Nothing fetched yet: ask once, so that an empty partition counts as read.
                 end = (await consumer.end_offsets([partition]))[partition]
-            position = self._handled.get(partition) or await consumer.position(partition)
+            # A batch that is under way, or failing, has not been read yet, although it was polled.
+            position = self._underway.get(partition)
+            if position is None:
+                position = await consumer.position(partition)
             lag = max(0, end - position)
             self.consumer.lag[(partition.topic, partition.partition)] = lag
             self._metrics.lag(partition.topic, partition.partition, lag)
+
+
+def _first_of_each_partition(records: Sequence[Record]) -> dict[TopicPartition, int]:
+    first: dict[TopicPartition, int] = {}
+    for record in records:
+        first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+    return first
 
 
 def _last_of_each_partition(records: Sequence[Record]) -> Iterator[Record]:

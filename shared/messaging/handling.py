@@ -7,7 +7,7 @@ from typing import Protocol
 from shared.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.envelope import Envelope, Sendable, enclose
-from shared.messaging.errors import is_poison
+from shared.messaging.errors import DomainError, is_poison
 from shared.messaging.metrics import ConsumerMetrics
 from shared.messaging.producer import Producer
 from shared.messaging.received import Decoder, Received, Unreadable
@@ -125,7 +125,11 @@ class InTransaction:
 
     async def _release(self, transaction: Transaction, key: bytes | None) -> None:
         kept = await self._set_aside.take(transaction.connection, key)
-        decoded = (self._decoder.decode(record) for record in kept)
+        decoded = [self._decoder.decode(record) for record in kept]
+        for read in decoded:
+            if isinstance(read, Unreadable):
+                # It was readable when it was set aside: a new version must not lose it.
+                raise DomainError(f"a record of the key can no longer be read: {read.why}")
         batch = [received for received in decoded if isinstance(received, Received)]
         if batch:
             await self._handle(transaction, batch)

@@ -39,11 +39,12 @@ class Outbox:
         """
         if not envelopes:
             return None
+        # Taken before anything is awaited: no other transaction may forget the same ones.
         forgotten = self._acknowledged[:_FORGET_LIMIT]
+        del self._acknowledged[:_FORGET_LIMIT]
         rows = [(e.event_id, e.topic, e.key, e.type, e.subject, e.traceparent, e.payload) for e in envelopes]
         batch: int = await connection.fetchval(_SQL["write_outbox"], forgotten, *columns(rows, 7))
         # Should this transaction roll back, the rows come back and are published once more: harmless.
-        del self._acknowledged[: len(forgotten)]
         return batch
 
     async def publish(self, envelopes: Sequence[Envelope], batch: int | None) -> None:

@@ -154,6 +154,8 @@ class Psp:
         code = _error_code(document)
         if answer.status == 409 or code == "idempotency_error":
             return self._outcome(call, Kind.UNKNOWN, code=code)
+        if call.was_sent:
+            return self._outcome(call, Kind.UNKNOWN, code=code)
         if answer.status == 400 and code == "resource_missing":
             return self._outcome(call, Kind.DECLINED, code=code)
         return self._failed(call, answer, code)
@@ -208,7 +210,9 @@ class Psp:
 
     def _failed(self, call: Call, answer: HttpAnswer, code: str) -> Outcome:
         wait = answer.headers.get("retry-after", "")
-        seconds = min(int(wait), LONGEST_RETRY_AFTER_SECONDS) if wait.isascii() and wait.isdigit() else None
+        # A number of thousands of digits would be an error to read, not a long wait.
+        readable = wait.isascii() and wait.isdigit() and len(wait) < 10
+        seconds = min(int(wait), LONGEST_RETRY_AFTER_SECONDS) if readable else None
         return self._outcome(call, Kind.FAILED, code=code, retry_after_seconds=seconds)
 
     def _unanswered(self, call: Call) -> Outcome:

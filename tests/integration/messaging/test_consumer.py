@@ -106,6 +106,33 @@ async def test_released_records_are_handled_in_order_and_the_key_flows_again(ben
     assert await _kept(bench, 0)
 
 
+async def test_a_released_record_that_can_no_longer_be_read_is_not_lost(bench: Bench) -> None:
+    async def refuse(transaction: Transaction, batch: Sequence[Received]) -> None:
+        raise DomainError("not today")
+
+    await bench.send("bad", 1)
+    loop = await bench.consume(refuse)
+    await until(lambda: _kept(bench, 1), "set aside")
+    await bench.pool.execute("update set_aside set released_at = now(), payload = '{}'")
+    await loop._handling.refresh()
+    assert await _kept(bench, 1)
+
+
+async def test_what_fails_is_not_counted_as_read(bench: Bench) -> None:
+    async def unreachable(transaction: Transaction, batch: Sequence[Received]) -> None:
+        raise ConnectionResetError("the database went away")
+
+    await bench.send("key", 1)
+    loop = await bench.consume(unreachable)
+    await until(lambda: _failed(loop), "the batch has failed")
+    await loop._measure_lag()
+    assert not loop.consumer.caught_up
+
+
+async def _failed(loop: Any) -> bool:
+    return bool(loop._failures)
+
+
 async def test_a_fault_of_the_database_repeats_the_batch_until_it_is_gone(bench: Bench) -> None:
     failures = 3
 

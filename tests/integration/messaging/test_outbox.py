@@ -142,3 +142,17 @@ async def test_the_age_is_told_while_kafka_refuses(bench: Bench, monkeypatch: py
     told = REGISTRY.get_sample_value("recarga_outbox_oldest_seconds", {"service": bench.topic})
     assert told is not None
     assert told >= 120
+
+
+async def test_two_transactions_at_once_forget_different_rows(bench: Bench) -> None:
+    for number in range(10):
+        async with bench.transactions.begin() as transaction:
+            transaction.send(bench.message(name="a", number=number))
+
+    async def one_more(number: int) -> None:
+        async with bench.transactions.begin() as transaction:
+            transaction.send(bench.message(name="b", number=number))
+
+    await asyncio.gather(*(one_more(number) for number in range(100, 104)))
+    await bench.outbox.forget()
+    assert await _rows(bench) == 0
