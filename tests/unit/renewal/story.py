@@ -222,3 +222,14 @@ class Says:
 
     def undetermined(self) -> TopUpUndetermined:
         return TopUpUndetermined(**self._about(3), reason="carrier_silent")
+
+
+def new(*methods: str) -> Story:
+    """A renewal just asked for."""
+    return Story(requested(*methods))
+
+
+def captured(*methods: str) -> Story:
+    """A renewal whose money has been taken."""
+    says = Says()
+    return new(*methods).when(says.priced(), says.captured())
