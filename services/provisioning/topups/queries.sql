@@ -172,6 +172,8 @@ returning t.renewal_id, t.cycle;
 
 -- name: write_decisions
 -- Decisions, the attempts they settle, and the number of each applied top-up within its subscription, all at once.
+-- A decision looks its subscription's number up in one value: how two lists are joined hangs on the planner's guess at
+-- their lengths (10 in the generic plan), and a loop over both would grow with the square of a burst.
 with decided as (
     select *
     from unnest(
@@ -234,9 +236,14 @@ written as (
         expires_at = d.expires_at,
         iccid = coalesce(d.iccid, t.iccid),
         carrier = coalesce(d.carrier, t.carrier),
-        cycle = case when d.place > 0 then l.top_ups + d.place else t.cycle end
+        cycle = case
+            when d.place > 0
+                then (
+                    (select jsonb_object_agg(l.subscription_id, l.top_ups) from locked as l) ->> d.subscription_id
+                )::integer + d.place
+            else t.cycle
+        end
     from decided as d
-    left join locked as l on d.subscription_id = l.subscription_id
     where t.renewal_id = d.renewal_id
     returning t.renewal_id, t.cycle
 ),
