@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -14,7 +14,7 @@ from shared.clock import utc_now
 from shared.contracts.message import Message
 from shared.contracts.registry import message_class
 from shared.contracts.topics import TOPICS
-from shared.database import Pool, open_pool
+from shared.database import Connection, Pool, open_pool
 from shared.http.application import create_app
 from shared.http.server import HttpServer
 from shared.messaging.consumer import Consumer
@@ -70,9 +70,30 @@ class Listening(Outbox):
         await super().publish(envelopes, batch)
 
 
+def is_ours(statement: str) -> bool:
+    """Whether it is a named statement of this project, which begins with the line that says why it exists.
+
+    Each new connection of a pool also asks what the types of its first arrays are. Those questions are the
+    driver's, and on which connection a batch finds itself is chance.
+    """
+    return statement.startswith("-- ")
+
+
+@contextmanager
+def noting(connection: Connection, statements: list[str]) -> Iterator[None]:
+    """Note every statement of ours that is run on the connection meanwhile."""
+
+    def note(statement: str) -> None:
+        if is_ours(statement):
+            statements.append(statement)
+
+    with connection.query_logger(lambda query: note(query.query)):
+        yield
+
+
 @dataclass
 class Wired:
-    """A service at work. `statements` are those of the last batch, in order, without the outbox's."""
+    """A service at work. `statements` are ours of the last batch, in order, without the outbox's."""
 
     url: str
     pool: Pool
@@ -97,7 +118,7 @@ class Wired:
 
         async def handle(transaction: Transaction) -> None:
             self.statements.clear()
-            with transaction.connection.query_logger(lambda query: self.statements.append(query.query)):
+            with noting(transaction.connection, self.statements):
                 await self.consumer(name).handle(transaction, batch)  # type: ignore[arg-type, call-arg]
 
         await self.transactions.run(handle)

@@ -11,7 +11,7 @@ from shared.clock import utc_now
 from shared.messaging.transaction import Transaction
 from tests.integration.payment.conftest import Renewal, Subscribe, row, until
 from tests.integration.sandbox.conftest import Sandbox
-from tests.integration.wired import Wired
+from tests.integration.wired import Wired, noting
 
 LARGE = 200
 
@@ -31,7 +31,7 @@ async def renewals(payer: Subscribe, count: int, *tokens: str) -> list[Renewal]:
 async def test_new_renewals_take_two_statements(payment: Wired, payer: Subscribe, count: int) -> None:
     batch = await renewals(payer, count)
     await payment.consume("commands", *(renewal.priced() for renewal in batch))
-    assert statements(payment) == 2  # the methods; rows and attempts
+    assert len(payment.statements) == 2  # the methods; rows and attempts
     await all_are(payment, batch, "captured")
 
 
@@ -42,9 +42,9 @@ async def test_known_renewals_take_three_statements(payment: Wired, payer: Subsc
     await all_are(payment, batch, "refused")
     await payment.consume("commands", *(renewal.cancel() for renewal in batch))
     # The cancellations that would be tombstones are tried first; then lock, and write.
-    assert statements(payment) == 3
+    assert len(payment.statements) == 3
     await payment.consume("commands", *(renewal.priced() for renewal in batch))
-    assert statements(payment) == 3  # the methods, the try to insert, the lock: nothing changed
+    assert len(payment.statements) == 3  # the methods, the try to insert, the lock: nothing changed
 
 
 @pytest.mark.parametrize("count", [1, LARGE])
@@ -53,7 +53,7 @@ async def test_top_ups_take_one_statement(payment: Wired, payer: Subscribe, coun
     await payment.consume("commands", *(renewal.priced() for renewal in batch))
     await all_are(payment, batch, "captured")
     await payment.consume("top-ups", *(renewal.applied() for renewal in batch))
-    assert statements(payment) == 1
+    assert len(payment.statements) == 1
     assert all([(await row(payment, renewal))["applied_at"] for renewal in batch])
 
 
@@ -93,16 +93,11 @@ async def recorded(payment: Wired, told: Settings, outcomes: list[Outcome]) -> i
     queries: list[str] = []
 
     async def record(transaction: Transaction) -> None:
-        with transaction.connection.query_logger(lambda query: queries.append(query.query)):
+        with noting(transaction.connection, queries):
             await authority.record(transaction, outcomes, room=0)
 
     await payment.transactions.run(record)
-    return sum(text.startswith("-- ") for text in queries)
-
-
-def statements(payment: Wired) -> int:
-    """The named statements of the last batch: the driver looks types up for itself the first time."""
-    return sum(text.startswith("-- ") for text in payment.statements)
+    return len(queries)
 
 
 async def all_are(payment: Wired, batch: list[Renewal], state: str) -> None:

@@ -10,14 +10,9 @@ from shared.messaging.transaction import Transaction
 from tests.integration.provisioning.conftest import Carrier, Subscribe, until
 from tests.integration.provisioning.test_leases import OtherProcess, other
 from tests.integration.provisioning.test_top_ups import TOP_UPS, hear
-from tests.integration.wired import Wired
+from tests.integration.wired import Wired, noting
 
 __all__ = ["other"]
-
-
-def own(statements: list[str]) -> list[str]:
-    """Without those by which a new connection learns the types of arrays, once."""
-    return [statement for statement in statements if "-- " in statement]
 
 
 async def test_a_batch_of_new_renewals_is_one_statement_whatever_its_size(
@@ -27,7 +22,7 @@ async def test_a_batch_of_new_renewals_is_one_statement_whatever_its_size(
     counts = []
     for size in (1, 200):
         await provisioning.consume(TOP_UPS, *(subscriber.captured() for _ in range(size)))
-        counts.append(len(own(provisioning.statements)))
+        counts.append(len(provisioning.statements))
     assert counts == [1, 1]
 
 
@@ -40,7 +35,7 @@ async def test_a_batch_of_known_renewals_takes_a_constant_number_of_statements(
         held = [subscriber.captured(late=True) for _ in range(size)]
         await provisioning.consume(TOP_UPS, *held)
         await provisioning.consume(TOP_UPS, *(subscriber.apply(one, 1) for one in held))
-        counts.append(len(own(provisioning.statements)))
+        counts.append(len(provisioning.statements))
     # Insert what is missing, lock, write, begin the attempts.
     assert counts == [4, 4]
 
@@ -59,11 +54,11 @@ async def test_outcomes_are_recorded_by_a_constant_number_of_statements(
         async def recorded(
             transaction: Transaction, outcomes: list[Outcome] = outcomes, statements: list[str] = statements
         ) -> None:
-            with transaction.connection.query_logger(lambda query: statements.append(query.query)):
+            with noting(transaction.connection, statements):
                 await other.calls.record(transaction, outcomes)
 
         await provisioning.transactions.run(recorded)
-        counts.append(len(own(statements)))
+        counts.append(len(statements))
     # Lock, write.
     assert counts == [2, 2]
 
