@@ -154,62 +154,48 @@ from unnest($1::text[], $2::text[], $3::bigint[]) as m (payer_id, currency, amou
 where w.payer_id = m.payer_id and w.currency = m.currency;
 
 -- name: claim_calls
--- Calls that nobody holds: paused, left behind by a dead process, or inserted when all workers were busy.
+-- Calls that nobody holds: paused, left behind by a dead process, or inserted when all workers were busy. The call is
+-- locked and read with its payment: as a list of its own it would have no index to be found by.
 with due as (
-    select renewal_id
-    from payments
-    where due_at <= clock_timestamp()
-    order by due_at
+    select
+        p.renewal_id, p.operation, p.ordinal, p.claim + 1 as claim, p.payment_method_id, p.gateway,
+        p.reference_gateway, p.provider_reference, p.objects, p.amount_minor, p.currency, p.cancel_wanted,
+        p.decision, p.surplus, a.send_before as sent_before, a.first_sent_at,
+        a.provider_reference as call_reference
+    from payments as p
+    inner join payment_attempts as a on p.renewal_id = a.renewal_id and p.ordinal = a.ordinal
+    -- The transaction's instant, not the clock's: an index is searched for what stands still.
+    where p.due_at <= now() and p.operation is not null
+    order by p.due_at
     limit $1
     for update skip locked
 ),
 
 claimed as (
     update payments as p
-    set
-        -- A row with no call left its lease standing to spare an index; here it is cleared.
-        due_at = case when p.operation is null then null else clock_timestamp() + $2::interval end,
-        claim = p.claim + 1,
-        call_status = case when p.operation is null then null else 'sending' end
+    set due_at = clock_timestamp() + $2::interval, claim = d.claim, call_status = 'sending'
     from due as d
     where p.renewal_id = d.renewal_id
-    returning
-        p.renewal_id, p.operation, p.ordinal, p.claim, p.payment_method_id, p.gateway, p.reference_gateway,
-        p.provider_reference, p.objects, p.amount_minor, p.currency, p.cancel_wanted, p.decision, p.surplus
-),
-
-before as (
-    select a.renewal_id, a.ordinal, a.send_before, a.first_sent_at, a.provider_reference, a.status
-    from payment_attempts as a
-    inner join claimed as c on a.renewal_id = c.renewal_id and a.ordinal = c.ordinal
 ),
 
 stamped as (
     update payment_attempts as a
     set send_before = clock_timestamp() + $3::interval, status = 'sending'
-    from claimed as c
-    where c.operation is not null and a.renewal_id = c.renewal_id and a.ordinal = c.ordinal
+    from due as d
+    where a.renewal_id = d.renewal_id and a.ordinal = d.ordinal
 )
 
 select
-    c.*,
-    b.send_before as sent_before,
-    b.first_sent_at,
-    b.provider_reference as call_reference,
+    d.*,
     m.token
-from claimed as c
-inner join before as b on c.renewal_id = b.renewal_id
-left join payment_methods as m on c.payment_method_id = m.payment_method_id
-where c.operation is not null;
+from due as d
+left join payment_methods as m on d.payment_method_id = m.payment_method_id;
 
 -- name: apply_captures
 -- The captures that a top-up has earned, each once; returns them. The arrays come in key order, so rows are locked in it.
 with earned as (
     update payments as p
-    set
-        applied_at = a.applied_at,
-        version = p.version + 1,
-        due_at = case when p.operation is null then null else p.due_at end
+    set applied_at = a.applied_at, version = p.version + 1
     from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as a (renewal_id, transfer_id, applied_at)
     where
         p.renewal_id = a.renewal_id and p.decision = 'captured' and p.applied_at is null and p.state <> 'refunded'

@@ -27,8 +27,6 @@ def captured(payment: Payment, at: datetime, *, code: str = "captured") -> Chang
         captured_at=at,
         captured_version=payment.version + 1,
         act_before=LONG_PAST if payment.cancel_wanted is not None else payment.act_before,
-        # Left where the claim put it: an unchanged `due_at` keeps this update off the indexes.
-        due_at=payment.due_at,
     )
     rows: tuple[AttemptRow, ...] = ()
     if payment.capture_ordinal:

@@ -13,12 +13,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.payment import settings, wiring
+from services.payment.domain.capabilities import GATEWAYS
+from services.payment.gateways.psp import Psp
+from shared.calls.http_client import open_client
 from shared.clock import utc_now
 from shared.contracts.message import Grant, RenewalMessage, Terms
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
 from shared.contracts.prices import RenewalPriced
 from shared.contracts.topups import TopUpApplied
 from tests.conftest import FreshDatabase
+from tests.integration.payment.other_process import OtherProcess
 from tests.integration.sandbox.conftest import Sandbox, Server
 from tests.integration.wired import Reply, Wired, wired
 
@@ -270,6 +274,15 @@ async def payment(told: settings.Settings, database_url: str, kafka_bootstrap: s
         yield service
         for stop in service.service.stops:
             await stop()
+
+
+@pytest.fixture
+async def other(told: settings.Settings, payment: Wired) -> AsyncIterator[OtherProcess]:
+    client = open_client(str(told.psp_url), timeout_seconds=0.4, connections=2)
+    yield OtherProcess(
+        told, Psp("sandbox", client, GATEWAYS["sandbox"], timedelta(seconds=0.4), utc_now), payment
+    )
+    await client.close()
 
 
 @pytest.fixture

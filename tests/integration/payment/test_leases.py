@@ -1,22 +1,10 @@
 """A process that dies, or falls behind, between claiming a call and writing down what came of it."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import cast
 
-import pytest
-
-from services.payment import settings
-from services.payment.authority import Authority
-from services.payment.calls import Calls, Created, Result
 from services.payment.domain.calls import Call
-from services.payment.domain.capabilities import GATEWAYS
 from services.payment.domain.outcome import Kind, Outcome
-from services.payment.gateways.psp import Psp
-from services.payment.handlers import Commands
-from shared.calls.http_client import open_client
-from shared.calls.worker import CallWorker
 from shared.clock import utc_now
 from shared.contracts.payments import (
     PaymentAttemptFailed,
@@ -25,61 +13,9 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentRefunded,
 )
-from shared.messaging.transaction import Transaction
 from tests.integration.payment.conftest import PspJournal, Subscribe, books_balance, hear, row, said
+from tests.integration.payment.other_process import OtherProcess
 from tests.integration.wired import Wired
-
-
-class Doomed:
-    """The worker of a process that is about to die: it takes calls and never finishes them by itself."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-
-    async def room(self, wanted: int, _wait_seconds: float = 0.0) -> int:
-        return wanted
-
-    def submit(self, calls: Iterable[Call]) -> None:
-        self.calls += calls
-
-
-class OtherProcess:
-    """A second payment process on the same database and PSP, moved by hand."""
-
-    def __init__(self, told: settings.Settings, psp: Psp, payment: Wired) -> None:
-        self.worker = Doomed()
-        authority = Authority(told.patience, told.lease)
-        self.calls = Calls({psp.name: psp}, authority, told.lease, utc_now)
-        self._payment = payment
-        self._handle = Commands(authority, cast(CallWorker[Call, Result], self.worker))
-
-    async def consume(self, *messages: object) -> Call:
-        """Handle a batch; the call that this process then has the lease on."""
-        batch = [self._payment.received(message) for message in messages]  # type: ignore[arg-type]
-        await self._payment.transactions.run(lambda transaction: self._handle(transaction, batch))
-        return self.worker.calls[-1]
-
-    async def record(self, *results: Result) -> Sequence[Call]:
-        async def recorded(transaction: Transaction) -> Sequence[Call]:
-            return await self.calls.record(transaction, results)
-
-        return await self._payment.transactions.run(recorded)
-
-    async def confirmable(self, call: Call) -> Call:
-        """The call, once the PSP's object is made and its reference stored."""
-        created = await self.calls.call(call)
-        assert isinstance(created, Created)
-        [following] = await self.record(created)
-        return following
-
-
-@pytest.fixture
-async def other(told: settings.Settings, payment: Wired) -> AsyncIterator[OtherProcess]:
-    client = open_client(str(told.psp_url), timeout_seconds=0.4, connections=2)
-    yield OtherProcess(
-        told, Psp("sandbox", client, GATEWAYS["sandbox"], timedelta(seconds=0.4), utc_now), payment
-    )
-    await client.close()
 
 
 async def test_a_process_that_died_before_its_call_is_replaced(

@@ -40,10 +40,8 @@ def test_a_capture_is_said_with_its_deadline_and_entered_in_the_books() -> None:
     assert story.attempts[1].status is CallStatus.SUCCEEDED
 
 
-def test_a_capture_leaves_its_lease_standing_to_stay_off_the_indexes() -> None:
-    story = capturing()
-    due_at = story.row.due_at
-    assert story.outcome(Kind.CAPTURED).row.due_at == due_at
+def test_a_captured_payment_is_due_for_nothing() -> None:
+    assert capturing().outcome(Kind.CAPTURED).row.due_at is None
 
 
 def test_the_same_capture_again_changes_nothing() -> None:

@@ -101,9 +101,9 @@ def test_the_promises_hold_in_every_order(steps: list[tuple[str, int, bool]]) ->
 
 def row_is_whole(row: Payment) -> None:
     assert (row.operation is None) == (row.call_status is None)
+    assert (row.operation is None) == (row.due_at is None), "due for nothing, or for a call nobody looks at"
     assert row.call_status in (None, CallStatus.SENDING, CallStatus.UNKNOWN)
     if row.operation is not None:
-        assert row.due_at is not None, "a call that nobody would ever look at"
         assert row.resolve_before is not None
     if row.state is State.CAPTURING:
         assert row.operation in (Operation.CAPTURE, Operation.VOID)
