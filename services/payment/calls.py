@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
-import orjson
 
 from services.payment import metrics, store
 from services.payment.authority import Authority
@@ -156,9 +155,9 @@ def _claimed(row: asyncpg.Record, send_until: float) -> Call:
     if operation is Operation.VOID:
         gateway = row["reference_gateway"] or gateway
     elif operation is Operation.SURPLUS:
-        surplus = next(held for held in orjson.loads(row["surplus"]) if not held["settled"])
-        gateway, reference = surplus["gateway"], surplus["reference"]
-        amount_minor, currency = surplus["amount_minor"], surplus["currency"]
+        surplus = next(held for held in store.surplus_of(row["surplus"]) if not held.settled)
+        gateway, reference = surplus.gateway, surplus.reference
+        amount_minor, currency = surplus.left_minor, surplus.currency
     return Call(
         row["renewal_id"],
         operation,

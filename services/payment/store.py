@@ -152,7 +152,7 @@ async def apply_captures(
 
 def payment_of(row: asyncpg.Record) -> Payment:
     """The payment that a row of `payments` holds."""
-    grant, surplus = row["grant_given"], row["surplus"]
+    grant = row["grant_given"]
     return Payment(
         renewal_id=row["renewal_id"],
         subscription_id=row["subscription_id"],
@@ -179,7 +179,7 @@ def payment_of(row: asyncpg.Record) -> Payment:
         resolve_before=row["resolve_before"],
         cancel_wanted=row["cancel_wanted"],
         refund_attempt=row["refund_attempt"],
-        surplus=() if surplus is None else tuple(Surplus(**held) for held in orjson.loads(surplus)),
+        surplus=surplus_of(row["surplus"]),
         answer=_read_answer(row["answer"]),
         refund_answer=_read_answer(row["refund_answer"]),
         captured_at=row["captured_at"],
@@ -189,6 +189,11 @@ def payment_of(row: asyncpg.Record) -> Payment:
         refund_returned_at=row["refund_returned_at"],
         traceparent=row["traceparent"],
     )
+
+
+def surplus_of(text: str | None) -> tuple[Surplus, ...]:
+    """The surplus that a column of that name holds."""
+    return () if text is None else tuple(Surplus(**held) for held in orjson.loads(text))
 
 
 def _opening(write: ToWrite) -> tuple[Any, ...]:

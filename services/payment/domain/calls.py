@@ -120,7 +120,7 @@ def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -
         gateway = payment.reference_gateway
     elif payment.operation is Operation.SURPLUS and (surplus := open_surplus(payment)) is not None:
         gateway, reference = surplus.gateway, surplus.reference
-        amount_minor, currency = surplus.amount_minor, surplus.currency
+        amount_minor, currency = surplus.left_minor, surplus.currency
     return Call(
         payment.renewal_id,
         payment.operation,

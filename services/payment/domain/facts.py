@@ -109,9 +109,9 @@ def without_object(payment: Payment) -> Payment:
 
 
 def refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
-    surplus = open_surplus(payment)
-    if surplus is not None and surplus.reference == outcome.object_reference:
-        return _surplus_refunded(payment, surplus, outcome, now, patience)
+    for surplus in payment.surplus:
+        if (surplus.gateway, surplus.reference) == (outcome.gateway, outcome.object_reference):
+            return _surplus_refunded(payment, surplus, outcome, now, patience)
     if payment.decision is not Decision.CAPTURED or payment.state is State.REFUNDED:
         return None
     # Whole and of our object: then it is a fact, also where somebody else asked for it.
@@ -127,17 +127,27 @@ def refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patien
 def _surplus_refunded(
     payment: Payment, surplus: Surplus, outcome: Outcome, now: datetime, patience: Patience
 ) -> Change | None:
-    settled = tuple(replace(held, settled=True) if held == surplus else held for held in payment.surplus)
-    done: tuple[AttemptRow, ...] = ()
-    if payment.operation is Operation.SURPLUS:
-        done = (attempt_row(payment, CallStatus.SUCCEEDED, reference=outcome.reference),)
-        changed = ended(payment, surplus=settled)
+    """All of it, or a part by somebody else's hand: then the rest is asked for, and said once it is whole."""
+    refund, back_minor = outcome.reference or "", min(outcome.amount_minor, surplus.left_minor)
+    if surplus.settled or back_minor <= 0 or refund in surplus.returned:
+        return None
+    settled = back_minor == surplus.left_minor
+    known = replace(surplus, settled=settled, returned=surplus.returned | {refund: back_minor})
+    held = tuple(known if one is surplus else one for one in payment.surplus)
+    rows: tuple[AttemptRow, ...] = ()
+    if payment.operation is Operation.SURPLUS and open_surplus(payment) is surplus:
+        if settled:
+            rows = (attempt_row(payment, CallStatus.SUCCEEDED, reference=outcome.reference),)
+        else:
+            # The call under way asks for more than is left there, so it can never work: a known negative.
+            rows = (attempt_row(payment, CallStatus.FAILED, code="partly_refunded"),)
+        changed = ended(payment, surplus=held)
     else:
-        changed = payment.changed(surplus=settled)
+        changed = payment.changed(surplus=held)
     change = next_surplus(changed, now, patience)
-    change.messages = (answers.surplus_refunded(changed, surplus, outcome.at),)
-    change.transfers = (ledger.surplus_refunded(payment, surplus),)
-    change.attempts = (*done, *change.attempts)
+    change.messages = (answers.surplus_refunded(changed, known, outcome.at),) if settled else ()
+    change.transfers = (ledger.surplus_refunded(payment, surplus, refund, back_minor),)
+    change.attempts = (*rows, *change.attempts)
     return change
 
 

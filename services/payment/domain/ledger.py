@@ -54,11 +54,20 @@ def disputed(payment: Payment) -> tuple[Transfer, ...]:
 
 
 def surplus_found(payment: Payment, surplus: Surplus) -> Transfer:
-    return _surplus(payment, surplus, "surplus_found", f"psp:{surplus.gateway}", SURPLUS)
+    id_ = deterministic_id(payment.renewal_id, "surplus_found", surplus.gateway, surplus.reference)
+    source = f"psp:{surplus.gateway}"
+    return Transfer(
+        id_, "surplus_found", source, SURPLUS, surplus.amount_minor, surplus.currency, payment.renewal_id
+    )
 
 
-def surplus_refunded(payment: Payment, surplus: Surplus) -> Transfer:
-    return _surplus(payment, surplus, "surplus_refund", SURPLUS, f"psp:{surplus.gateway}")
+def surplus_refunded(payment: Payment, surplus: Surplus, refund: str, amount_minor: int) -> Transfer:
+    """What one refund gave back of a surplus: several may be needed for the whole."""
+    id_ = deterministic_id(payment.renewal_id, "surplus_refund", surplus.gateway, surplus.reference, refund)
+    source = f"psp:{surplus.gateway}"
+    return Transfer(
+        id_, "surplus_refund", SURPLUS, source, amount_minor, surplus.currency, payment.renewal_id
+    )
 
 
 def deposit(caller: str, key: str, payer_id: str, amount_minor: int, currency: str) -> Transfer:
@@ -84,8 +93,3 @@ def _one(payment: Payment, kind: str, debit: str, credit: str) -> tuple[Transfer
         return ()
     id_ = deterministic_id(payment.renewal_id, kind)
     return (Transfer(id_, kind, debit, credit, payment.amount_minor, payment.currency, payment.renewal_id),)
-
-
-def _surplus(payment: Payment, surplus: Surplus, kind: str, debit: str, credit: str) -> Transfer:
-    id_ = deterministic_id(payment.renewal_id, kind, surplus.gateway, surplus.reference)
-    return Transfer(id_, kind, debit, credit, surplus.amount_minor, surplus.currency, payment.renewal_id)

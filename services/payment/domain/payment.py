@@ -70,7 +70,10 @@ class Method:
 
 @dataclass(slots=True, frozen=True)
 class Surplus:
-    """Money found where none may be kept: one per object at a gateway. `ordinal` counts from 1."""
+    """Money found where none may be kept: one per object at a gateway. `ordinal` counts from 1.
+
+    `returned`: what went back of it, in minor units, by the id of the refund. `settled` once all of it did.
+    """
 
     gateway: str
     reference: str
@@ -78,6 +81,12 @@ class Surplus:
     currency: str
     ordinal: int
     settled: bool = False
+    returned: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def left_minor(self) -> int:
+        """What is still to go back."""
+        return self.amount_minor - sum(self.returned.values())
 
 
 @dataclass(slots=True)

@@ -84,8 +84,7 @@ async def test_a_webhook_that_comes_twice_changes_nothing_more(
     found = await row(payment, renewal)
     body = event(renewal.renewal_id, id=found["provider_reference"])
     for _ in range(2):
-        reply = await call(payment, "POST", PATH, body, Sandbox_Signature=signed(body))
-        assert (reply.status, reply.body) == (202, {"result": "recorded"})
+        await tell(payment, body)
     assert len(said(payment, PaymentCaptured, renewal)) == 1
     assert await row(payment, renewal) == found
 
@@ -150,6 +149,33 @@ async def test_money_taken_for_a_cancelled_renewal_is_sent_back(
 
     assert psp.effects(renewal) == ["captured", "refunded"] * 2
     assert said(payment, PaymentCaptured, renewal) == []
+    assert await books_balance(payment)
+
+
+async def test_of_surplus_that_was_partly_refunded_by_hand_the_rest_is_sent_back(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await payment.consume("commands", renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    charged = charge(psp, renewal)
+    part = {"payment_intent": charged, "amount_minor": 500}
+    by_hand = psp.server.call("POST", "/v1/refunds", part, key=str(uuid4())).document
+    await tell(payment, event(renewal.renewal_id, id=charged))
+    # To give the whole back is refused: there is not so much left.
+    await until(lambda: psp.requests(renewal, "create_refund")[1:])
+
+    told = {"id": by_hand["id"], "payment_intent": charged, "amount_minor": 500}
+    for _ in range(2):
+        await tell(payment, event(renewal.renewal_id, "charge.refunded", **told))
+    surplus = await hear(payment, SurplusRefunded, renewal)
+    assert surplus.amount_minor == PRICE
+    assert psp.effects(renewal) == ["captured", "refunded", "refunded"]
+    assert await lines(payment, renewal) == {
+        ("surplus_found", "psp:sandbox", "surplus", PRICE),
+        ("surplus_refund", "surplus", "psp:sandbox", 500),
+        ("surplus_refund", "surplus", "psp:sandbox", PRICE - 500),
+    }
     assert await books_balance(payment)
 
 
@@ -226,8 +252,14 @@ async def test_a_dispute_moves_the_money_out_of_what_is_earned(
     assert await books_balance(payment)
 
 
-def charge(psp: PspJournal, renewal: Renewal) -> None:
-    """Somebody takes the renewal's money at the PSP, past payment."""
+async def tell(payment: Wired, body: bytes) -> None:
+    """The PSP brings an event."""
+    reply = await call(payment, "POST", PATH, body, Sandbox_Signature=signed(body))
+    assert (reply.status, reply.body) == (202, {"result": "recorded"})
+
+
+def charge(psp: PspJournal, renewal: Renewal) -> str:
+    """Somebody takes the renewal's money at the PSP, past payment; the id of the intent."""
     body = {
         "amount_minor": PRICE,
         "currency": "USD",
@@ -235,4 +267,6 @@ def charge(psp: PspJournal, renewal: Renewal) -> None:
         "metadata": {"renewal_id": str(renewal.renewal_id)},
         "confirm": True,
     }
-    assert psp.server.call("POST", "/v1/payment_intents", body, key=str(uuid4())).status == 200
+    answered = psp.server.call("POST", "/v1/payment_intents", body, key=str(uuid4()))
+    assert answered.status == 200
+    return str(answered.document["id"])

@@ -114,8 +114,10 @@ class Story:
         if kind in (Kind.CAPTURED, Kind.VOIDED):
             given["reference"] = row.provider_reference
         if kind is Kind.REFUNDED and row.operation is not None:
-            given |= {"reference": "re_1", "object_reference": call_of(row, RENEWAL, None, 0.0).reference}
-        given |= {"amount_minor": row.amount_minor or PRICE, "currency": "USD"}
+            asked = call_of(row, RENEWAL, None, 0.0)
+            given |= {"reference": f"re_{row.ordinal}", "object_reference": asked.reference}
+            given |= {"gateway": asked.gateway, "amount_minor": asked.amount_minor}
+        given = {"amount_minor": row.amount_minor or PRICE, "currency": "USD"} | given
         return self.fact(kind, **(given | more))
 
     def fact(self, kind: Kind, **given: Any) -> "Story":

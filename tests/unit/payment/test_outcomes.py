@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.payment.domain.calls import NOTHING_FOUND
+from services.payment.domain.calls import NOTHING_FOUND, call_of
 from services.payment.domain.outcome import OBJECT_GONE, Kind
 from services.payment.domain.payment import (
     LONG_PAST,
@@ -24,7 +24,7 @@ from shared.contracts.payments import (
     RefundRejected,
     SurplusRefunded,
 )
-from tests.unit.payment.story import PRICE, Story, balances, moved
+from tests.unit.payment.story import PRICE, RENEWAL, Story, balances, moved
 from tests.unit.payment.test_commands import captured, capturing, declined
 
 NEGATIVE = [Kind.DECLINED, Kind.FAILED, Kind.ACTION_REQUIRED, Kind.NOTHING_FOUND, Kind.UNKNOWN, Kind.NOT_SENT]
@@ -354,3 +354,36 @@ def test_a_surplus_that_waited_for_a_wallets_refund_goes_back_after_it() -> None
     assert (story.wallet_minor, story.row.operation) == (PRICE, Operation.SURPLUS)
     story.outcome(Kind.REFUNDED)
     assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]
+
+
+def test_of_a_surplus_partly_refunded_by_hand_the_rest_goes_back_and_the_whole_is_said_once() -> None:
+    story = captured()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    first = story.row.ordinal
+    for _ in range(2):
+        story.fact(
+            Kind.REFUNDED, gateway="sandbox", reference="re_hand", object_reference="pi_2", amount_minor=300
+        )
+    assert story.heard(SurplusRefunded) == []
+    assert balances(story.transfers)["surplus"] == 600
+    assert story.attempts[first].status is CallStatus.FAILED
+    assert (story.row.operation, story.row.ordinal) == (Operation.SURPLUS, first + 1)
+    assert call_of(story.row, RENEWAL, None, 0.0).amount_minor == 600
+
+    story.outcome(Kind.REFUNDED)
+    assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]
+    assert (story.row.operation, balances(story.transfers)["surplus"]) == (None, 0)
+
+
+def test_a_surplus_refunded_by_hand_while_another_goes_back_is_not_asked_for_again() -> None:
+    story = captured()
+    for reference in ("pi_2", "pi_3"):
+        story.fact(Kind.CAPTURED, gateway="sandbox", reference=reference, amount_minor=900, currency="USD")
+    under_way = (story.row.operation, story.row.ordinal)
+    story.fact(
+        Kind.REFUNDED, gateway="sandbox", reference="re_hand", object_reference="pi_3", amount_minor=900
+    )
+    assert (story.row.operation, story.row.ordinal) == under_way
+    story.outcome(Kind.REFUNDED)
+    assert story.row.operation is None
+    assert [answer.ordinal for answer in story.heard(SurplusRefunded)] == [2, 1]

@@ -27,7 +27,19 @@ ANSWERS: dict[Operation, list[Kind]] = {
 # (what, first choice, second choice): the choices mean something else for every kind of step.
 STEPS = st.tuples(
     st.sampled_from(
-        ["priced", "capture", "cancel", "refund", "resolve", "answer", "stale", "webhook", "claim", "wait"]
+        [
+            "priced",
+            "capture",
+            "cancel",
+            "refund",
+            "resolve",
+            "answer",
+            "stale",
+            "webhook",
+            "by hand",
+            "claim",
+            "wait",
+        ]
     ),
     st.integers(0, 6),
     st.booleans(),
@@ -52,6 +64,8 @@ def step(story: Story, what: str, choice: int, flag: bool) -> None:
             answer(story, choice, {"claim": 1000} if what == "stale" else {})
         case "webhook" if story.payment is not None:
             webhook(story, WEBHOOKS[choice % 5], "pi_1" if flag else "pi_2")
+        case "by hand" if story.payment is not None:
+            refunded_by_hand(story, f"re_hand_{choice}", "pi_1" if flag else "pi_2")
         case "claim" if story.payment is not None and story.row.operation is not None:
             story.claimed()
         case "wait":
@@ -79,6 +93,18 @@ def webhook(story: Story, kind: Kind, reference: str) -> None:
         reference="re_1" if about_refund else reference,
         object_reference=reference if about_refund else None,
         amount_minor=PRICE,
+        currency="USD",
+    )
+
+
+def refunded_by_hand(story: Story, refund: str, reference: str) -> None:
+    """Somebody gives a third of the price back at the PSP."""
+    story.fact(
+        Kind.REFUNDED,
+        gateway="sandbox",
+        reference=refund,
+        object_reference=reference,
+        amount_minor=PRICE // 3,
         currency="USD",
     )
 
@@ -137,8 +163,12 @@ def books_balance(story: Story) -> None:
     assert captured <= PRICE
     assert captured == refunded + sum(held.get(name, 0) for name in ("held", "applied", "disputed"))
     found, returned = (moved(story.transfers, kind) for kind in ("surplus_found", "surplus_refund"))
-    assert returned == sum(message.amount_minor for message in _once(story.heard(SurplusRefunded)))
-    assert found >= returned
+    surplus = () if story.payment is None else story.row.surplus
+    assert found == sum(one.amount_minor for one in surplus)
+    assert found - returned == sum(one.left_minor for one in surplus) >= 0
+    said = sum(message.amount_minor for message in _once(story.heard(SurplusRefunded)))
+    assert said == sum(one.amount_minor for one in surplus if one.settled)
+    assert all(one.settled == (one.left_minor == 0) for one in surplus)
     assert story.wallet_minor == PRICE + held.get("wallet:payer-1", 0)
 
 
