@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from operator import itemgetter
 
 from shared.clock import Clock
 from shared.database import Connection, Pool
@@ -10,13 +11,17 @@ from shared.database.queries import load_queries
 from shared.messaging import metrics
 from shared.messaging.envelope import Envelope
 from shared.messaging.errors import PublishFailed
-from shared.messaging.producer import Producer
+from shared.messaging.producer import ACKNOWLEDGE_SECONDS, Producer
 from shared.observability.logging import get_logger
 
-STRANDED_AFTER_SECONDS = 10.0
-STRANDED_LIMIT = 20
 IDLE_SECONDS = 1.0
+_MARGIN_SECONDS = 5.0
+STRANDED_AFTER_SECONDS = ACKNOWLEDGE_SECONDS + _MARGIN_SECONDS
+"""No live publisher is overtaken: a row's age counts from the beginning of its transaction, and the row goes
+up to IDLE_SECONDS after Kafka has acknowledged it."""
+STRANDED_LIMIT = 20
 AGE_EVERY_SECONDS = 5.0
+_ACQUIRE_SECONDS = 10.0
 _FORGET_LIMIT = 500
 _SQL = load_queries(__file__, "outbox.sql")
 _log = get_logger(__name__)
@@ -82,17 +87,22 @@ class Outbox:
     async def recover(self, older_than_seconds: float = STRANDED_AFTER_SECONDS) -> int:
         """Publish batches that nobody published in time; the number of batches taken.
 
+        No lock is held meanwhile: a transaction that forgets one of these rows would wait for Kafka with us.
+        What is not acknowledged is claimed again after as long, behind those that have waited longer.
+
         Raises:
             PublishFailed: Kafka refuses; the rows stay.
         """
-        async with self._pool.acquire(timeout=10) as connection, connection.transaction():
-            rows = await connection.fetch(_SQL["take_stranded"], older_than_seconds, STRANDED_LIMIT)
-            if rows:
-                events = [Envelope(*event) for _, *arrays in rows for event in zip(*arrays, strict=True)]
-                await self._producer.publish(events, self._clock())
+        async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+            rows = await connection.fetch(_SQL["claim_stranded"], older_than_seconds, STRANDED_LIMIT)
+        if rows:
+            rows.sort(key=itemgetter("batch_id"))
+            events = [Envelope(*event) for _, *arrays in rows for event in zip(*arrays, strict=True)]
+            await self._producer.publish(events, self._clock())
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
                 await connection.execute(_SQL["forget_acknowledged"], [row["batch_id"] for row in rows])
-                self._metrics.recovered.inc(len(events))
-                _log.info("stranded_events_published", count=len(events))
+            self._metrics.recovered.inc(len(events))
+            _log.info("stranded_events_published", count=len(events))
         return len(rows)
 
     async def _measure(self) -> None:

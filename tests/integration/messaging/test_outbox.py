@@ -7,7 +7,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from prometheus_client import REGISTRY
 
+from shared.clock import utc_now
 from shared.messaging.errors import PublishFailed
+from shared.messaging.outbox import IDLE_SECONDS, STRANDED_AFTER_SECONDS, STRANDED_LIMIT, Outbox
+from shared.messaging.producer import ACKNOWLEDGE_SECONDS
 from tests.integration.messaging.conftest import DEADLINE_SECONDS, Bench, until
 from tests.integration.wired import is_ours
 
@@ -20,6 +23,10 @@ async def published(bench: Bench, count: int) -> list[Any]:
             return [await consumer.getone() for _ in range(count)]
     finally:
         await consumer.stop()
+
+
+async def refuse(*_: object) -> None:
+    raise PublishFailed("Kafka is away")
 
 
 async def test_a_commit_publishes_with_cloud_events_headers_and_forgets_the_row(bench: Bench) -> None:
@@ -54,9 +61,6 @@ async def test_a_rollback_publishes_nothing(bench: Bench) -> None:
 async def test_what_kafka_refused_stays_and_is_recovered(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(*_: object) -> None:
-        raise PublishFailed("Kafka is away")
-
     with monkeypatch.context() as patched:
         patched.setattr(bench.producer, "publish", refuse)
         async with bench.transactions.begin() as transaction:
@@ -65,6 +69,68 @@ async def test_what_kafka_refused_stays_and_is_recovered(
     assert await bench.outbox.recover(older_than_seconds=0) == 1
     assert len(await published(bench, 1)) == 1
     assert await _rows(bench) == 0
+
+
+async def test_a_poller_that_waits_for_kafka_holds_no_lock_and_no_other_does_its_work_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _stranded(bench, monkeypatch, 1)
+    asked, acknowledged = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        asked.set()
+        await acknowledged.wait()
+
+    monkeypatch.setattr(bench.producer, "publish", slow)
+    other = Outbox(bench.pool, bench.producer, bench.topic, utc_now)
+    async with asyncio.timeout(DEADLINE_SECONDS), asyncio.TaskGroup() as group:
+        polling = group.create_task(bench.outbox.recover())
+        await asked.wait()
+        assert len(await bench.pool.fetch("select 1 from outbox for update nowait")) == 1
+        assert await other.recover() == 0
+        acknowledged.set()
+    assert polling.result() == 1
+    assert await _rows(bench) == 0
+
+
+async def test_a_row_is_left_to_its_publisher_for_longer_than_kafka_may_take(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _stranded(bench, monkeypatch, 1, seconds=ACKNOWLEDGE_SECONDS + IDLE_SECONDS)
+    assert await bench.outbox.recover() == 0
+    await bench.pool.execute(
+        "update outbox set written_at = now() - make_interval(secs => $1)", STRANDED_AFTER_SECONDS
+    )
+    assert await bench.outbox.recover() == 1
+    assert await _rows(bench) == 0
+
+
+async def test_what_a_poller_did_not_finish_is_claimed_again_after_as_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _stranded(bench, monkeypatch, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.producer, "publish", refuse)
+        with pytest.raises(PublishFailed):
+            await bench.outbox.recover()
+    assert await bench.outbox.recover() == 0
+    await bench.pool.execute("update outbox set claimed_at = claimed_at - interval '1 minute'")
+    assert await bench.outbox.recover() == 1
+    assert len(await published(bench, 1)) == 1
+    assert await _rows(bench) == 0
+
+
+async def test_what_kafka_never_takes_does_not_hold_up_those_behind_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _stranded(bench, monkeypatch, STRANDED_LIMIT + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.producer, "publish", refuse)
+        with pytest.raises(PublishFailed):
+            await bench.outbox.recover()
+    assert await bench.outbox.recover() == 1
+    (record,) = await published(bench, 1)
+    assert b'"number":%d' % STRANDED_LIMIT in record.value
 
 
 async def test_acknowledged_rows_go_with_the_next_transaction(bench: Bench) -> None:
@@ -116,6 +182,18 @@ async def _rows(bench: Bench) -> int:
     return int(await bench.pool.fetchval("select count(*) from outbox"))
 
 
+async def _stranded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, count: int, seconds: float = STRANDED_AFTER_SECONDS
+) -> None:
+    """That many batches whose publisher was refused so long ago."""
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.producer, "publish", refuse)
+        for number in range(count):
+            async with bench.transactions.begin() as transaction:
+                transaction.send(bench.message(name="a", number=number))
+    await bench.pool.execute("update outbox set written_at = written_at - make_interval(secs => $1)", seconds)
+
+
 async def test_the_loop_forgets_when_idle(bench: Bench) -> None:
     stopping = asyncio.Event()
     running = asyncio.create_task(bench.outbox.run(stopping))
@@ -131,9 +209,6 @@ async def test_the_loop_forgets_when_idle(bench: Bench) -> None:
 
 
 async def test_the_age_is_told_while_kafka_refuses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object) -> None:
-        raise PublishFailed("Kafka is away")
-
     monkeypatch.setattr(bench.producer, "publish", refuse)
     async with bench.transactions.begin() as transaction:
         transaction.send(bench.message(name="a", number=1))
