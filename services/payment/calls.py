@@ -78,6 +78,8 @@ class Calls:
     async def _one(self, gateway: Gateway, call: Call) -> Result:
         if call.operation is Operation.CAPTURE:
             return await self._capture(gateway, call)
+        if call.operation is Operation.ASK:
+            return await gateway.ask(call)
         if time.monotonic() > call.send_until:
             return self._outcome(call, Kind.NOT_SENT, "window_passed")
         if call.operation is Operation.VOID:
@@ -152,7 +154,7 @@ def _claimed(row: asyncpg.Record, send_until: float) -> Call:
     operation = Operation(row["operation"])
     gateway, reference = row["gateway"] or "", row["provider_reference"]
     amount_minor, currency = row["amount_minor"] or 0, row["currency"]
-    if operation is Operation.VOID:
+    if operation in (Operation.VOID, Operation.ASK):
         gateway = row["reference_gateway"] or gateway
     elif operation is Operation.SURPLUS:
         surplus = next(held for held in store.surplus_of(row["surplus"]) if not held.settled)

@@ -136,8 +136,8 @@ resulted as (
         as a (renewal_id, ordinal, status, code, reference)
     where
         t.renewal_id = a.renewal_id and t.ordinal = a.ordinal
-        -- What is settled stays so: only a later success says otherwise.
-        and (t.status in ('sending', 'unknown') or a.status = 'succeeded')
+        -- What is settled stays so: only a later success says otherwise, or what came of the payer's turn.
+        and (t.status in ('sending', 'unknown') or a.status = 'succeeded' or t.code = 'action_required')
 )
 
 insert into ledger_transfers (
@@ -182,7 +182,8 @@ stamped as (
     update payment_attempts as a
     set send_before = clock_timestamp() + $3::interval, status = 'sending'
     from due as d
-    where a.renewal_id = d.renewal_id and a.ordinal = d.ordinal
+    -- A question is about an attempt, and none itself.
+    where a.renewal_id = d.renewal_id and a.ordinal = d.ordinal and d.operation <> 'ask'
 )
 
 select

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, HttpUrl, SecretStr, model_validator
 
-from services.payment.domain.payment import Patience
+from services.payment.domain.payment import Cadence, Patience
 from services.payment.store import Lease
 from shared.runner import Settings as ServiceSettings
 
@@ -32,6 +32,14 @@ class Settings(ServiceSettings):
     payment_back_off_seconds: float = Field(0.5, gt=0)
     payment_back_off_cap_seconds: float = Field(15.0, gt=0)
     payment_action_seconds: float = Field(82_800.0, gt=0, description="what a payer has to authenticate in")
+    payment_question_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="until the PSP is first asked whether a payer has authenticated; then twice as long",
+    )
+    payment_question_cap_seconds: float = Field(
+        300.0, gt=0, description="the longest pause between such questions"
+    )
     payment_webhook_tolerance_seconds: int = Field(300, gt=0, description="age of a webhook's signature")
 
     @model_validator(mode="after")
@@ -45,6 +53,10 @@ class Settings(ServiceSettings):
         return Patience(
             resolution=timedelta(seconds=self.payment_resolution_seconds),
             action=timedelta(seconds=self.payment_action_seconds),
+            questions=Cadence(
+                first=timedelta(seconds=self.payment_question_seconds),
+                longest=timedelta(seconds=self.payment_question_cap_seconds),
+            ),
             first_pause=timedelta(seconds=self.payment_back_off_seconds),
             longest_pause=timedelta(seconds=self.payment_back_off_cap_seconds),
         )

@@ -64,16 +64,15 @@ def ended(payment: Payment, **fields: object) -> Payment:
 
 
 def wait(payment: Payment, now: datetime, patience: Patience, *attempts: AttemptRow) -> Change:
-    """The call's outcome is unknown: somebody looks again after a pause."""
-    pause = _pause(payment, patience)
+    """The call's outcome is unknown: somebody looks again after a pause, longer with each claim."""
+    doubled: timedelta = patience.first_pause * (1 << min(payment.claim, 16))
+    pause = min(doubled, patience.longest_pause) * spread(payment)
     return Change(payment.changed(call_status=CallStatus.UNKNOWN, due_at=now + pause), attempts=attempts)
 
 
-def _pause(payment: Payment, patience: Patience) -> timedelta:
-    """Exponential by the number of claims; spread over half to all of it by the renewal's own id."""
-    doubled: timedelta = patience.first_pause * (1 << min(payment.claim, 16))
-    spread = 0.5 + (payment.renewal_id.int % 1024) / 2048
-    return min(doubled, patience.longest_pause) * spread
+def spread(payment: Payment) -> float:
+    """Which part of a pause this renewal waits, half to all of it: not all renewals come back at once."""
+    return 0.5 + (payment.renewal_id.int % 1024) / 2048
 
 
 def open_surplus(payment: Payment) -> Surplus | None:
@@ -116,7 +115,7 @@ def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -
         raise ValueError("no call is under way")
     gateway, reference = payment.gateway, payment.provider_reference
     amount_minor, currency = payment.amount_minor or 0, payment.currency
-    if payment.operation is Operation.VOID:
+    if payment.operation in (Operation.VOID, Operation.ASK):
         gateway = payment.reference_gateway
     elif payment.operation is Operation.SURPLUS and (surplus := open_surplus(payment)) is not None:
         gateway, reference = surplus.gateway, surplus.reference

@@ -14,6 +14,7 @@
 | refund_rejected | "                                                | same answer, or begin |
 | refunded        | "                                                | PaymentRefunded again |
 
+A question about a payer's authentication is no call under way: whatever begins takes its place.
 A command after its `act_before` begins nothing; what was decided is said again at any time.
 """
 
@@ -119,7 +120,7 @@ def _capture(
         return Change(payment, messages=(payment.answer,) if payment.answer else ())
     if circumstances.now > command.act_before:
         held_already = payment.state is State.HELD and attempt == payment.attempt
-        return None if held_already else Change(payment.changed(state=State.HELD, attempt=attempt))
+        return None if held_already else Change(ended(payment, state=State.HELD, attempt=attempt))
     return _begin_capture(payment, command, attempt, circumstances)
 
 
@@ -180,7 +181,7 @@ def _cancel(payment: Payment | None, command: CancelPayment, circumstances: Circ
         return cancelled(tombstone, command.reason)
     if payment.state is State.CANCELLING or payment.cancel_wanted is not None:
         return None
-    if payment.operation is None:
+    if payment.operation in (None, Operation.ASK):
         if payment.provider_reference is None:
             return cancelled(payment, command.reason)
         return _void(payment, command.reason, circumstances)

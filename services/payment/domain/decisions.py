@@ -12,10 +12,12 @@ from services.payment.domain.payment import (
     Change,
     Decision,
     Operation,
+    Patience,
     Payment,
     State,
     capture_row,
 )
+from services.payment.domain.questions import asking
 
 
 def captured(payment: Payment, at: datetime, *, code: str = "captured") -> Change:
@@ -61,12 +63,13 @@ def declined(payment: Payment, code: str, **fields: object) -> Change:
     return change
 
 
-def action_required(payment: Payment, action_before: datetime) -> Change:
-    """The payer must authenticate; no money is taken until then."""
+def action_required(payment: Payment, now: datetime, patience: Patience) -> Change:
+    """The payer must authenticate; no money is taken until then. Whether they have is asked meanwhile."""
+    before = now + patience.action
     changed = ended(payment, state=State.REFUSED)
-    changed.answer = answers.action_required(changed, action_before)
+    changed.answer = answers.action_required(changed, before)
     return Change(
-        changed,
+        asking(changed, now, before, patience),
         messages=(changed.answer,),
         attempts=(capture_row(payment, CallStatus.DECLINED, code="action_required"),),
     )

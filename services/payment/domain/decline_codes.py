@@ -6,6 +6,9 @@ Codes as Stripe names them; those of our own stand apart.
 
 from shared.contracts.fields import DeclineClass
 
+AUTHENTICATION_FAILED = "authentication_failed"
+AUTHENTICATION_EXPIRED = "authentication_expired"
+
 OURS: dict[str, DeclineClass] = {
     "no_payment_method": "needs_customer",
     "method_unknown": "hard",
@@ -16,8 +19,9 @@ OURS: dict[str, DeclineClass] = {
     "gateway_unknown": "hard",
     "wallet_unknown": "hard",
     "wallet_balance_too_low": "soft",
+    AUTHENTICATION_EXPIRED: "needs_customer",
 }
-"""Declined by payment itself, before any gateway was asked."""
+"""Declined by payment itself: before any gateway was asked, or because the PSP waits for nobody any more."""
 
 PROVIDERS: dict[str, DeclineClass] = {
     "insufficient_funds": "soft",
@@ -56,7 +60,7 @@ PROVIDERS: dict[str, DeclineClass] = {
     "live_mode_test_card": "hard",
     "resource_missing": "hard",
     "authentication_required": "needs_customer",
-    "authentication_failed": "needs_customer",
+    AUTHENTICATION_FAILED: "needs_customer",
     "payment_intent_authentication_failure": "needs_customer",
     "offline_pin_required": "needs_customer",
     "online_or_offline_pin_required": "needs_customer",

@@ -75,4 +75,5 @@ _OF_CALL: dict[Operation, Fold] = {
     Operation.VOID: results.of_void,
     Operation.REFUND: results.of_refund,
     Operation.SURPLUS: results.of_surplus,
+    Operation.ASK: results.of_question,
 }

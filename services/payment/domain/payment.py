@@ -46,6 +46,7 @@ class Operation(StrEnum):
     VOID = "void"
     REFUND = "refund"
     SURPLUS = "surplus"  # a refund of money that no renewal may keep
+    ASK = "ask"  # whether the payer has authenticated: a question, which moves nothing
 
 
 class CallStatus(StrEnum):
@@ -191,6 +192,19 @@ class Change:
 
 
 @dataclass(slots=True, frozen=True)
+class Cadence:
+    """How often something is asked: each pause is `factor` times the one before it, up to `longest`."""
+
+    first: timedelta = timedelta(seconds=15)
+    factor: int = 2
+    longest: timedelta = timedelta(minutes=5)
+
+    def pause(self, passed: timedelta) -> timedelta:
+        """The next pause when so much time has passed with such pauses: nobody has to count them."""
+        return min(self.first + (self.factor - 1) * passed, self.longest)
+
+
+@dataclass(slots=True, frozen=True)
 class Patience:
     """How long payment waits, and for what."""
 
@@ -199,6 +213,8 @@ class Patience:
     where that has no answer for as long again, the payment ends as cancelled, unresolved."""
     action: timedelta = timedelta(hours=23)
     """How long a payer may take to authenticate."""
+    questions: Cadence = Cadence()
+    """How often the PSP is asked meanwhile whether they have."""
     first_pause: timedelta = timedelta(seconds=1)
     longest_pause: timedelta = timedelta(seconds=60)
 

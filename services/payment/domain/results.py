@@ -6,6 +6,7 @@ from services.payment.domain import answers
 from services.payment.domain.calls import NOTHING_FOUND, begin, ended, wait
 from services.payment.domain.capabilities import GATEWAYS
 from services.payment.domain.decisions import action_required, attempt_failed, cancelled, declined
+from services.payment.domain.decline_codes import AUTHENTICATION_EXPIRED, AUTHENTICATION_FAILED
 from services.payment.domain.facts import then_surplus, without_object
 from services.payment.domain.outcome import OBJECT_GONE, UNRESOLVED, Kind, Outcome
 from services.payment.domain.payment import (
@@ -20,6 +21,7 @@ from services.payment.domain.payment import (
     begun_row,
     capture_row,
 )
+from services.payment.domain.questions import asking_on
 
 
 def of_capture(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
@@ -31,7 +33,7 @@ def of_capture(payment: Payment, outcome: Outcome, now: datetime, patience: Pati
         case Kind.DECLINED:
             return declined(payment, outcome.code)
         case Kind.ACTION_REQUIRED:
-            return action_required(payment, now + patience.action)
+            return action_required(payment, now, patience)
         case Kind.NOTHING_FOUND:
             return attempt_failed(payment, NOTHING_FOUND)
         case _:
@@ -41,6 +43,20 @@ def of_capture(payment: Payment, outcome: Outcome, now: datetime, patience: Pati
                 reached_provider=outcome.reached_provider,
                 retry_after_seconds=outcome.retry_after_seconds,
             )
+
+
+def of_question(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+    """What the PSP says of a payer who is to authenticate. That they have is a fact, and comes as one."""
+    match outcome.kind:
+        case Kind.DECLINED:
+            return declined(payment, outcome.code)
+        case Kind.NOTHING_FOUND:
+            # It waits for nobody any more and took nothing.
+            return declined(payment, AUTHENTICATION_FAILED)
+        case Kind.FAILED if outcome.code == OBJECT_GONE:
+            return declined(without_object(payment), AUTHENTICATION_EXPIRED)
+        case _:
+            return Change(asking_on(payment, now, patience))
 
 
 def _void_after_negative(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change:

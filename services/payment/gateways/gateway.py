@@ -20,7 +20,7 @@ class Gateway(Protocol):
         """Take the money: the one request of a capture that has an effect."""
 
     async def ask(self, call: Call) -> Outcome:
-        """What became of a capture. Moves nothing."""
+        """What became of a capture, or of a payer who was to authenticate. Moves nothing."""
 
     async def void(self, call: Call) -> Outcome:
         """Make sure the object never takes money: VOIDED, or CAPTURED where it already has."""

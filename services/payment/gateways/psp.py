@@ -93,11 +93,12 @@ class Psp:
             return self._outcome(call, Kind.UNKNOWN, code=_code(document.get("status"), "unknown_status"))
         if not self._is_quiet(call):
             return self._outcome(call, Kind.UNKNOWN, code="not_seen_yet")
+        if document.get("status") == "requires_action":
+            # Also where an error of an earlier attempt is still told.
+            return self._outcome(call, Kind.ACTION_REQUIRED)
         error = document.get("last_payment_error")
         if isinstance(error, dict) and error.get("payment_method") == call.token:
             return self._outcome(call, Kind.DECLINED, code=_decline_code(error))
-        if document.get("status") == "requires_action":
-            return self._outcome(call, Kind.ACTION_REQUIRED)
         return self._outcome(call, Kind.NOTHING_FOUND)
 
     async def ask_refund(self, call: Call) -> Outcome:

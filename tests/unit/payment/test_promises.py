@@ -23,6 +23,14 @@ ANSWERS: dict[Operation, list[Kind]] = {
     Operation.VOID: [Kind.VOIDED, Kind.CAPTURED, Kind.FAILED, Kind.UNKNOWN, Kind.NOT_SENT],
     Operation.REFUND: [Kind.REFUNDED, Kind.FAILED, Kind.REJECTED, Kind.UNKNOWN, Kind.NOT_SENT],
     Operation.SURPLUS: [Kind.REFUNDED, Kind.FAILED, Kind.UNKNOWN],
+    Operation.ASK: [
+        Kind.CAPTURED,
+        Kind.DECLINED,
+        Kind.ACTION_REQUIRED,
+        Kind.NOTHING_FOUND,
+        Kind.FAILED,
+        Kind.UNKNOWN,
+    ],
 }
 # (what, first choice, second choice): the choices mean something else for every kind of step.
 STEPS = st.tuples(
@@ -131,6 +139,8 @@ def row_is_whole(row: Payment) -> None:
     assert row.call_status in (None, CallStatus.SENDING, CallStatus.UNKNOWN)
     if row.operation is not None:
         assert row.resolve_before is not None
+    if row.operation is Operation.ASK:
+        assert (row.state, row.decision) == (State.REFUSED, None), "asked about what is settled"
     if row.state is State.CAPTURING:
         assert row.operation in (Operation.CAPTURE, Operation.VOID)
     if row.state is State.CANCELLING:
