@@ -172,6 +172,21 @@ class Story:
         return self.now + timedelta(seconds=-1 if late else 60)
 
 
+def capturing() -> Story:
+    """A capture about to be confirmed: its object is there."""
+    return Story().priced().created()
+
+
+def declined() -> Story:
+    """A first attempt that the issuer declined."""
+    return capturing().outcome(Kind.DECLINED)
+
+
+def captured() -> Story:
+    """A payment whose money is taken."""
+    return capturing().outcome(Kind.CAPTURED)
+
+
 def balances(transfers: dict[UUID, Transfer]) -> dict[str, int]:
     """What each account holds: credits less debits."""
     held: dict[str, int] = {}

@@ -11,19 +11,7 @@ from shared.contracts.payments import (
     PaymentRefunded,
     RefundAttemptFailed,
 )
-from tests.unit.payment.story import PRICE, TERMS, Story
-
-
-def capturing() -> Story:
-    return Story().priced().created()
-
-
-def declined() -> Story:
-    return capturing().outcome(Kind.DECLINED)
-
-
-def captured() -> Story:
-    return capturing().outcome(Kind.CAPTURED)
+from tests.unit.payment.story import PRICE, TERMS, Story, captured, capturing, declined
 
 
 def test_a_price_begins_the_capture_with_the_first_method() -> None:

@@ -12,8 +12,7 @@ from shared.contracts.payments import (
     PaymentCaptured,
     PaymentDeclined,
 )
-from tests.unit.payment.story import Story
-from tests.unit.payment.test_commands import capturing
+from tests.unit.payment.story import Story, capturing
 
 
 def required() -> Story:

@@ -1,0 +1,77 @@
+"""A capture that is called off: because somebody wants it, or because its outcome cannot be learned."""
+
+import pytest
+
+from services.payment.domain.outcome import OBJECT_GONE, Kind
+from services.payment.domain.payment import LONG_PAST, CallStatus, Operation, State, object_key
+from shared.contracts.payments import PaymentAttemptFailed, PaymentCancelled, PaymentCaptured
+from tests.unit.payment.story import Story, capturing, declined
+
+
+def test_past_the_deadline_the_object_is_cancelled_and_the_attempt_failed() -> None:
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN)
+    assert (story.row.state, story.row.operation) == (State.CAPTURING, Operation.VOID)
+    story.outcome(Kind.VOIDED)
+    [answer] = story.heard(PaymentAttemptFailed)
+    assert answer.reason == "no_answer"
+    assert (story.row.provider_reference, story.row.objects) == (None, 1)
+    assert story.attempts[1].status is CallStatus.FAILED
+
+
+def test_the_next_attempt_after_a_cancelled_object_makes_another_under_another_key() -> None:
+    first = Story().priced().row
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).outcome(Kind.VOIDED).capture(2)
+    keys = [object_key("sandbox", row.renewal_id, row.objects) for row in (first, story.row)]
+    assert keys[0] != keys[1]
+
+
+def test_where_even_that_has_no_answer_the_payment_ends_unresolved_and_is_asked_about_further() -> None:
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
+    [answer] = story.heard(PaymentCancelled)
+    assert (answer.unresolved, answer.reason) == (True, "unresolved")
+    assert story.row.operation is Operation.VOID
+    story.claimed().outcome(Kind.VOIDED)
+    assert story.row.operation is None
+    assert len(story.said) == 1
+
+
+def test_an_object_cancelled_by_somebody_else_is_replaced() -> None:
+    story = capturing().outcome(Kind.FAILED, code=OBJECT_GONE).capture(2)
+    assert (story.row.provider_reference, story.row.objects) == (None, 1)
+
+
+@pytest.mark.parametrize("kind", [Kind.DECLINED, Kind.FAILED, Kind.UNKNOWN, Kind.NOT_SENT])
+def test_a_wanted_cancellation_cancels_the_object_whatever_the_call_says(kind: Kind) -> None:
+    story = capturing().cancel().outcome(kind)
+    assert (story.row.state, story.row.operation) == (State.CANCELLING, Operation.VOID)
+    assert story.outcome(Kind.VOIDED).heard(PaymentCancelled)
+
+
+def test_a_capture_that_beats_a_wanted_cancellation_starts_nothing_any_more() -> None:
+    story = capturing().cancel().outcome(Kind.CAPTURED)
+    [answer] = story.heard(PaymentCaptured)
+    assert answer.act_before == LONG_PAST
+    again = story.cancel().heard(PaymentCaptured)
+    assert again == [answer, answer]
+
+
+def test_a_cancellation_that_finds_the_object_captured_says_so() -> None:
+    story = declined().cancel().outcome(Kind.CAPTURED)
+    assert [answer.act_before for answer in story.heard(PaymentCaptured)] == [LONG_PAST]
+    assert story.heard(PaymentCancelled) == []
+
+
+def test_a_void_that_was_refused_is_tried_again_under_another_key() -> None:
+    story = declined().cancel()
+    first = story.row.ordinal
+    story.outcome(Kind.FAILED, code="processing")
+    assert story.row.ordinal == first + 1
+    assert story.row.due_at is not None
+    assert story.row.due_at > story.now
+    assert story.attempts[first].key != story.attempts[first + 1].key
+
+
+def test_a_void_without_an_answer_is_tried_again_under_the_same_key() -> None:
+    story = declined().cancel()
+    first = story.row.ordinal
+    assert story.outcome(Kind.UNKNOWN).row.ordinal == first

@@ -1,0 +1,57 @@
+"""What comes of a refund, whoever made it; and of a dispute."""
+
+from services.payment.domain.outcome import Kind
+from services.payment.domain.payment import State
+from shared.contracts.payments import PaymentDisputed, PaymentRefunded, RefundAttemptFailed, RefundRejected
+from tests.unit.payment.story import PRICE, balances, captured
+
+
+def test_a_refund_failed_or_rejected_is_said_with_its_attempt() -> None:
+    story = captured().refund().outcome(Kind.FAILED, code="expired_or_canceled_card")
+    assert [answer.attempt for answer in story.heard(RefundAttemptFailed)] == [1]
+    story.refund(2).outcome(Kind.REJECTED, code="charge_disputed")
+    assert [(answer.attempt, answer.reason) for answer in story.heard(RefundRejected)] == [
+        (2, "charge_disputed")
+    ]
+    assert balances(story.transfers)["held"] == PRICE
+
+
+def test_a_refund_unknown_past_the_deadline_is_rejected_once_and_may_still_be_found() -> None:
+    story = captured().refund().later(seconds=121)
+    story.outcome(Kind.UNKNOWN).outcome(Kind.UNKNOWN)
+    assert [answer.reason for answer in story.heard(RefundRejected)] == ["unknown"]
+    story.outcome(Kind.REFUNDED)
+    assert len(story.heard(PaymentRefunded)) == 1
+    assert balances(story.transfers)["held"] == 0
+
+
+def test_a_partial_refund_made_elsewhere_is_not_taken_for_ours() -> None:
+    story = captured().refund()
+    story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=1, currency="USD")
+    assert story.last is None
+
+
+def test_a_refund_made_elsewhere_is_a_fact_where_it_is_whole() -> None:
+    story = captured()
+    story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=PRICE, currency="USD")
+    assert story.row.state is State.REFUNDED
+    assert len(story.heard(PaymentRefunded)) == 1
+    assert balances(story.transfers)["held"] == 0
+
+
+def test_a_refund_that_comes_back_is_held_again_and_opens_a_case() -> None:
+    story = captured().refund().outcome(Kind.REFUNDED)
+    for _ in range(2):
+        story.fact(Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_1")
+    assert story.row.state is State.REFUNDED
+    assert [answer.reason for answer in story.heard(RefundRejected)] == ["refund_returned"]
+    assert balances(story.transfers) == {"held": PRICE, "psp:sandbox": -PRICE}
+
+
+def test_a_dispute_is_said_once_and_takes_the_money_from_where_it_is() -> None:
+    story = captured()
+    for _ in range(2):
+        story.fact(Kind.DISPUTED, gateway="sandbox", reference="pi_1", code="chargeback")
+    assert len(story.heard(PaymentDisputed)) == 1
+    assert balances(story.transfers)["disputed"] == PRICE
+    assert balances(story.transfers)["held"] == 0

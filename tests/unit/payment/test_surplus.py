@@ -1,0 +1,95 @@
+"""Money that no renewal may keep: found, sent back, once per object."""
+
+from services.payment.domain.calls import call_of
+from services.payment.domain.outcome import Kind
+from services.payment.domain.payment import CallStatus, Decision, Operation
+from shared.contracts.payments import PaymentCaptured, PaymentRefunded, SurplusRefunded
+from tests.unit.payment.story import PRICE, RENEWAL, Story, balances, captured, capturing, moved
+
+
+def test_money_found_after_an_unresolved_end_goes_back() -> None:
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
+    story.outcome(Kind.CAPTURED)
+    assert (story.row.operation, story.row.decision) == (Operation.SURPLUS, Decision.CANCELLED)
+    assert balances(story.transfers) == {"surplus": PRICE, "psp:sandbox": -PRICE}
+    story.outcome(Kind.REFUNDED)
+    [answer] = story.heard(SurplusRefunded)
+    assert (answer.ordinal, answer.amount_minor) == (1, PRICE)
+    assert set(balances(story.transfers).values()) == {0}
+    assert story.heard(PaymentCaptured) == []
+
+
+def test_money_beside_another_capture_goes_back_once_per_object() -> None:
+    story = captured()
+    for _ in range(2):
+        story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    assert moved(story.transfers, "surplus_found") == 900
+    assert story.row.operation is Operation.SURPLUS
+    story.outcome(Kind.REFUNDED)
+    assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]
+    assert balances(story.transfers)["held"] == PRICE
+
+
+def test_surplus_found_during_a_refund_waits_its_turn() -> None:
+    story = captured().refund()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    calls = [story.row.operation]
+    for _ in range(2):
+        story.outcome(Kind.REFUNDED)
+        calls.append(story.row.operation)
+    assert calls == [Operation.REFUND, Operation.SURPLUS, None]
+    assert [type(message) for message in story.said[1:]] == [PaymentRefunded, SurplusRefunded]
+
+
+def test_a_surplus_that_cannot_be_sent_back_is_tried_until_it_can() -> None:
+    story = Story().cancel()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
+    first = story.row.ordinal
+    story.outcome(Kind.FAILED)
+    assert (story.row.operation, story.row.ordinal) == (Operation.SURPLUS, first + 1)
+    story.outcome(Kind.UNKNOWN)
+    assert story.row.ordinal == first + 1
+    assert story.outcome(Kind.REFUNDED).heard(SurplusRefunded)
+
+
+def test_a_refund_found_while_a_surplus_goes_back_does_not_send_the_surplus_twice() -> None:
+    story = captured()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    surplus_call = (story.row.operation, story.row.ordinal)
+    story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=PRICE, currency="USD")
+    assert (story.row.operation, story.row.ordinal) == surplus_call
+    story.outcome(Kind.REFUNDED)
+    assert set(balances(story.transfers).values()) == {0}
+
+
+def test_of_a_surplus_partly_refunded_by_hand_the_rest_goes_back_and_the_whole_is_said_once() -> None:
+    story = captured()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    first = story.row.ordinal
+    for _ in range(2):
+        story.fact(
+            Kind.REFUNDED, gateway="sandbox", reference="re_hand", object_reference="pi_2", amount_minor=300
+        )
+    assert story.heard(SurplusRefunded) == []
+    assert balances(story.transfers)["surplus"] == 600
+    assert story.attempts[first].status is CallStatus.FAILED
+    assert (story.row.operation, story.row.ordinal) == (Operation.SURPLUS, first + 1)
+    assert call_of(story.row, RENEWAL, None, 0.0).amount_minor == 600
+
+    story.outcome(Kind.REFUNDED)
+    assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]
+    assert (story.row.operation, balances(story.transfers)["surplus"]) == (None, 0)
+
+
+def test_a_surplus_refunded_by_hand_while_another_goes_back_is_not_asked_for_again() -> None:
+    story = captured()
+    for reference in ("pi_2", "pi_3"):
+        story.fact(Kind.CAPTURED, gateway="sandbox", reference=reference, amount_minor=900, currency="USD")
+    under_way = (story.row.operation, story.row.ordinal)
+    story.fact(
+        Kind.REFUNDED, gateway="sandbox", reference="re_hand", object_reference="pi_3", amount_minor=900
+    )
+    assert (story.row.operation, story.row.ordinal) == under_way
+    story.outcome(Kind.REFUNDED)
+    assert story.row.operation is None
+    assert [answer.ordinal for answer in story.heard(SurplusRefunded)] == [2, 1]
