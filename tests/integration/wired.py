@@ -179,6 +179,8 @@ async def wired(
         await server.stop(5)
         stopping.set()
         await asyncio.gather(*loops)
+        for stop in service.stops:
+            await stop()
         await producer.stop()
         await pool.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,18 +16,17 @@ from services.payment.domain.capabilities import GATEWAYS
 from services.payment.gateways.psp import Psp
 from shared.calls.http_client import open_client
 from shared.clock import utc_now
-from shared.contracts.message import Grant, RenewalMessage, Terms
+from shared.contracts.message import RenewalMessage, Terms
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
 from shared.contracts.prices import RenewalPriced
 from shared.contracts.topups import TopUpApplied
 from tests.conftest import FreshDatabase
 from tests.integration.payment.other_process import OtherProcess
-from tests.integration.sandbox.conftest import Sandbox, Server
+from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import DEADLINE_SECONDS, GRANT, Journal, act_before, until
 from tests.integration.wired import Reply, Wired, wired
 
-DEADLINE_SECONDS = 30.0
 WEBHOOK_SECRET = "a secret of this test"
-GRANT = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
 PRICE = 1500
 AnyAnswer = TypeVar("AnyAnswer", bound=RenewalMessage)
 
@@ -76,14 +74,16 @@ class Renewal:
         )
 
     def cancel(self, *, late: bool = False) -> CancelPayment:
-        return CancelPayment(**self._head(), act_before=_by(late), reason="customer_cancelled")
+        return CancelPayment(**self._head(), act_before=act_before(late=late), reason="customer_cancelled")
 
     def refund(self, attempt: int = 1, *, late: bool = False) -> RefundPayment:
-        return RefundPayment(**self._head(), attempt=attempt, act_before=_by(late), reason="top_up_rejected")
+        return RefundPayment(
+            **self._head(), attempt=attempt, act_before=act_before(late=late), reason="top_up_rejected"
+        )
 
     def resolve(self, decision: Any) -> ResolvePayment:
         return ResolvePayment(
-            **self._head(), act_before=_by(late=False), decision=decision, decided_by="operator-1"
+            **self._head(), act_before=act_before(), decision=decision, decided_by="operator-1"
         )
 
     def applied(self) -> TopUpApplied:
@@ -100,7 +100,7 @@ class Renewal:
 
     def _purchase(self, late: bool) -> dict[str, Any]:
         money = {"amount_minor": self.amount_minor, "currency": "USD", "grant": GRANT}
-        return self._head() | money | {"act_before": _by(late)}
+        return self._head() | money | {"act_before": act_before(late=late)}
 
     def _head(self) -> dict[str, Any]:
         return {
@@ -111,57 +111,16 @@ class Renewal:
         }
 
 
-def _by(late: bool) -> datetime:
-    return utc_now() + timedelta(seconds=-1 if late else 60)
-
-
-@dataclass(frozen=True, slots=True)
-class PspJournal:
+class PspJournal(Journal):
     """The sandbox's PSP, and what its journal says."""
-
-    server: Server
 
     def effects(self, renewal: Renewal) -> list[str]:
         """What really happened to a renewal's money, in order."""
-        return [row["effect"] for row in self._rows("effect") if row["renewal_id"] == str(renewal.renewal_id)]
+        return self.effects_of(renewal.renewal_id)
 
     def requests(self, renewal: Renewal, operation: str) -> list[dict[str, Any]]:
         """The requests of that kind for a renewal, in order."""
-        return [
-            row
-            for row in self._rows("request")
-            if row["renewal_id"] == str(renewal.renewal_id) and row["operation"] == operation
-        ]
-
-    def fault(self, operation: str, behaviour: str, **more: object) -> None:
-        rules = [{"operation": operation, "behaviour": behaviour, **more}]
-        assert self.server.call("PUT", "/faults", rules).status == 200
-
-    def well(self) -> None:
-        assert self.server.call("DELETE", "/faults").status == 200
-
-    def _rows(self, kind: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        after = 0
-        while True:
-            page = self.server.call("GET", f"/journal?kind={kind}&after={after}").document
-            rows += page["rows"]
-            if not page["more"]:
-                return rows
-            after = page["next_after"]
-
-
-async def until(look: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
-    """What `look` (sync or async) finds, as soon as it finds something."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
+        return self.requests_of(renewal.renewal_id, operation)
 
 
 def said(payment: Wired, kind: type[AnyAnswer], renewal: Renewal) -> list[AnyAnswer]:
@@ -235,16 +194,9 @@ async def pay_in(payment: Wired, renewal: Renewal, amount_minor: int) -> None:
 Subscribe = Callable[..., Awaitable[Renewal]]
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    running = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    yield running
-    assert running.stop() == 0
-
-
 @pytest.fixture
 def psp(sandbox: Sandbox) -> Iterator[PspJournal]:
-    journal = PspJournal(sandbox.psp)
+    journal = PspJournal(sandbox.psp, "renewal_id")
     yield journal
     journal.well()
 
@@ -272,8 +224,6 @@ async def payment(told: settings.Settings, database_url: str, kafka_bootstrap: s
         lambda transactions: wiring.build(told, transactions), database_url, kafka_bootstrap, "payment"
     ) as service:
         yield service
-        for stop in service.service.stops:
-            await stop()
 
 
 @pytest.fixture

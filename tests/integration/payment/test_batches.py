@@ -9,8 +9,9 @@ from services.payment.domain.outcome import Kind, Outcome
 from services.payment.settings import Settings
 from shared.clock import utc_now
 from shared.messaging.transaction import Transaction
-from tests.integration.payment.conftest import Renewal, Subscribe, row, until
+from tests.integration.payment.conftest import Renewal, Subscribe, row
 from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired, noting
 
 LARGE = 200

@@ -18,8 +18,8 @@ from tests.integration.payment.conftest import (
     long_ago,
     row,
     said,
-    until,
 )
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 

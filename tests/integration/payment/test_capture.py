@@ -9,7 +9,6 @@ from shared.contracts.payments import (
     PaymentDeclined,
 )
 from tests.integration.payment.conftest import (
-    GRANT,
     PRICE,
     PspJournal,
     Subscribe,
@@ -20,6 +19,7 @@ from tests.integration.payment.conftest import (
     row,
     said,
 )
+from tests.integration.sandboxed import GRANT
 from tests.integration.wired import Wired
 
 

@@ -13,9 +13,10 @@ from services.payment.domain.payment import Operation
 from services.payment.settings import Settings
 from shared.contracts.payments import PaymentCaptured
 from shared.messaging.transaction import Transaction
-from tests.integration.payment.conftest import Renewal, Subscribe, hear, row, until
+from tests.integration.payment.conftest import Renewal, Subscribe, hear, row
 from tests.integration.payment.other_process import OtherProcess
 from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 

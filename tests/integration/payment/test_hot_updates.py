@@ -6,8 +6,9 @@ In a database of its own: PostgreSQL's counters come late, and would tell of oth
 import pytest
 
 from services.payment.settings import Settings
-from tests.integration.payment.conftest import Renewal, Subscribe, until
+from tests.integration.payment.conftest import Renewal, Subscribe
 from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 COUNT = 200

@@ -21,9 +21,9 @@ from tests.integration.payment.conftest import (
     lines,
     row,
     said,
-    until,
 )
 from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 

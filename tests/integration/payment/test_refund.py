@@ -14,8 +14,8 @@ from tests.integration.payment.conftest import (
     pay_in,
     row,
     said,
-    until,
 )
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 

@@ -10,8 +10,9 @@ from shared.contracts.message import Message
 from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentRefunded
 from tests.conftest import FreshDatabase
 from tests.integration.on_topics import running
-from tests.integration.payment.conftest import PspJournal, Renewal, until
+from tests.integration.payment.conftest import PspJournal, Renewal
 from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import until
 
 PAYMENTS = "payments.v1"
 

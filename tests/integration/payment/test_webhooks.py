@@ -30,8 +30,8 @@ from tests.integration.payment.conftest import (
     lines,
     row,
     said,
-    until,
 )
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 PATH = "/v1/webhooks/psp"

@@ -1,10 +1,7 @@
 """Provisioning at work on real servers, with a real sandbox carrier beside it, and the messages it reads."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,14 +11,14 @@ import pytest
 from services.provisioning import settings, wiring
 from shared.clock import utc_now
 from shared.contracts.checks import eid_with_check, luhn_digit
-from shared.contracts.message import Grant, StartsEffect, Terms
+from shared.contracts.message import StartsEffect, Terms
 from shared.contracts.payments import PaymentCaptured
 from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp, ResolveTopUp
 from tests.conftest import FreshDatabase
-from tests.integration.sandbox.conftest import Sandbox, Server
+from tests.integration.sandbox.conftest import Sandbox
+from tests.integration.sandboxed import GRANT, Journal, act_before
 from tests.integration.wired import Wired, wired
 
-DEADLINE_SECONDS = 15.0
 EID = eid_with_check("890490320000000000000000000000")
 TERMS = Terms(
     offering_id="cuba-1gb",
@@ -30,7 +27,6 @@ TERMS = Terms(
     payment_method_ids=("card-1",),
     payer_id="payer-1",
 )
-GRANT = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
 CALM = "00"
 _numbers = count(1)
 
@@ -85,7 +81,7 @@ class Subscriber:
             subscription_id=self.subscription_id,
             version=9,
             terms=TERMS,
-            act_before=utc_now() + timedelta(seconds=-1 if late else 60),
+            act_before=act_before(late=late),
             reason="customer_cancelled",
         )
 
@@ -95,7 +91,7 @@ class Subscriber:
             subscription_id=self.subscription_id,
             version=10,
             terms=TERMS,
-            act_before=utc_now() + timedelta(seconds=60),
+            act_before=act_before(),
             decision="applied" if applied else "not_applied",
             decided_by="operator-1",
         )
@@ -109,72 +105,28 @@ class Subscriber:
             "amount_minor": 1000,
             "currency": "USD",
             "grant": GRANT,
-            "act_before": utc_now() + timedelta(seconds=-1 if late else 60),
+            "act_before": act_before(late=late),
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Carrier:
+class Carrier(Journal):
     """The sandbox's carrier, and what its journal says."""
-
-    server: Server
 
     def effects(self, renewal_id: UUID) -> list[str]:
         """What really happened for a renewal, in order."""
-        return [row["effect"] for row in self._rows("effect") if row["reference"] == str(renewal_id)]
+        return self.effects_of(renewal_id)
 
     def keys(self, renewal_id: UUID) -> set[str]:
         """The idempotency keys under which top-ups of a renewal were asked for."""
-        return {
-            row["key"]
-            for row in self._rows("request")
-            if row["operation"] == "apply_topup" and str(renewal_id) in str(row)
-        }
-
-    def fault(self, operation: str, behaviour: str, **more: object) -> None:
-        rules = [{"operation": operation, "behaviour": behaviour, **more}]
-        assert self.server.call("PUT", "/faults", rules).status == 200
-
-    def well(self) -> None:
-        assert self.server.call("DELETE", "/faults").status == 200
-
-    def _rows(self, kind: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        after = 0
-        while True:
-            page = self.server.call("GET", f"/journal?kind={kind}&after={after}").document
-            rows += page["rows"]
-            if not page["more"]:
-                return rows
-            after = page["next_after"]
-
-
-async def until(look: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
-    """What `look` (sync or async) finds, as soon as it finds something."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
+        return {row["key"] for row in self.requests_of(renewal_id, "apply_topup")}
 
 
 Subscribe = Callable[..., Awaitable[Subscriber]]
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    running = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    yield running
-    assert running.stop() == 0
-
-
 @pytest.fixture
 def carrier(sandbox: Sandbox) -> Iterator[Carrier]:
-    carrier = Carrier(sandbox.carrier)
+    carrier = Carrier(sandbox.carrier, "reference")
     yield carrier
     carrier.well()
 
@@ -202,8 +154,6 @@ async def provisioning(
         lambda transactions: wiring.build(told, transactions), database_url, kafka_bootstrap, "provisioning"
     ) as service:
         yield service
-        for stop in service.service.stops:
-            await stop()
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from uuid import uuid4
 from services.provisioning.topups.calls import Outcome
 from shared.contracts.topups import TopUpApplied, TopUpCancelled
 from shared.messaging.transaction import Transaction
-from tests.integration.provisioning.conftest import Carrier, Subscribe, until
+from tests.integration.provisioning.conftest import Carrier, Subscribe
 from tests.integration.provisioning.test_leases import OtherProcess, other
 from tests.integration.provisioning.test_top_ups import TOP_UPS, hear
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired, noting
 
 __all__ = ["other"]

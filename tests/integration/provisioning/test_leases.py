@@ -17,8 +17,9 @@ from services.provisioning.topups.handlers import TopUpInstructions
 from shared.calls.http_client import open_client
 from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed
 from shared.messaging.transaction import Transaction
-from tests.integration.provisioning.conftest import Carrier, Subscribe, until
+from tests.integration.provisioning.conftest import Carrier, Subscribe
 from tests.integration.provisioning.test_top_ups import final_answers, hear, said
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 

@@ -10,7 +10,8 @@ from shared.contracts.topups import (
     TopUpRejected,
     TopUpUndetermined,
 )
-from tests.integration.provisioning.conftest import Carrier, Subscribe, Subscriber, until
+from tests.integration.provisioning.conftest import Carrier, Subscribe, Subscriber
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 Answer = TypeVar("Answer", TopUpApplied, TopUpAttemptFailed, TopUpCancelled, TopUpRejected, TopUpUndetermined)
