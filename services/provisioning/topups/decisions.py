@@ -69,11 +69,18 @@ async def write(
     The jobs of up to `room` attempts that begin with them come back: to be submitted after the commit.
     `sent_at` is the event loop's time before the transaction's first statement.
     """
+    begun = [
+        (one, operation, ordinal) for one in decided for operation, ordinal in opened(one.before, one.after)
+    ]
+    for one, operation, _ in begun[:room]:
+        if operation == "apply":
+            # From its claim on the carrier may be asked at any moment: a cancellation has to call it off.
+            one.after = one.after._replace(state="sending")
     numbered = await _write_rows(transaction, decided)
     for one in decided:
         if one.says:
             _say(transaction, one, numbered.get(one.order.renewal_id))
-    return await _open(transaction, decided, patience, room, sent_at)
+    return await _open(transaction, begun, patience, room, sent_at)
 
 
 async def _write_rows(transaction: Transaction, decided: Sequence[Decided]) -> dict[UUID, int]:
@@ -121,18 +128,21 @@ def _say(transaction: Transaction, one: Decided, cycle: int | None) -> None:
 
 
 async def _open(
-    transaction: Transaction, decided: Sequence[Decided], patience: Patience, room: int, sent_at: float
+    transaction: Transaction,
+    begun: Sequence[tuple[Decided, Operation, int]],
+    patience: Patience,
+    room: int,
+    sent_at: float,
 ) -> list[Job]:
-    begun = [
-        (one.order, operation, ordinal, idempotency_key(one.order.renewal_id, operation, ordinal))
-        for one in decided
-        for operation, ordinal in opened(one.before, one.after)
-    ]
     if not begun:
         return []
+    orders = [
+        (one.order, operation, ordinal, idempotency_key(one.order.renewal_id, operation, ordinal))
+        for one, operation, ordinal in begun
+    ]
     rows = [
         (order.renewal_id, operation, ordinal, key, place < room)
-        for place, (order, operation, ordinal, key) in enumerate(begun)
+        for place, (order, operation, ordinal, key) in enumerate(orders)
     ]
     claims = await store.open_attempts(
         transaction.connection, rows, send_window=patience.send_window, lease=patience.lease
@@ -140,5 +150,5 @@ async def _open(
     send_by = sent_at + patience.send_window
     return [
         Job(order, operation, ordinal, claims[order.renewal_id, operation, ordinal], operation, key, send_by)
-        for order, operation, ordinal, key in begun[:room]
+        for order, operation, ordinal, key in orders[:room]
     ]

@@ -3,6 +3,7 @@
 from typing import TypeVar
 from uuid import UUID, uuid4
 
+from services.provisioning.topups.domain.attempt import idempotency_key
 from shared.contracts.topups import (
     TopUpApplied,
     TopUpAttemptFailed,
@@ -266,6 +267,41 @@ async def test_cancelling_while_it_is_on_its_way_is_settled_by_the_carrier(
     await hear(provisioning, TopUpCancelled, captured.renewal_id)
     assert carrier.effects(captured.renewal_id) == ["topup_cancelled"]
     assert len(final_answers(provisioning, captured.renewal_id)) == 1
+
+
+async def test_cancelling_while_a_second_attempt_is_on_its_way_is_settled_by_the_carrier(
+    provisioning: Wired, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe()
+    captured = subscriber.captured()
+    carrier.fault("apply_topup", "rate_limited")
+    await provisioning.consume(TOP_UPS, captured)
+    await hear(provisioning, TopUpAttemptFailed, captured.renewal_id)
+    carrier.fault("apply_topup", "processing", seconds=60)
+    # What cancels another renewal needs no call: so there is room to claim the second attempt at once.
+    await provisioning.consume(TOP_UPS, subscriber.cancel(uuid4()), subscriber.apply(captured, 2))
+    second = str(idempotency_key(captured.renewal_id, "apply", 2))
+    await until(lambda: second in carrier.keys(captured.renewal_id))
+
+    await provisioning.consume(TOP_UPS, subscriber.cancel(captured.renewal_id))
+
+    await hear(provisioning, TopUpCancelled, captured.renewal_id)
+    assert carrier.effects(captured.renewal_id) == ["topup_cancelled"]
+
+
+async def test_a_second_attempt_that_fails_is_told_like_the_first(
+    provisioning: Wired, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe()
+    captured = subscriber.captured()
+    carrier.fault("apply_topup", "rate_limited")
+    await provisioning.consume(TOP_UPS, captured)
+    await hear(provisioning, TopUpAttemptFailed, captured.renewal_id)
+
+    await provisioning.consume(TOP_UPS, subscriber.cancel(uuid4()), subscriber.apply(captured, 2))
+
+    await until(lambda: len(said(provisioning, TopUpAttemptFailed, captured.renewal_id)) == 2)
+    assert said(provisioning, TopUpAttemptFailed, captured.renewal_id)[1].attempt == 2
 
 
 async def test_cancelling_what_was_applied_unheard_of_brings_the_good_news(
