@@ -21,6 +21,9 @@ from shared.contracts.topups import TopUpApplied
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
 
+UNHURRIED_SECONDS = 0.25
+"""The books are written when the customer has the data already."""
+
 
 def build(settings: Settings, transactions: Transactions) -> Service:
     """The service, ready to be run."""
@@ -49,7 +52,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 messages=(RenewalPriced, CapturePayment, CancelPayment, RefundPayment, ResolvePayment),
                 handle=Commands(authority, worker),
             ),
-            Consumer("top-ups", topics=("topups.v1",), messages=(TopUpApplied,), handle=apply_captures),
+            Consumer(
+                "top-ups",
+                topics=("topups.v1",),
+                messages=(TopUpApplied,),
+                handle=apply_captures,
+                gather_seconds=UNHURRIED_SECONDS,
+            ),
         ),
         loops=(Loop("payment calls", worker.run),),
         routers=(

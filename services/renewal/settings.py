@@ -18,4 +18,7 @@ class Settings(SharedSettings):
     renewal_timers_per_tick: int = Field(
         50, ge=1, le=1000, description="bounds what is fired after an outage"
     )
-    renewal_batch_records: int = Field(500, ge=1, le=5000, description="records read at once at most")
+    renewal_gather_seconds: float = Field(
+        0.25, ge=0, le=5, description="how long the saga lets facts gather: most need nothing but recording"
+    )
+    renewal_batch_records: int = Field(2000, ge=1, le=5000, description="records read at once at most")

@@ -29,7 +29,14 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     policy = policy_of(settings)
     catch_up = CatchUp()
     batch = settings.renewal_batch_records
-    saga = Consumer("saga", SAGA_TOPICS, SAGA_MESSAGES, SagaHandler(policy, catch_up), max_records=batch)
+    saga = Consumer(
+        "saga",
+        SAGA_TOPICS,
+        SAGA_MESSAGES,
+        SagaHandler(policy, catch_up),
+        max_records=batch,
+        gather_seconds=settings.renewal_gather_seconds,
+    )
     admission = Consumer(
         "admission", ADMISSION_TOPICS, ADMISSION_MESSAGES, AdmissionHandler(policy), max_records=batch
     )

@@ -14,6 +14,9 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.transaction import Transactions
 from shared.runner import Loop, Service
 
+UNHURRIED_SECONDS = 0.25
+"""The carrier has granted the data already; here it is only shown."""
+
 
 def build(settings: Settings, transactions: Transactions) -> Service:
     """The usage service."""
@@ -35,6 +38,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 topics=("topups.v1",),
                 messages=(TopUpApplied,),
                 handle=ApplyTopUps(settings.usage_threshold_percent, late_records),
+                gather_seconds=UNHURRIED_SECONDS,
             ),
             Consumer(
                 "records",

@@ -23,6 +23,12 @@ from pydantic import BaseModel
 
 from shared.messaging import metrics
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.gathering import (
+    GATHER_SECONDS,
+    IDLE_FETCH_MILLISECONDS,
+    IDLE_POLL_MILLISECONDS,
+    Gathering,
+)
 from shared.messaging.handling import BatchHandler, Handling, MemoryHandler, StatelessHandler
 from shared.messaging.received import Decoder, Received, Record, Skipped, Unreadable
 from shared.messaging.records import read_any_header_name
@@ -33,7 +39,6 @@ REFRESH_EVERY_SECONDS = 5.0
 BATCH_DEADLINE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
-POLL_MILLISECONDS = 1_000
 _log = get_logger(__name__)
 
 read_any_header_name()
@@ -48,6 +53,9 @@ class Consumer:
     messages: Sequence[type[BaseModel]]
     handle: BatchHandler | StatelessHandler | MemoryHandler
     max_records: int = 500
+    gather_seconds: float = GATHER_SECONDS
+    """How long a record may wait for others while they keep coming. Longer where no customer waits for it:
+    then the events of one key fold into one write."""
     stateless: bool = False
     from_start_every_time: bool = False
     """No group: every process reads the topics wholly, for a projection in memory."""
@@ -91,6 +99,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handled: dict[TopicPartition, int] = {}
         self._underway: dict[TopicPartition, int] = {}
         self._failures = 0
+        self._gathering = Gathering(consumer.gather_seconds)
         grouped = not consumer.from_start_every_time
         subscriber = broker.subscriber(
             *consumer.topics,
@@ -101,8 +110,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             no_reply=True,
             auto_offset_reset="earliest",
             max_records=consumer.max_records,
-            batch_timeout_ms=POLL_MILLISECONDS,
-            fetch_max_wait_ms=500,
+            batch_timeout_ms=IDLE_POLL_MILLISECONDS,
+            fetch_max_wait_ms=IDLE_FETCH_MILLISECONDS,
             session_timeout_ms=30_000,
             rebalance_timeout_ms=60_000,
             # Range keeps equal keys of equally partitioned topics in one process: no lock is contended.
@@ -120,8 +129,11 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Poll, ...]:
         """What has come, as soon as something has. FastStream's own sleeps after every empty poll, which
         costs latency at every hop when there is little to do, and CPU when there is nothing."""
-        got = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=self.consumer.max_records)
+        got = await consumer.getmany(
+            timeout_ms=self._gathering.poll_milliseconds, max_records=self.consumer.max_records
+        )
         records = list(chain.from_iterable(got.values()))
+        self._gathering.polled(consumer, len(records))
         return (Poll(records[0].topic, records),) if records else ()
 
     async def _parse(self, polled: tuple[Poll, ...], _original: object) -> KafkaAckableMessage:

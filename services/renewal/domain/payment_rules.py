@@ -1,6 +1,7 @@
 """What follows from what catalog and payment say."""
 
 from datetime import datetime
+from typing import Final
 
 from services.renewal.domain import endings, wording
 from services.renewal.domain.change import Change, alarmed, moved, noted
@@ -17,6 +18,9 @@ from shared.contracts.payments import (
     SurplusRefunded,
 )
 from shared.contracts.prices import RenewalPriced, RenewalRejected
+
+_RETURNED: Final = "refund_returned"
+"""Payment's reason where a refund was made and the money came back."""
 
 
 def take_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Change:
@@ -220,6 +224,9 @@ def _delay(backoff: Backoff, times: int, retry_after_seconds: int | None, moment
 
 
 def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change:
+    """A refund that came back is heard of before the refund itself only where events are late: both are kept."""
+    if message.reason == _RETURNED:
+        renewal = renewal._replace(flags=renewal.flagged("refund_failed_later"))
     return endings.park(renewal, "refunding", "refund_rejected", moment)._replace(detail=message.reason)
 
 

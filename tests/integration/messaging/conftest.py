@@ -15,6 +15,7 @@ from shared.contracts.message import Message, deterministic_id
 from shared.database import open_pool
 from shared.messaging.consumer import Consumer, ConsumerLoop
 from shared.messaging.dead_letters import SUFFIX, DeadLetters
+from shared.messaging.gathering import GATHER_SECONDS
 from shared.messaging.handling import BatchHandler, InTransaction
 from shared.messaging.metrics import ConsumerMetrics
 from shared.messaging.outbox import Outbox
@@ -52,13 +53,17 @@ class Bench:
     brokers: list[tuple[KafkaBroker, asyncio.Event, asyncio.Task[None]]] = field(default_factory=list)
 
     async def consume(
-        self, handle: BatchHandler, name: str = "tests", max_records: int = 100
+        self,
+        handle: BatchHandler,
+        name: str = "tests",
+        max_records: int = 100,
+        gather_seconds: float = GATHER_SECONDS,
     ) -> ConsumerLoop:
         """Start a consumer as a service would."""
         broker = KafkaBroker(
             self.bootstrap, consumer_only=True, allow_auto_create_topics=False, apply_types=False, logger=None
         )
-        consumer = Consumer(name, (self.topic,), (self.message,), handle, max_records)
+        consumer = Consumer(name, (self.topic,), (self.message,), handle, max_records, gather_seconds)
         decoder = Decoder((self.message,), lambda _, ce_type: self.message if ce_type == "Pong" else None)
         dead_letters = DeadLetters(self.producer, name, utc_now)
         loop = ConsumerLoop(

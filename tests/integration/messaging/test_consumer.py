@@ -11,6 +11,8 @@ from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction
 from tests.integration.messaging.conftest import Bench, until
 
+GATHERED_SECONDS = 3.0
+
 
 async def count(transaction: Transaction, batch: Sequence[Received]) -> None:
     rows = [(received.message.number, received.message.name) for received in batch]
@@ -24,6 +26,26 @@ async def test_messages_are_counted_once_each(bench: Bench) -> None:
     for number in range(50):
         await bench.send(f"key-{number % 7}", number)
     await until(lambda: _has(bench, list(range(50))), "all 50 counted")
+
+
+async def test_records_that_keep_coming_are_gathered_but_the_first_after_a_pause_comes_at_once(
+    bench: Bench,
+) -> None:
+    batches: list[set[int]] = []
+
+    async def note(transaction: Transaction, batch: Sequence[Received]) -> None:
+        await count(transaction, batch)
+        batches.append({received.message.number for received in batch})
+
+    await bench.consume(note, gather_seconds=GATHERED_SECONDS)
+    began = asyncio.get_running_loop().time()
+    await bench.send("key", 0)
+    await until(lambda: _has(bench, [0]), "the first counted")
+    assert asyncio.get_running_loop().time() - began < GATHERED_SECONDS
+    for number in range(1, 6):
+        await bench.send(f"key-{number}", number)
+    await until(lambda: _has(bench, list(range(6))), "all counted")
+    assert batches == [{0}, {1, 2, 3, 4, 5}]
 
 
 GARBAGE = [
