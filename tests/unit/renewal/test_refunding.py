@@ -42,6 +42,15 @@ def test_a_refund_that_fails_later_stays_refunded_with_an_alarm() -> None:
     assert story.last.alarm
 
 
+def test_a_refund_that_came_back_stays_known_though_it_is_heard_of_first() -> None:
+    came_back = says.refund_rejected().model_copy(update={"reason": "refund_returned"})
+    story = captured().when(says.top_up_rejected(), came_back)
+    assert story.state == "parked"
+    story.when(says.refunded())
+    assert story.state == "refunded"
+    assert story.renewal.has_flag("refund_failed_later")
+
+
 def test_money_given_back_elsewhere_stops_the_top_up_and_ends_refunded() -> None:
     story = captured().when(says.refunded())
     assert (story.state, story.just_said) == ("cancelling_top_up", ["CancelTopUp"])
