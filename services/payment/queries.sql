@@ -85,23 +85,25 @@ with written as (
         version = c.version, attempt = c.attempt, ordinal = c.ordinal, capture_ordinal = c.capture_ordinal,
         claim = p.claim + c.is_leased::integer, objects = c.objects, refund_attempt = c.refund_attempt,
         captured_version = c.captured_version,
-        due_at = case when c.is_leased then clock_timestamp() + $28::interval else c.due_at end,
+        due_at = case when c.is_leased then clock_timestamp() + $29::interval else c.due_at end,
         act_before = c.act_before, resolve_before = c.resolve_before, captured_at = c.captured_at,
         disputed_at = c.disputed_at, refund_returned_at = c.refund_returned_at, state = c.state,
         decision = c.decision, operation = c.operation, call_status = c.call_status,
         cancel_wanted = c.cancel_wanted, payment_method_id = c.payment_method_id, gateway = c.gateway,
         reference_gateway = c.reference_gateway, provider_reference = c.provider_reference, surplus = c.surplus,
-        answer = c.answer, refund_answer = c.refund_answer
+        answer = c.answer, refund_answer = c.refund_answer, refund_reference = c.refund_reference
     from unnest(
         $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
         $8::integer[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
         $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
-        $20::text[], $21::text[], $22::text[], $23::text[], $24::json[], $25::json[], $26::json[], $27::boolean[]
+        $20::text[], $21::text[], $22::text[], $23::text[], $24::json[], $25::json[], $26::json[], $27::text[],
+        $28::boolean[]
     ) as c (
         renewal_id, version, attempt, ordinal, capture_ordinal, objects, refund_attempt,
         captured_version, due_at, act_before, resolve_before, captured_at,
         disputed_at, refund_returned_at, state, decision, operation, call_status, cancel_wanted,
-        payment_method_id, gateway, reference_gateway, provider_reference, surplus, answer, refund_answer, is_leased
+        payment_method_id, gateway, reference_gateway, provider_reference, surplus, answer, refund_answer,
+        refund_reference, is_leased
     )
     where p.renewal_id = c.renewal_id
 ),
@@ -112,12 +114,12 @@ attempted as (
         payment_method_id, gateway
     )
     select
-        a.renewal_id, a.ordinal, case when a.is_leased then clock_timestamp() + $29::interval end,
+        a.renewal_id, a.ordinal, case when a.is_leased then clock_timestamp() + $30::interval end,
         case when a.status not in ('sending', 'unknown') then now() end,
         a.operation, a.status, a.code, a.reference, a.payment_method_id, a.gateway
     from unnest(
-        $30::uuid[], $31::integer[], $32::text[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
-        $38::boolean[]
+        $31::uuid[], $32::integer[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $38::text[],
+        $39::boolean[]
     ) as a (renewal_id, ordinal, operation, status, code, reference, payment_method_id, gateway, is_leased)
     on conflict (renewal_id, ordinal) do update
     -- The same call again, under the same key.
@@ -132,7 +134,7 @@ resulted as (
         status = a.status, code = a.code,
         ended_at = case when a.status <> 'unknown' then now() end,
         provider_reference = coalesce(a.reference, t.provider_reference)
-    from unnest($39::uuid[], $40::integer[], $41::text[], $42::text[], $43::text[])
+    from unnest($40::uuid[], $41::integer[], $42::text[], $43::text[], $44::text[])
         as a (renewal_id, ordinal, status, code, reference)
     where
         t.renewal_id = a.renewal_id and t.ordinal = a.ordinal
@@ -143,7 +145,7 @@ resulted as (
 insert into ledger_transfers (
     id, renewal_id, kind, debit_account, credit_account, amount_minor, currency
 )
-select * from unnest($44::uuid[], $45::uuid[], $46::text[], $47::text[], $48::text[], $49::bigint[], $50::text[])
+select * from unnest($45::uuid[], $46::uuid[], $47::text[], $48::text[], $49::text[], $50::bigint[], $51::text[])
 on conflict (renewal_id, id) do nothing;
 
 -- name: move_balances

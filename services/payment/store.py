@@ -111,7 +111,7 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
     transfers = [_transfer(transfer) for write in writes for transfer in write.folded.transfers]
     await connection.execute(
         SQL["write_payments"],
-        *sparse(columns(rows, 27)),
+        *sparse(columns(rows, 28)),
         lease.held,
         lease.send,
         *sparse(columns(begun, 9)),
@@ -182,6 +182,7 @@ def payment_of(row: asyncpg.Record) -> Payment:
         surplus=surplus_of(row["surplus"]),
         answer=_read_answer(row["answer"]),
         refund_answer=_read_answer(row["refund_answer"]),
+        refund_reference=row["refund_reference"],
         captured_at=row["captured_at"],
         captured_version=row["captured_version"],
         applied_at=row["applied_at"],
@@ -260,6 +261,7 @@ def _changed(write: ToWrite) -> tuple[Any, ...]:
         orjson.dumps(payment.surplus).decode() if payment.surplus else None,
         _written_answer(payment.answer),
         _written_answer(payment.refund_answer),
+        payment.refund_reference,
         write.is_leased,
     )
 

@@ -119,6 +119,7 @@ def refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patien
     if (outcome.object_reference, outcome.amount_minor) != whole:
         return None
     change = decisions.refunded(payment, outcome.at)
+    change.payment.refund_reference = outcome.reference
     if payment.operation is Operation.REFUND:
         change.attempts = (attempt_row(payment, CallStatus.SUCCEEDED, reference=outcome.reference),)
     return then_surplus(change, now, patience)
@@ -152,10 +153,14 @@ def _surplus_refunded(
 
 
 def refund_returned(payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience) -> Change | None:
-    """PaymentRefunded stays said and the money is held again; RefundRejected opens the operators' case."""
+    """PaymentRefunded stays said and the money is held again; RefundRejected opens the operators' case.
+
+    An earlier refund of the same object that never was made may be told of late: it brings nothing back.
+    """
     if payment.state is not State.REFUNDED or payment.refund_returned_at is not None:
         return None
-    if outcome.object_reference != payment.provider_reference:
+    told = (outcome.object_reference, outcome.reference)
+    if told != (payment.provider_reference, payment.refund_reference):
         return None
     returned = payment.changed(refund_returned_at=outcome.at)
     message = answers.refund_rejected(returned, REFUND_RETURNED)

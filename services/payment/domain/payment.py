@@ -126,6 +126,8 @@ class Payment:
     # What was said, to be said again. A PaymentCaptured is built from the row itself.
     answer: RenewalMessage | None = None
     refund_answer: RenewalMessage | None = None
+    refund_reference: str | None = None
+    """The refund at the PSP that gave the capture back: only its own failure brings the money here again."""
     captured_at: datetime | None = None
     captured_version: int | None = None
     applied_at: datetime | None = None

@@ -40,12 +40,20 @@ def test_a_refund_made_elsewhere_is_a_fact_where_it_is_whole() -> None:
 
 
 def test_a_refund_that_comes_back_is_held_again_and_opens_a_case() -> None:
-    story = captured().refund().outcome(Kind.REFUNDED)
+    story = captured().refund().outcome(Kind.REFUNDED, reference="re_1")
     for _ in range(2):
-        story.fact(Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_1")
+        story.fact(Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_1", reference="re_1")
     assert story.row.state is State.REFUNDED
     assert [answer.reason for answer in story.heard(RefundRejected)] == ["refund_returned"]
     assert balances(story.transfers) == {"held": PRICE, "psp:sandbox": -PRICE}
+
+
+def test_a_refund_that_never_was_made_brings_nothing_back_when_it_is_told_late() -> None:
+    story = captured().refund().outcome(Kind.FAILED, reference="re_1").refund(2)
+    story.outcome(Kind.REFUNDED, reference="re_2")
+    story.fact(Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_1", reference="re_1")
+    assert story.last is None
+    assert balances(story.transfers)["held"] == 0
 
 
 def test_a_dispute_is_said_once_and_takes_the_money_from_where_it_is() -> None:
