@@ -118,7 +118,9 @@ class PostgresServer:
             "--pwfile",
             password_file,
         ]
-        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
+        # The builtin provider compares keys byte by byte instead of asking libc: they are ids, not prose.
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]
+        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums"]
         try:
             self._initdb([*command, "--no-sync"])
         finally:
