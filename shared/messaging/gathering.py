@@ -7,7 +7,7 @@ waiting always would delay a lone record and keep an idle consumer busy. So it i
 
 from aiokafka import AIOKafkaConsumer
 
-GATHER_SECONDS = 0.03
+GATHER_SECONDS = 0.02
 IDLE_FETCH_MILLISECONDS = 500
 IDLE_POLL_MILLISECONDS = 1_000
 _ENOUGH_BYTES = 1 << 20
