@@ -20,6 +20,7 @@ from fastapi import APIRouter
 from faststream.kafka import KafkaBroker
 from pydantic import ValidationError
 
+from shared import crash_points
 from shared.clock import Clock, utc_now
 from shared.contracts import message_class
 from shared.database import Pool, open_pool
@@ -261,6 +262,8 @@ def run_to_end(make: Callable[[], Sequence[RunningService]]) -> None:
     async def all_of_them() -> None:
         await run(make())
 
+    if crash_points.orders is not None:
+        _log.warning("crash_orders_are_followed")
     try:
         uvloop.run(all_of_them())
     except (OSError, asyncpg.PostgresError, KafkaError, HttpServerError) as error:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from shared import crash_points
 from shared.calls.http_connection import HttpAnswer, HttpConnection, Unanswered
 
 __all__ = ["HttpAnswer", "HttpClient", "NotSent", "Unanswered", "open_client"]
@@ -64,7 +65,12 @@ class HttpClient:
         try:
             connection = self._waiting_connection() or await self._new_connection(deadline)
             try:
-                return await connection.send(content, deadline - time.monotonic())
+                if crash_points.orders is not None:
+                    crash_points.orders.pass_by(crash_points.BEFORE_SEND)
+                answer = await connection.send(content, deadline - time.monotonic())
+                if crash_points.orders is not None:
+                    crash_points.orders.pass_by(crash_points.SEND_TO_RESULT)
+                return answer
             finally:
                 self._put_back(connection)
         finally:

@@ -21,6 +21,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from pydantic import BaseModel
 
+from shared import crash_points
 from shared.messaging import metrics
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.gathering import (
@@ -210,6 +211,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         offsets = {partition: offset for partition, offset in offsets.items() if partition in assigned}
         try:
             if offsets:
+                if crash_points.orders is not None:
+                    crash_points.orders.pass_by(crash_points.PUBLISH_TO_OFFSET)
                 await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError, KafkaError) as error:
             _log.warning("offsets_not_committed", consumer=self.consumer.name, error=_named(error))

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from shared import crash_points
 from shared.clock import Clock
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.envelope import Envelope, Sendable, enclose
@@ -165,6 +166,8 @@ class Stateless:
         sender = Sender(self._clock())
         await self._handle(sender, batch)
         if sender.outgoing:
+            if crash_points.orders is not None:
+                crash_points.orders.pass_by(crash_points.BEFORE_PUBLISH)
             await self._producer.publish(sender.outgoing, sender.now)
         self._metrics.handled.inc(len(batch))
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared import crash_points
 from shared.clock import Clock
 from shared.database import Connection, Pool
 from shared.messaging.envelope import Envelope, Sendable, enclose
@@ -74,7 +75,11 @@ class Transactions:
             async with connection.transaction():
                 yield transaction
                 batch = await self._outbox.write(connection, transaction.outgoing)
+                if crash_points.orders is not None:
+                    crash_points.orders.pass_by(crash_points.BEFORE_COMMIT)
         transaction.committed()
+        if crash_points.orders is not None and batch is not None:
+            crash_points.orders.pass_by(crash_points.COMMIT_TO_PUBLISH)
         await self._outbox.publish(transaction.outgoing, batch)
 
     async def run(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
