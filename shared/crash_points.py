@@ -1,8 +1,8 @@
 """Named places at which a process can be ordered to die, so that a test kills it exactly there.
 
 RECARGA_CRASH_ORDER names a file; the order in it is `<point> <n>`: passing that point for the n-th time kills
-the process with SIGKILL. The file is looked at whenever a point is passed, so a running process can be
-ordered to die. Without the variable, as in every real deployment, `orders` is None and a point costs one look:
+the process with SIGKILL. The file is read whenever a point is passed, so a running process can be ordered to
+die. Without the variable, as in every real deployment, `orders` is None and a point costs one look:
 
     if crash_points.orders is not None:
         crash_points.orders.pass_by(crash_points.BEFORE_COMMIT)
