@@ -7,12 +7,12 @@ RUN := $(VENV)/bin/python
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down clean status test check format bench lock local dev
+.PHONY: help demo up down clean status operator-token test check format bench lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
 demo: local ## set up, start everything, run a day of renewals, check the books, stop (USAGE=path: your own usage records)
 	@$(RUN) -m deploy.local.demo $(if $(USAGE),--usage "$(USAGE)")
@@ -28,6 +28,9 @@ status: local ## tell what runs
 
 clean: local ## stop the stack and remove its data
 	@$(RUN) -m deploy.local clean
+
+operator-token: local ## print a token that names an operator (NAME=ana, ROLE=viewer or operator, HOURS=12)
+	@$(RUN) -m deploy.local operator-token "$(NAME)" $(if $(ROLE),--role "$(ROLE)") $(if $(HOURS),--hours "$(HOURS)")
 
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
 	@$(RUN) -m pytest $(TESTS)

@@ -23,7 +23,9 @@ PASSWORDS = (
 # Everything, for the first look; a deployment with a real PSP and carrier takes `sandbox` out.
 DEFAULTS = {"COMPOSE_PROFILES": "sandbox,observability"}
 PASSWORD_BYTES = 24
-WEBHOOK_SECRET = Path(".recarga") / "compose" / "webhook-secret"
+SECRETS = Path(".recarga") / "compose"
+WEBHOOK_SECRET = SECRETS / "webhook-secret"
+OPERATOR_SECRET = SECRETS / "operator-secret"
 
 
 def completed(text: str) -> str:
@@ -36,15 +38,15 @@ def completed(text: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Completes .env and the secret of the webhooks in `folder`."""
+    """Completes .env and the secrets of webhooks and of operators' tokens in `folder`."""
     env = folder / ".env"
     replace(env, completed(env.read_text() if env.exists() else ""), 0o600)
-    secret = folder / WEBHOOK_SECRET
-    # Its folder keeps other users out; the file is read by the container, a stranger to its owner.
-    secret.parent.mkdir(parents=True, exist_ok=True)
-    secret.parent.chmod(0o700)
-    if not secret.exists():
-        replace(secret, secrets.token_urlsafe(PASSWORD_BYTES), 0o444)
+    # Their folder keeps other users out; the files are read by containers, strangers to their owner.
+    (folder / SECRETS).mkdir(parents=True, exist_ok=True)
+    (folder / SECRETS).chmod(0o700)
+    for secret in (folder / WEBHOOK_SECRET, folder / OPERATOR_SECRET):
+        if not secret.exists():
+            replace(secret, secrets.token_urlsafe(PASSWORD_BYTES), 0o444)
 
 
 def replace(path: Path, text: str, mode: int) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
 from deploy.local import launcher
 from deploy.local.addresses import COMPONENTS
@@ -17,7 +19,10 @@ from deploy.local.console import DownloadBar, address_lines, console
 from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
 from deploy.local.ports import Ports
+from deploy.local.postgres import kept_secret
 from deploy.local.stack import Stack
+from services.renewal.operators.tokens import Role, sign
+from shared.clock import utc_now
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -135,6 +140,25 @@ def run(
             asyncio.run(launcher.run(stack, report))
         except asyncio.CancelledError:
             sys.exit(0)  # a signal asked us to stop, and everything is stopped
+
+
+@app.command()
+def operator_token(
+    name: Annotated[str, typer.Argument(help="Who it is for: small letters, digits and ._-")],
+    role: Annotated[Role, typer.Option(help="What it is good for: a viewer only looks.")] = "operator",
+    hours: Annotated[float, typer.Option(min=0.01, max=168, help="How long it is good for.")] = 12,
+    home: HomeOption = None,
+) -> None:
+    """Prints a token that names an operator of this stack; RECARGA_OPERATOR_TOKEN takes it to the CLI."""
+    place = Home.at(home)
+    place.prepare()
+    secret = SecretStr(kept_secret(place.operator_secret_file))
+    with errors_in_one_line():
+        try:
+            token = sign(secret, name, role, utc_now(), timedelta(hours=hours))
+        except ValueError as error:
+            raise LocalStackError(str(error)) from None
+    typer.echo(token)
 
 
 def _download(home: Home) -> None:

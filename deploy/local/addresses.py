@@ -54,6 +54,10 @@ class Addresses:
         return self.home.secrets / "webhook"
 
     @property
+    def operator_secret_file(self) -> Path:
+        return self.home.operator_secret_file
+
+    @property
     def instances(self) -> list[str]:
         """The names of all service processes: `payment-1`, `payment-2`, ..."""
         return [f"{service}-{n}" for service in self.services for n in range(1, self.replicas + 1)]
@@ -112,5 +116,6 @@ class Addresses:
             "RECARGA_PSP_URL": self.psp_url,
             "RECARGA_CARRIER_URL": self.carrier_url,
             "RECARGA_WEBHOOK_SECRET_FILE": str(self.webhook_secret_file),
+            "RECARGA_OPERATOR_SECRET_FILE": str(self.operator_secret_file),
             **self.service_environment,
         }

@@ -51,6 +51,11 @@ class Home:
         return self.path / "secrets"
 
     @property
+    def operator_secret_file(self) -> Path:
+        """What operators' tokens are signed with."""
+        return self.secrets / "operator"
+
+    @property
     def downloads(self) -> Path:
         return self.path / "downloads"
 

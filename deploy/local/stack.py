@@ -186,6 +186,7 @@ class Stack(Addresses):
             if log.stem != "launcher":  # that one rotates its own, and is open
                 rotate(log)
         kept_secret(self.webhook_secret_file)
+        kept_secret(self.operator_secret_file)
         await self._start_backing()
         if "sandbox" in self.components:
             await self._start_sandbox()

@@ -1,14 +1,14 @@
 """The HTTP API of operators: decide about a renewal that cannot go on by itself, always by name.
 
-The caller's name (Recarga-Caller) stands in the history. A decision is about what was seen: it names the
-version it was made on, and is refused where the renewal has moved since.
+The operator's name, as a signed token says it, stands in the history. A decision is about what was seen: it
+names the version it was made on, and is refused where the renewal has moved since.
 """
 
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from services.renewal import store
@@ -23,11 +23,11 @@ from services.renewal.domain.actions import (
 from services.renewal.domain.policy import Policy
 from services.renewal.domain.renewal import Renewal
 from services.renewal.moves import Moves
+from services.renewal.operators.who import Acting, Gate
 from services.renewal.routes import not_possible, read_view, renewal_not_found
 from services.renewal.views import RenewalView
 from shared.contracts.fields import Count, Text
 from shared.http.body import Body
-from shared.http.caller import Caller
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
 
@@ -74,31 +74,27 @@ _NAMES: Final[dict[type, str]] = {
 class OperatorRoutes:
     """The routes of operators' decisions."""
 
-    def __init__(self, transactions: Transactions, policy: Policy) -> None:
+    def __init__(self, transactions: Transactions, policy: Policy, gate: Gate) -> None:
         self._transactions = transactions
         self._policy = policy
-        self.router = router = APIRouter(tags=["operators"])
+        self.router = router = APIRouter(tags=["operators"], dependencies=[Depends(gate)])
         path = "/v1/renewals/{renewal_id}/operator"
         accepted = HTTPStatus.ACCEPTED
         router.add_api_route(f"{path}/act", self.act, methods=["POST"], status_code=accepted)
         router.add_api_route(f"{path}/resolve", self.resolve, methods=["POST"], status_code=accepted)
         router.add_api_route(f"{path}/release", self.release, methods=["POST"], status_code=accepted)
 
-    async def act(self, renewal_id: UUID, body: Act, caller: Caller, response: Response) -> RenewalView:
+    async def act(self, renewal_id: UUID, body: Act, who: Acting, response: Response) -> RenewalView:
         """Try the step again now, give up, or give the money back once nothing can be applied."""
-        return await self._decide(renewal_id, body.version, _ACTIONS[body.action](caller), response)
+        return await self._decide(renewal_id, body.version, _ACTIONS[body.action](who.name), response)
 
-    async def resolve(
-        self, renewal_id: UUID, body: Finding, caller: Caller, response: Response
-    ) -> RenewalView:
+    async def resolve(self, renewal_id: UUID, body: Finding, who: Acting, response: Response) -> RenewalView:
         """Tell the authority what an unknown outcome was; the renewal moves on the fact that follows."""
-        return await self._decide(renewal_id, body.version, OperatorResolves(caller, body.found), response)
+        return await self._decide(renewal_id, body.version, OperatorResolves(who.name, body.found), response)
 
-    async def release(
-        self, renewal_id: UUID, body: Release, caller: Caller, response: Response
-    ) -> RenewalView:
+    async def release(self, renewal_id: UUID, body: Release, who: Acting, response: Response) -> RenewalView:
         """Close a parked renewal as decided, with a note for the audit."""
-        action = OperatorReleases(caller, body.outcome, body.note)
+        action = OperatorReleases(who.name, body.outcome, body.note)
         return await self._decide(renewal_id, body.version, action, response)
 
     async def _decide(

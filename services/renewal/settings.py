@@ -1,6 +1,8 @@
 """What the environment tells the renewal service. Durations in seconds."""
 
-from pydantic import Field
+from pathlib import Path
+
+from pydantic import Field, SecretStr
 
 from shared.settings import Settings as SharedSettings
 
@@ -22,3 +24,16 @@ class Settings(SharedSettings):
         0.25, ge=0, le=5, description="how long the saga lets facts gather: most need nothing but recording"
     )
     renewal_batch_records: int = Field(2000, ge=1, le=5000, description="records read at once at most")
+    operator_secret_file: Path | None = Field(
+        None, description="holds the secret that signs operators' tokens"
+    )
+
+    def operator_secret(self) -> SecretStr | None:
+        """The secret of operators' tokens; None where none is configured: then no operator is believed.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if self.operator_secret_file is None:
+            return None
+        return SecretStr(self.operator_secret_file.read_text(encoding="utf-8").strip())

@@ -13,6 +13,8 @@ from services.renewal.handlers import (
     SagaHandler,
 )
 from services.renewal.operator_routes import OperatorRoutes
+from services.renewal.operators.tokens import Tokens
+from services.renewal.operators.who import Gate
 from services.renewal.projections import PROJECTIONS, keep_projections
 from services.renewal.routes import RenewalRoutes
 from services.renewal.rule_routes import RuleRoutes
@@ -53,6 +55,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         tick_seconds=settings.renewal_timer_tick_seconds,
         per_tick=settings.renewal_timers_per_tick,
     )
+    gate = Gate(Tokens(settings.operator_secret(), utc_now))
     report = ProgressReport(catch_up, saga, transactions.pool, utc_now)
     return Service(
         title="Renewal",
@@ -61,7 +64,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         routers=(
             RenewalRoutes(transactions, policy).router,
             RuleRoutes(transactions).router,
-            OperatorRoutes(transactions, policy).router,
+            OperatorRoutes(transactions, policy, gate).router,
         ),
         loops=(
             Loop("timers", timers.run),

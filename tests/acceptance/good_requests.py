@@ -37,6 +37,10 @@ class GoodRequest:
         return self.service, self.method, self.template
 
     @property
+    def is_an_operators(self) -> bool:
+        return "/operator/" in self.template
+
+    @property
     def is_bulk(self) -> bool:
         return self.template.endswith("/bulk")
 

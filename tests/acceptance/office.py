@@ -7,16 +7,18 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from deploy.local.books import Comparison, compare, read_books, wait_until_quiet
 from deploy.local.books.reading import Sources
 from deploy.local.stack import Stack
+from services.renewal.operators.tokens import Role, sign
 from shared.contracts.message import Message
 from shared.messaging.envelope import enclose
 from shared.messaging.producer import Producer
@@ -164,6 +166,12 @@ class Office:
         reply = await self.ask(subscriber, **changes)
         assert reply.status == 202, reply
         return str(reply.body["renewal_id"])
+
+    def signed_in(self, name: str, role: Role = "operator") -> dict[str, str]:
+        """The header that says which operator sends a request, as `make operator-token` would make it."""
+        secret = SecretStr(self.stack.operator_secret_file.read_text().strip())
+        token = sign(secret, name, role, datetime.now(UTC), timedelta(hours=1))
+        return {"authorization": f"Bearer {token}"}
 
     # Looking
 

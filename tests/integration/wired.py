@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -137,15 +137,17 @@ class Wired:
             if message_class(envelope.topic, envelope.type) is kind
         ]
 
-    async def request(self, method: str, path: str, body: object = None) -> Reply:
+    async def request(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """One HTTP request over a connection of its own."""
-        return await asyncio.to_thread(self._request, method, path, body)
+        return await asyncio.to_thread(self._request, method, path, body, headers or {})
 
-    def _request(self, method: str, path: str, body: object) -> Reply:
+    def _request(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Reply:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=HTTP_SECONDS)
         try:
             payload = None if body is None else json.dumps(body)
-            connection.request(method, path, payload, {"content-type": "application/json"})
+            connection.request(method, path, payload, {"content-type": "application/json", **headers})
             response = connection.getresponse()
             return Reply(response.status, json.loads(response.read()))
         finally:

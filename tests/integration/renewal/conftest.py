@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 
 from services.renewal import settings, wiring
+from services.renewal.operators.tokens import Role, sign
 from shared.clock import utc_now
 from shared.contracts.checks import eid_with_check, luhn_digit
 from shared.contracts.customers import CustomerChanged
@@ -29,6 +31,7 @@ from tests.integration.wired import Wired, wired
 OFFERING = "cuba-1gb"
 GRANT = Grant(data_bytes=10**9, validity_seconds=86_400, product_code="CU-1GB")
 PRICE = 900
+SECRET = SecretStr("signs operators' tokens in this test run only")
 _numbers = count(1)
 
 
@@ -234,13 +237,22 @@ async def row(renewal: Wired, renewal_id: UUID) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def renewal(fresh_database: FreshDatabase, kafka_bootstrap: str) -> AsyncIterator[Wired]:
+async def renewal(
+    fresh_database: FreshDatabase, kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Wired]:
     url = await fresh_database("renewal")
-    told = settings.Settings(database_url=url)
+    secret = tmp_path_factory.mktemp("secrets") / "operator"
+    secret.write_text(SECRET.get_secret_value())
+    told = settings.Settings(database_url=url, operator_secret_file=secret)
     async with wired(
         lambda transactions: wiring.build(told, transactions), url, kafka_bootstrap, "renewal"
     ) as service:
         yield service
+
+
+def signed_in(name: str = "ana", role: Role = "operator") -> dict[str, str]:
+    """The header that says which operator sends a request."""
+    return {"authorization": f"Bearer {sign(SECRET, name, role, utc_now(), timedelta(hours=1))}"}
 
 
 def after(seconds: float) -> datetime:

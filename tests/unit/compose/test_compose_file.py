@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.compose.passwords import DEFAULTS, PASSWORDS, WEBHOOK_SECRET
+from deploy.compose.passwords import DEFAULTS, OPERATOR_SECRET, PASSWORDS, WEBHOOK_SECRET
 from deploy.local.ports import DEFAULT_PORTS
 from services import NAMES
 from shared.http.server import is_loopback
@@ -174,6 +174,14 @@ def test_the_secret_of_the_webhooks_is_the_file_that_passwords_writes() -> None:
     assert environment_of("payment")["RECARGA_WEBHOOK_SECRET_FILE"] == "/run/secrets/webhook"
     assert "--webhook-secret-file=/run/secrets/webhook" in SERVICES["sandbox"]["command"]
     assert SERVICES["payment"]["secrets"] == SERVICES["sandbox"]["secrets"] == ["webhook"]
+
+
+def test_the_secret_of_operators_tokens_is_known_to_the_one_service_that_reads_them() -> None:
+    assert Path(compose_file()["secrets"]["operator"]["file"]) == OPERATOR_SECRET
+    assert environment_of("renewal")["RECARGA_OPERATOR_SECRET_FILE"] == "/run/secrets/operator"
+    assert [name for name, service in SERVICES.items() if "operator" in service.get("secrets", ())] == [
+        "renewal"
+    ]
 
 
 @pytest.mark.parametrize("service", SERVICES)

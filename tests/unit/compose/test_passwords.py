@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.compose.passwords import PASSWORDS, WEBHOOK_SECRET, completed, write
+from deploy.compose.passwords import OPERATOR_SECRET, PASSWORDS, WEBHOOK_SECRET, completed, write
 from tests.unit.compose.files import REPOSITORY
 
 
@@ -37,9 +37,11 @@ def test_the_files_are_closed_to_others(tmp_path: Path) -> None:
 
 def test_running_it_again_changes_nothing(tmp_path: Path) -> None:
     write(tmp_path)
-    before = (tmp_path / ".env").read_text(), (tmp_path / WEBHOOK_SECRET).read_text()
+    files = [tmp_path / name for name in (".env", WEBHOOK_SECRET, OPERATOR_SECRET)]
+    before = [file.read_text() for file in files]
     write(tmp_path)
-    assert before == ((tmp_path / ".env").read_text(), (tmp_path / WEBHOOK_SECRET).read_text())
+    assert before == [file.read_text() for file in files]
+    assert len(set(before)) == len(files)
 
 
 def test_it_runs_without_anything_installed(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_it_runs_without_anything_installed(tmp_path: Path) -> None:
     assert (tmp_path / ".env").exists()
 
 
-@pytest.mark.parametrize("path", [".env", WEBHOOK_SECRET.as_posix()])
+@pytest.mark.parametrize("path", [".env", WEBHOOK_SECRET.as_posix(), OPERATOR_SECRET.as_posix()])
 def test_git_ignores_what_it_writes(path: str) -> None:
     done = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=REPOSITORY, timeout=30)
     assert done.returncode == 0

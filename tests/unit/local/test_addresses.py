@@ -49,6 +49,13 @@ def test_the_webhooks_of_the_sandbox_go_to_the_payment_service() -> None:
     assert words[words.index("--webhook-url") + 1] == "http://127.0.0.1:18003/v1/webhooks/psp"
 
 
+def test_every_process_of_renewal_checks_operators_tokens_with_one_secret() -> None:
+    two = addresses(replicas=2)
+
+    files = {two.environment_of(f"renewal-{n}")["RECARGA_OPERATOR_SECRET_FILE"] for n in (1, 2)}
+    assert files == {str(two.home.operator_secret_file)}
+
+
 def test_only_what_is_chosen_wants_a_port() -> None:
     chosen = addresses(components=frozenset({"postgres", "kafka"}))
 
