@@ -3,7 +3,7 @@
 Each is a message of the matrix like any event. `attempt` is None: none of them belongs to an attempt.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 
@@ -32,10 +32,26 @@ class RetryDue(Timer):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Somebody asks for something. `actor` names them in the history."""
+    """Somebody asks for something. `actor` names them in the history; of two, `approver` came second."""
 
     actor: str
+    why: str = field(default="", kw_only=True)
+    approver: str | None = field(default=None, kw_only=True)
     attempt: ClassVar[int | None] = None
+
+    @property
+    def signed(self) -> str:
+        """Who decided, as an authority is told: one name, or two with a colon between."""
+        return self.actor if self.approver is None else f"{self.actor}:{self.approver}"
+
+    @property
+    def told(self) -> str:
+        """Who decided and why, for the history."""
+        return self._told(self.why)
+
+    def _told(self, why: str) -> str:
+        by = f"by {self.actor}" + (f", approved by {self.approver}" if self.approver else "")
+        return f"{by}: {why}" if why else by
 
 
 class CustomerCancels(Action):
@@ -74,3 +90,7 @@ class OperatorReleases(Action):
 
     outcome: Literal["completed", "refunded", "failed", "cancelled"]
     note: str
+
+    @property
+    def told(self) -> str:
+        return self._told(self.note)

@@ -27,7 +27,7 @@ _REASONS: Final = {
 
 
 def _by(change: Change, action: Action) -> Change:
-    return change._replace(detail=f"by {action.actor}")
+    return change._replace(detail=action.told)
 
 
 def cancel(renewal: Renewal, action: Action, moment: Moment) -> Change:
@@ -43,7 +43,7 @@ def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | None
     if renewal.reason in CALLED_OFF:
         return None
     reason = _REASONS[type(action).__name__]
-    return Change(noted(renewal, reason=reason), reason=reason, detail=f"by {action.actor}")
+    return Change(noted(renewal, reason=reason), reason=reason, detail=action.told)
 
 
 def call_in(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
@@ -107,10 +107,10 @@ def resolve(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Chang
     """The finding goes to the authority; the saga moves on the fact that follows."""
     new = noted(renewal)
     if action.decision == "applied" or action.decision == "not_applied":
-        command = wording.resolve_top_up(new, action.decision, action.actor, moment)
-        return Change(new, (command,), f"found_{action.decision}", f"by {action.actor}")
-    finding = wording.resolve_payment(new, action.decision, action.actor, moment)
-    return Change(new, (finding,), f"found_{action.decision}", f"by {action.actor}")
+        command = wording.resolve_top_up(new, action.decision, action.signed, moment)
+        return Change(new, (command,), f"found_{action.decision}", action.told)
+    finding = wording.resolve_payment(new, action.decision, action.signed, moment)
+    return Change(new, (finding,), f"found_{action.decision}", action.told)
 
 
 _CLOSING: Final[dict[str, Callable[[Renewal, datetime], Message]]] = {
@@ -125,4 +125,4 @@ def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Chang
     """Closed as decided, by name and with a note: the last resort."""
     new = moved(renewal, action.outcome, moment.at, reason=renewal.reason or "released_by_operator")
     said = _CLOSING[action.outcome](new, moment.at)
-    return Change(new, (said,), "released_by_operator", f"by {action.actor}: {action.note}")
+    return Change(new, (said,), "released_by_operator", action.told)
