@@ -2,7 +2,7 @@
 
 from services.renewal.domain import wording
 from services.renewal.domain.change import Change, alarmed, moved, noted
-from services.renewal.domain.policy import CALLED_OFF, Moment
+from services.renewal.domain.policy import CALLED_OFF, Moment, WhenSpent
 from services.renewal.domain.renewal import Flag, Renewal, State
 from shared.contracts.payments import PaymentCancelled, PaymentDisputed, PaymentRefunded
 
@@ -19,12 +19,26 @@ def cancel_top_up(renewal: Renewal, reason: str, moment: Moment, detail: str | N
     return Change(new, (wording.cancel_top_up(new, moment),), reason, detail)
 
 
+def spent(
+    renewal: Renewal, when_spent: WhenSpent, reason: str, moment: Moment, detail: str | None = None
+) -> Change | None:
+    """What the policy says to do once a budget is used up. None: the next step of the decline's row."""
+    if when_spent == "next_step":
+        return None
+    if when_spent == "park":
+        return park(renewal, renewal.state, reason, moment)._replace(detail=detail)
+    if renewal.captured_at is None:
+        return cancel_payment(renewal, reason, moment, detail)
+    return cancel_top_up(renewal, reason, moment, detail)
+
+
 def refund(renewal: Renewal, reason: str, moment: Moment) -> Change:
     """Give the money back: provisioning has promised that nothing is or will be applied."""
     new = moved(
         renewal,
         "refunding",
         moment.at,
+        spent=0,
         reason=renewal.reason or reason,
         refund_before=moment.after(moment.policy.refund_seconds),
     )

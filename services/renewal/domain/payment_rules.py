@@ -5,7 +5,7 @@ from typing import Final
 
 from services.renewal.domain import endings, wording
 from services.renewal.domain.change import Change, alarmed, moved, noted
-from services.renewal.domain.policy import CALLED_OFF, Backoff, DeclineStep, Moment
+from services.renewal.domain.policy import CALLED_OFF, Backoff, DeclineStep, Moment, Retry
 from services.renewal.domain.renewal import SURPLUS_FLAG, Renewal, State
 from shared.contracts.payments import (
     PaymentActionRequired,
@@ -123,7 +123,7 @@ def _take_step(
     if step == "next_method":
         return _next_method(renewal, moment)
     if step == "retry_later":
-        return _retry_later(renewal, moment)
+        return _retry_later(renewal, message, moment)
     if step == "ask_customer":
         return _ask_customer(renewal, moment)
     return endings.cancel_payment(renewal, f"declined_{message.decline_class}", moment)
@@ -137,11 +137,11 @@ def _next_method(renewal: Renewal, moment: Moment) -> Change | None:
     return order_capture(renewal, following, moment, spent=0)
 
 
-def _retry_later(renewal: Renewal, moment: Moment) -> Change | None:
+def _retry_later(renewal: Renewal, message: PaymentDeclined, moment: Moment) -> Change | None:
     retry = moment.policy.soft_decline_retries[renewal.agreed.origin]
     retry_at = moment.after(retry.backoff.seconds(renewal.spent, moment.jitter))
-    if renewal.spent >= retry.budget or retry_at >= renewal.deadline_at:
-        return None
+    if _is_spent(renewal.spent + 1, retry) or retry_at >= renewal.deadline_at:
+        return endings.spent(renewal, retry.when_spent, f"declined_{message.decline_class}", moment)
     return _plan_capture(renewal, renewal.spent + 1, retry_at, moment)
 
 
@@ -196,8 +196,8 @@ def retry_payment(renewal: Renewal, message: PaymentAttemptFailed, moment: Momen
         return None
     retry = moment.policy.payment_retry(message.reason)
     spent = renewal.spent + message.reached_provider
-    if spent > retry.budget:
-        return endings.cancel_payment(renewal, "payment_attempts_spent", moment, message.reason)
+    if _is_spent(spent, retry):
+        return endings.spent(renewal, retry.when_spent, "payment_attempts_spent", moment, message.reason)
     seconds = _delay(retry.backoff, message.attempt - 1, message.retry_after_seconds, moment)
     change = _plan_capture(renewal, spent, moment.after(seconds), moment)
     return change._replace(reason=message.reason)
@@ -207,15 +207,26 @@ def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment)
     """Again at back-off for as long as the policy allows, then a person must look."""
     if message.attempt != renewal.refund_attempt:
         return None
-    policy = moment.policy
-    seconds = _delay(policy.refund_backoff, message.attempt - 1, message.retry_after_seconds, moment)
+    retry = moment.policy.refund_retry(message.reason)
+    spent = renewal.spent + message.reached_provider
+    seconds = _delay(retry.backoff, message.attempt - 1, message.retry_after_seconds, moment)
     retry_at = moment.after(seconds)
-    if renewal.refund_before is not None and retry_at > renewal.refund_before:
-        return endings.park(renewal, "refunding", "refund_attempts_spent", moment)
+    is_late = renewal.refund_before is not None and retry_at > renewal.refund_before
+    if is_late or _is_spent(spent, retry):
+        return endings.spent(renewal, retry.when_spent, "refund_attempts_spent", moment, message.reason)
     new = noted(
-        renewal, refund_attempt=renewal.refund_attempt + 1, retry_at=retry_at, heard_at=moment.at, asked=0
+        renewal,
+        refund_attempt=renewal.refund_attempt + 1,
+        spent=spent,
+        retry_at=retry_at,
+        heard_at=moment.at,
+        asked=0,
     )
     return Change(new, reason=message.reason)
+
+
+def _is_spent(failures: int, retry: Retry) -> bool:
+    return retry.budget is not None and failures > retry.budget
 
 
 def _delay(backoff: Backoff, times: int, retry_after_seconds: int | None, moment: Moment) -> float:
@@ -224,7 +235,7 @@ def _delay(backoff: Backoff, times: int, retry_after_seconds: int | None, moment
 
 
 def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change:
-    """A refund that came back is heard of before the refund itself only where events are late: both are kept."""
+    """A refund that came back is heard of before the refund only where events are late: both are kept."""
     if message.reason == _RETURNED:
         renewal = renewal._replace(flags=renewal.flagged("refund_failed_later"))
     return endings.park(renewal, "refunding", "refund_rejected", moment)._replace(detail=message.reason)

@@ -11,37 +11,51 @@ from typing import Final, Literal, NamedTuple
 from services.renewal.domain.renewal import State
 from shared.contracts.fields import DeclineClass, Origin
 
+ANY_OTHER: Final = "*"
+"""The row for every reason that has none of its own: a gateway's codes are its own, and many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays that grow by `factor` up to a cap, each shortened by up to half at random."""
+    """Delays that grow by `factor` up to a cap, each shortened at random by up to `jitter` of itself."""
 
     first_seconds: float
     factor: float
     cap_seconds: float
+    jitter: float = 0.5
 
-    def seconds(self, times: int, jitter: float = 1.0) -> float:
-        """The delay before repetition number `times`, counted from 0; `jitter` is in [0, 1)."""
+    def seconds(self, times: int, lot: float = 1.0) -> float:
+        """The delay before repetition number `times`, counted from 0; `lot` is drawn from [0, 1)."""
         # Bounded before the power is taken: attempts may be many, floats overflow.
         grown = self.first_seconds * self.factor ** min(times, 32)
-        return min(grown, self.cap_seconds) * (0.5 + jitter / 2)
+        return min(grown, self.cap_seconds) * (1 - self.jitter * (1 - lot))
+
+
+WhenSpent = Literal[
+    "give_up",  # through the authority: CancelPayment before the capture, CancelTopUp after it
+    "park",  # a person must look
+    "next_step",  # what comes next in the row of `declines`
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a step may fail at its provider, and how long to wait in between."""
+    """How often a step may fail at its provider, how long to wait in between, and what follows."""
 
-    budget: int
+    budget: int | None
+    """Failures that reached the provider; None: as many as fit into the step's deadline."""
     backoff: Backoff
+    when_spent: WhenSpent = "give_up"
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long silence is borne in a state; after `budget` questions without answer it is parked."""
+    """How long silence is borne in a state, and what follows `budget` questions without an answer."""
 
     backoff: Backoff
     budget: int | None = None
     """None: the renewal's deadline ends it."""
+    when_spent: WhenSpent = "park"
 
 
 DeclineStep = Literal["next_method", "retry_later", "ask_customer", "give_up"]
@@ -52,13 +66,17 @@ class Policy:
     """All of the saga's decisions that are numbers or preferences."""
 
     payment_retries: Mapping[str, Retry]
+    """By the reason of PaymentAttemptFailed; `*` is every other. The step's deadline is the renewal's."""
     top_up_retries: Mapping[str, Retry]
+    """By the reason of TopUpAttemptFailed, alike."""
+    refund_retries: Mapping[str, Retry]
+    """By the reason of RefundAttemptFailed; the step's deadline is `refund_seconds`."""
     declines: Mapping[tuple[DeclineClass, Origin], tuple[DeclineStep, ...]]
     """What to do about a decline: the first step that is possible."""
     soft_decline_retries: Mapping[Origin, Retry]
-    refund_backoff: Backoff
+    """How `retry_later` tries the same method again. No card is tried beyond its network's cap: payment's."""
     refund_seconds: float
-    """How long a refund is tried again before a person must look."""
+    """How long a refund is tried again, counted from the first."""
     patience: Mapping[State, Patience]
     promise_seconds: float
     """Later than this the customer is told, once, that it takes longer."""
@@ -78,14 +96,17 @@ class Policy:
         object.__setattr__(self, "shortest_patience", timedelta(seconds=shortest))
 
     def payment_retry(self, reason: str) -> Retry:
-        return self.payment_retries.get(reason) or self.payment_retries["*"]
+        return self.payment_retries.get(reason) or self.payment_retries[ANY_OTHER]
 
     def top_up_retry(self, reason: str) -> Retry:
-        return self.top_up_retries.get(reason) or self.top_up_retries["*"]
+        return self.top_up_retries.get(reason) or self.top_up_retries[ANY_OTHER]
+
+    def refund_retry(self, reason: str) -> Retry:
+        return self.refund_retries.get(reason) or self.refund_retries[ANY_OTHER]
 
 
 class Moment(NamedTuple):
-    """When and under which policy a decision is taken. `jitter` is random, in [0, 1)."""
+    """When and under which policy a decision is taken. `jitter` is the lot drawn for it, in [0, 1)."""
 
     at: datetime
     policy: Policy
@@ -95,18 +116,35 @@ class Moment(NamedTuple):
         return self.at + timedelta(seconds=seconds)
 
 
-_ASKING: Final = Backoff(first_seconds=30, factor=2, cap_seconds=300)
+# Silence is counted from what was last heard: no lot is drawn, so that it is due when the page says.
+_ASKING: Final = Patience(Backoff(first_seconds=30, factor=2, cap_seconds=300, jitter=0), budget=None)
 # Together longer than the authorities' resolution deadlines (an hour): they must have answered by then.
-_CANCELLING: Final = Patience(Backoff(first_seconds=30, factor=2, cap_seconds=600), budget=12)
+_CANCELLING: Final = Patience(
+    Backoff(first_seconds=30, factor=2, cap_seconds=600, jitter=0), budget=12, when_spent="park"
+)
+_REFUNDING: Final = Patience(
+    Backoff(first_seconds=60, factor=2, cap_seconds=3600, jitter=0), budget=24, when_spent="park"
+)
+_FAILING: Final = Retry(
+    budget=5,
+    backoff=Backoff(first_seconds=2, factor=2, cap_seconds=60, jitter=0.5),
+    when_spent="give_up",
+)
+_TOO_FAST: Final = Retry(
+    budget=8,
+    backoff=Backoff(first_seconds=5, factor=2, cap_seconds=60, jitter=0.5),
+    when_spent="give_up",
+)
 
 POLICY: Final = Policy(
-    payment_retries={
-        "*": Retry(budget=5, backoff=Backoff(first_seconds=2, factor=2, cap_seconds=60)),
-        "rate_limited": Retry(budget=8, backoff=Backoff(first_seconds=5, factor=2, cap_seconds=60)),
-    },
-    top_up_retries={
-        "*": Retry(budget=5, backoff=Backoff(first_seconds=2, factor=2, cap_seconds=60)),
-        "rate_limited": Retry(budget=8, backoff=Backoff(first_seconds=5, factor=2, cap_seconds=60)),
+    payment_retries={ANY_OTHER: _FAILING, "rate_limited": _TOO_FAST},
+    top_up_retries={ANY_OTHER: _FAILING, "rate_limited": _TOO_FAST},
+    refund_retries={
+        ANY_OTHER: Retry(
+            budget=None,
+            backoff=Backoff(first_seconds=5, factor=2, cap_seconds=3600, jitter=0.5),
+            when_spent="park",
+        ),
     },
     declines={
         ("soft", "customer"): ("next_method", "retry_later", "give_up"),
@@ -117,18 +155,25 @@ POLICY: Final = Policy(
         ("needs_customer", "rule"): ("next_method", "ask_customer", "give_up"),
     },
     soft_decline_retries={
-        "customer": Retry(budget=1, backoff=Backoff(first_seconds=30, factor=1, cap_seconds=30)),
-        "rule": Retry(budget=2, backoff=Backoff(first_seconds=600, factor=2, cap_seconds=1800)),
+        "customer": Retry(
+            budget=1,
+            backoff=Backoff(first_seconds=30, factor=1, cap_seconds=30, jitter=0.5),
+            when_spent="next_step",
+        ),
+        "rule": Retry(
+            budget=2,
+            backoff=Backoff(first_seconds=600, factor=2, cap_seconds=1800, jitter=0.5),
+            when_spent="next_step",
+        ),
     },
-    refund_backoff=Backoff(first_seconds=5, factor=2, cap_seconds=3600),
     refund_seconds=24 * 3600,
     patience={
-        "requested": Patience(_ASKING),
-        "priced": Patience(_ASKING),
-        "captured": Patience(_ASKING),
+        "requested": _ASKING,
+        "priced": _ASKING,
+        "captured": _ASKING,
         "cancelling_payment": _CANCELLING,
         "cancelling_top_up": _CANCELLING,
-        "refunding": Patience(Backoff(first_seconds=60, factor=2, cap_seconds=3600), budget=24),
+        "refunding": _REFUNDING,
     },
     promise_seconds=180,
     deadline_seconds={"customer": 15 * 60, "rule": 60 * 60},

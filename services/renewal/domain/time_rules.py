@@ -27,11 +27,11 @@ def command_of(state: State, renewal: Renewal, moment: Moment) -> Message:
     raise AssertionError(f"nothing is asked while {state}")
 
 
-def ask_again(renewal: Renewal, _message: Silence, moment: Moment) -> Change:
+def ask_again(renewal: Renewal, _message: Silence, moment: Moment) -> Change | None:
     """Silence: the same question, the same attempt. Whoever has an answer repeats it."""
     patience = moment.policy.patience[renewal.state]
     if patience.budget is not None and renewal.asked >= patience.budget:
-        return endings.park(renewal, renewal.state, f"silence_{renewal.state}", moment)
+        return endings.spent(renewal, patience.when_spent, f"silence_{renewal.state}", moment)
     new = noted(renewal, asked=renewal.asked + 1, heard_at=moment.at)
     return Change(new, (command_of(renewal.state, new, moment),))
 

@@ -68,8 +68,8 @@ def retry_top_up(renewal: Renewal, message: TopUpAttemptFailed, moment: Moment) 
         return None
     retry = moment.policy.top_up_retry(message.reason)
     spent = renewal.spent + message.reached_provider
-    if spent > retry.budget:
-        return endings.cancel_top_up(renewal, "top_up_attempts_spent", moment, message.reason)
+    if retry.budget is not None and spent > retry.budget:
+        return endings.spent(renewal, retry.when_spent, "top_up_attempts_spent", moment, message.reason)
     seconds = max(retry.backoff.seconds(message.attempt - 1, moment.jitter), message.retry_after_seconds or 0)
     new = noted(
         renewal,

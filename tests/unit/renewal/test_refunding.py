@@ -22,11 +22,14 @@ def test_a_failed_refund_is_tried_again_for_a_day_and_then_parked() -> None:
             assert story.told(RefundPayment)[-1].attempt == attempt
     assert story.state == "parked"
     assert timedelta(hours=22) < story.at - T0 < timedelta(hours=25)
+    line = story.history[-1]
+    assert (line.reason, line.detail) == ("refund_attempts_spent", "provider_unavailable")
 
 
 def test_a_rejected_refund_is_parked_and_an_operator_may_try_the_next_attempt() -> None:
     story = captured().when(says.top_up_rejected(), says.refund_rejected())
     assert story.told(RenewalParked)[0].reason == "refund_rejected"
+    assert (story.history[-1].reason, story.history[-1].detail) == ("refund_rejected", "account_closed")
     story.when(says.top_up_rejected())
     assert story.state == "parked", "the same answer again sends no second refund"
     story.when(OperatorRetries("otto"))
