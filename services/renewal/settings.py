@@ -24,6 +24,9 @@ class Settings(SharedSettings):
         0.25, ge=0, le=5, description="how long the saga lets facts gather: most need nothing but recording"
     )
     renewal_batch_records: int = Field(2000, ge=1, le=5000, description="records read at once at most")
+    renewal_proposal_seconds: float = Field(
+        4 * 3600, gt=0, le=7 * 86_400, description="how long a second operator may approve a proposal"
+    )
     operator_secret_file: Path | None = Field(
         None, description="holds the secret that signs operators' tokens"
     )

@@ -1,6 +1,7 @@
 """What is connected to what: topics to handlers, loops, routes."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from services.renewal.catch_up import CatchUp, ProgressReport
 from services.renewal.domain.policy import POLICY, Backoff, Patience, Policy
@@ -12,7 +13,7 @@ from services.renewal.handlers import (
     AdmissionHandler,
     SagaHandler,
 )
-from services.renewal.operator_routes import OperatorRoutes
+from services.renewal.operators.routes import DecisionRoutes
 from services.renewal.operators.tokens import Tokens
 from services.renewal.operators.who import Gate
 from services.renewal.projections import PROJECTIONS, keep_projections
@@ -56,6 +57,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         per_tick=settings.renewal_timers_per_tick,
     )
     gate = Gate(Tokens(settings.operator_secret(), utc_now))
+    proposals_live = timedelta(seconds=settings.renewal_proposal_seconds)
     report = ProgressReport(catch_up, saga, transactions.pool, utc_now)
     return Service(
         title="Renewal",
@@ -64,7 +66,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         routers=(
             RenewalRoutes(transactions, policy).router,
             RuleRoutes(transactions).router,
-            OperatorRoutes(transactions, policy, gate).router,
+            DecisionRoutes(transactions, policy, gate, proposals_live).router,
         ),
         loops=(
             Loop("timers", timers.run),

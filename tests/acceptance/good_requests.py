@@ -18,6 +18,8 @@ WRONG_CHECK_DIGITS: Final = {
     "eid": "89049032005522113344778899001204",
     "bound_imei": "353289114829073",
 }
+WHY: Final = "The carrier confirmed it by telephone."
+NO_PROPOSAL: Final = "01234567-89ab-7def-8123-456789abcdef"
 ABSURD_NUMBERS: Final = (-1, 10**30, 1.5)
 
 
@@ -78,9 +80,14 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             service, method, template, template.format(**path), body, frozenset(body) - set(optional)
         )
 
-    def operator(decision: str, body: Body) -> GoodRequest:
+    def operator(decision: str, **body: str) -> GoodRequest:
         template = f"/v1/renewals/{{renewal_id}}/operator/{decision}"
-        return one("renewal", "POST", template, body | {"version": 1}, renewal_id=renewal_id)
+        seen = body | {"version": 1, "why": WHY}
+        return one("renewal", "POST", template, seen, renewal_id=renewal_id)
+
+    def proposal(decision: str) -> GoodRequest:
+        template = f"/v1/operator/proposals/{{proposal_id}}/{decision}"
+        return one("renewal", "POST", template, {"why": WHY}, proposal_id=NO_PROPOSAL)
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
     return [
@@ -94,9 +101,12 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             renewal_id=renewal_id,
         ),
         one("renewal", "PUT", "/v1/subscriptions/{subscription_id}/renewal-rule", rule, subscription_id=id_),
-        operator("act", {"action": "retry"}),
-        operator("resolve", {"found": "applied"}),
-        operator("release", {"outcome": "failed", "note": "The carrier confirmed it by telephone."}),
+        operator("act", action="retry"),
+        operator("refund"),
+        operator("resolve", found="applied"),
+        operator("release", outcome="failed"),
+        proposal("approve"),
+        proposal("reject"),
         one("renewal", "POST", "/v1/renewal-rules/bulk", rule | {"subscription_id": id_}),
         one("catalog", "PUT", "/v1/offerings/{offering_id}", offering, *defaults, offering_id=own),
         one("catalog", "POST", "/v1/offerings/bulk", offering | {"offering_id": own}, *defaults),

@@ -1,0 +1,1 @@
+"""What operators may decide, without I/O, clock or randomness."""

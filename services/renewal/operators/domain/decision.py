@@ -1,0 +1,69 @@
+"""What an operator can want done to a renewal, and what of it needs a second person."""
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple, get_args
+
+from services.renewal.domain.actions import (
+    Action,
+    OperatorCancels,
+    OperatorRefunds,
+    OperatorReleases,
+    OperatorResolves,
+    OperatorRetries,
+)
+from services.renewal.domain.change import Ignored
+from services.renewal.domain.renewal import State
+from services.renewal.domain.saga import MATRIX
+
+ActionName = Literal[
+    "retry",  # the step's command again, now
+    "cancel",  # give up, through the authorities
+    "refund",  # give the money back, once nothing can be applied
+    "resolve",  # say what an unknown outcome was
+    "release",  # close a parked renewal as decided
+]
+Finding = Literal["applied", "not_applied", "captured", "not_captured", "refunded"]
+Outcome = Literal["completed", "refunded", "failed", "cancelled"]
+Choice = Finding | Outcome
+
+CLASSES: Final[Mapping[ActionName, type[Action]]] = {
+    "retry": OperatorRetries,
+    "cancel": OperatorCancels,
+    "refund": OperatorRefunds,
+    "resolve": OperatorResolves,
+    "release": OperatorReleases,
+}
+NAMES: Final[Mapping[type, ActionName]] = {action: name for name, action in CLASSES.items()}
+
+MONEY: Final[frozenset[ActionName]] = frozenset({"refund", "resolve", "release"})
+"""Decides whose money it is: one operator proposes, another approves."""
+
+CHOICES: Final[Mapping[ActionName, tuple[Choice, ...]]] = {
+    "resolve": get_args(Finding),
+    "release": get_args(Outcome),
+}
+"""What has to be chosen besides; the other actions say everything by themselves."""
+
+
+class Decision(NamedTuple):
+    """One action, with the finding of a `resolve` or the outcome of a `release`."""
+
+    action: ActionName
+    choice: Choice | None = None
+
+    @property
+    def needs_second(self) -> bool:
+        return self.action in MONEY
+
+    def asked_by(self, operator: str, why: str, approver: str | None = None) -> Action:
+        """The message that the saga reads."""
+        if self.action == "resolve":
+            return OperatorResolves(operator, self.choice, why=why, approver=approver)  # type: ignore[arg-type] # of CHOICES
+        if self.action == "release":
+            return OperatorReleases(operator, self.choice, why, approver=approver)  # type: ignore[arg-type] # of CHOICES
+        return CLASSES[self.action](operator, why=why, approver=approver)
+
+
+def possible(state: State) -> list[ActionName]:
+    """The actions that have a rule in this state."""
+    return [name for name, action in CLASSES.items() if not isinstance(MATRIX[action][state], Ignored)]

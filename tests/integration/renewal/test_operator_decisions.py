@@ -1,0 +1,286 @@
+"""Operators decide about renewals: by name, with a reason, on the version they saw, two where it is money."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.renewal.operators.tokens import sign
+from shared.clock import utc_now
+from shared.contracts.payment_commands import RefundPayment
+from shared.contracts.renewals import RenewalFailed, RenewalParked, RenewalRequested
+from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp, ResolveTopUp
+from tests.integration.renewal.conftest import SECRET, begun, known, row, signed_in
+from tests.integration.renewal.operating import SEEN, WHY, Operator, shown, undetermined
+from tests.integration.wired import Wired
+
+
+async def test_a_parked_renewal_is_announced_and_shown_with_its_reason(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    assert (seen["state"], seen["parked_reason"]) == ("parked", "top_up_undetermined")
+    assert [one.reason for one in renewal.said(RenewalParked) if one.renewal_id == about.renewal_id] == [
+        "top_up_undetermined"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "command", "state"),
+    [("retry", ApplyTopUp, "captured"), ("cancel", CancelTopUp, "cancelling_top_up")],
+)
+async def test_one_operator_may_retry_or_cancel_and_is_named_with_the_reason(
+    renewal: Wired, action: str, command: Any, state: str
+) -> None:
+    about, seen = await undetermined(renewal)
+    ana = Operator(renewal)
+    reply = await ana.decide(about, "act", seen["version"], action=action)
+    assert (reply.status, reply.body["state"]) == (202, state)
+    assert len([one for one in renewal.said(command) if one.renewal_id == about.renewal_id]) == 1
+    assert reply.body["history"][-1]["detail"] == f"by ana: {WHY}"
+    [deed] = await ana.audit(about)
+    assert (deed["operator"], deed["step"], deed["action"], deed["why"]) == ("ana", "done", action, WHY)
+    assert (deed["before"]["state"], deed["before"]["version"]) == ("parked", seen["version"])
+    assert (deed["after"]["state"], deed["after"]["version"]) == (state, reply.body["version"])
+
+
+async def test_a_finding_is_proposed_by_one_approved_by_another_and_told_to_the_authority(
+    renewal: Wired,
+) -> None:
+    about, seen = await undetermined(renewal)
+    proposal = await Operator(renewal, "ana").decide(about, "resolve", seen["version"], found="applied")
+    assert (proposal.status, proposal.body["state"], proposal.body["proposed_by"]) == (202, "open", "ana")
+    assert not [one for one in renewal.said(ResolveTopUp) if one.renewal_id == about.renewal_id]
+
+    approved = await Operator(renewal, "ben").approve(proposal)
+    assert (approved.status, approved.body["state"]) == (202, "parked")
+    [command] = [one for one in renewal.said(ResolveTopUp) if one.renewal_id == about.renewal_id]
+    assert (command.decision, command.decided_by) == ("applied", "ana:ben")
+    assert approved.body["history"][-1]["detail"] == f"by ana, approved by ben: {WHY}"
+    await renewal.consume("saga", about.applied())
+    assert (await shown(renewal, about))["state"] == "completed"
+
+    proposed, done = await Operator(renewal).audit(about)
+    assert (proposed["operator"], proposed["step"], proposed["why"]) == ("ana", "proposed", WHY)
+    assert (done["operator"], done["step"], done["why"]) == (
+        "ben",
+        "approved",
+        "seen in the carrier's portal",
+    )
+    assert (proposed["choice"], done["choice"]) == ("applied", "applied")
+    assert proposed["proposal_id"] == done["proposal_id"] == proposal.body["proposal_id"]
+    assert done["after"]["version"] == done["before"]["version"] + 1
+
+
+async def test_a_refund_goes_through_provisioning_once_it_is_approved(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    proposal = await Operator(renewal, "ana").decide(about, "refund", seen["version"])
+    approved = await Operator(renewal, "ben").approve(proposal)
+    assert approved.body["state"] == "cancelling_top_up"
+    assert not [one for one in renewal.said(RefundPayment) if one.renewal_id == about.renewal_id]
+    await renewal.consume("saga", about.top_up_rejected())
+    assert [one.reason for one in renewal.said(RefundPayment) if one.renewal_id == about.renewal_id] == [
+        "operator_refunded"
+    ]
+
+
+async def test_an_approved_release_closes_it_and_frees_the_slot(renewal: Wired) -> None:
+    [one] = await known(renewal)
+    [about] = await begun(renewal, one)
+    await renewal.consume("saga", about.priced(), about.captured(), about.undetermined())
+    proposal = await Operator(renewal, "ana").decide(about, "release", 4, outcome="failed")
+    approved = await Operator(renewal, "ben").approve(proposal)
+    assert (approved.status, approved.body["state"]) == (202, "failed")
+    assert approved.body["history"][-1]["detail"] == f"by ana, approved by ben: {WHY}"
+    assert [said.reason for said in renewal.said(RenewalFailed) if said.renewal_id == about.renewal_id]
+    await renewal.consume("admission", one.request("r-2"))
+    said = [said for said in renewal.said(RenewalRequested) if said.subscription_id == one.subscription_id]
+    assert len(said) == 2
+
+
+async def test_nobody_approves_what_they_proposed_themselves(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    ana = Operator(renewal, "ana")
+    proposal = await ana.decide(about, "release", seen["version"], outcome="failed")
+    reply = await ana.approve(proposal)
+    assert (reply.status, reply.problem) == (403, "second-person-needed")
+    assert "Possible for ana now: reject." in reply.body["detail"]
+    assert (await row(renewal, about.renewal_id))["state"] == "parked"
+
+
+async def test_an_approval_is_about_the_version_that_was_seen(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    proposal = await Operator(renewal, "ana").decide(about, "release", seen["version"], outcome="failed")
+    moved = await Operator(renewal, "otto").decide(about, "act", seen["version"], action="cancel")
+    reply = await Operator(renewal, "ben").approve(proposal)
+    assert (reply.status, reply.problem) == (409, "renewal-has-moved")
+    assert reply.body["version"] == moved.body["version"]
+    assert (await row(renewal, about.renewal_id))["state"] == "cancelling_top_up"
+
+
+async def test_what_the_renewal_has_overtaken_makes_room_for_another_proposal(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
+    first = await ana.decide(about, "resolve", seen["version"], found="applied")
+    await ben.decide(about, "act", seen["version"], action="retry")
+    await renewal.consume("saga", about.undetermined())
+    second = await ana.decide(about, "refund", (await shown(renewal, about))["version"])
+    assert second.status == 202
+    assert "proposed instead" in (await ben.approve(first)).body["detail"]
+    assert (await ben.approve(second)).status == 202
+
+
+async def test_one_thing_at_a_time_is_proposed_about_a_renewal(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    first = await Operator(renewal, "ana").decide(about, "resolve", seen["version"], found="applied")
+    second = await Operator(renewal, "ben").decide(about, "release", seen["version"], outcome="failed")
+    assert (second.status, second.problem) == (409, "proposal-open")
+    assert second.body["proposal_id"] == first.body["proposal_id"]
+
+    rejected = await Operator(renewal, "ben").reject(first)
+    assert (rejected.status, rejected.body["state"], rejected.body["decided_by"]) == (200, "rejected", "ben")
+    third = await Operator(renewal, "ben").decide(about, "release", seen["version"], outcome="failed")
+    assert third.status == 202
+    reply = await Operator(renewal, "ana").approve(first)
+    assert (reply.status, reply.problem) == (409, "proposal-not-open")
+    assert "rejected by ben" in reply.body["detail"]
+    assert (await Operator(renewal, "cleo").reject(first)).problem == "proposal-not-open"
+
+
+async def test_a_proposal_that_nobody_approved_in_time_is_over(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
+    proposal = await ana.decide(about, "release", seen["version"], outcome="failed")
+    await renewal.pool.execute(
+        "update operator_proposals set expires_at = now() - interval '1 second' where renewal_id = $1",
+        about.renewal_id,
+    )
+    reply = await ben.approve(proposal)
+    assert (reply.status, reply.problem) == (409, "proposal-not-open")
+    assert "Nobody approved it before" in reply.body["detail"]
+    path = f"/v1/operator/proposals?renewal_id={about.renewal_id}&state="
+    assert [len((await ana.get(path + state)).body["items"]) for state in ("open", "expired")] == [0, 1]
+    again = await ana.decide(about, "release", seen["version"], outcome="failed")
+    assert (await ben.approve(again)).status == 202
+
+
+async def test_what_waits_for_a_second_person_is_listed_in_pages(renewal: Wired) -> None:
+    ana = Operator(renewal, "ana")
+    made = []
+    for _ in range(3):
+        about, seen = await undetermined(renewal)
+        made.append((await ana.decide(about, "refund", seen["version"])).body["proposal_id"])
+    first = (await ana.get("/v1/operator/proposals?state=open&limit=2")).body
+    rest = (await ana.get(f"/v1/operator/proposals?state=open&limit=2&cursor={first['next_cursor']}")).body
+    listed = [one["proposal_id"] for one in (*first["items"], *rest["items"])]
+    assert listed[:3] == made[::-1]
+
+
+async def test_a_decision_on_an_older_version_is_refused_with_the_version_now(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    for how, body in (("act", {"action": "retry"}), ("refund", {}), ("resolve", {"found": "applied"})):
+        reply = await Operator(renewal).decide(about, how, seen["version"] - 1, **body)
+        assert (reply.status, reply.problem) == (409, "renewal-has-moved")
+        assert (reply.body["version"], reply.body["state"]) == (seen["version"], "parked")
+    assert await Operator(renewal).audit(about) == []
+
+
+async def test_what_is_not_possible_says_what_is(renewal: Wired) -> None:
+    [about] = await begun(renewal, *await known(renewal))
+    reply = await Operator(renewal).decide(about, "release", 1, outcome="failed")
+    assert (reply.status, reply.problem) == (409, "not-possible-now")
+    assert reply.body["allowed"] == ["retry", "cancel"]
+    assert "Possible now: retry, cancel." in reply.body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "problem"),
+    [
+        ("/v1/renewals/{}/operator/act", {"action": "retry", "version": 1}, "renewal-not-found"),
+        ("/v1/renewals/{}/operator/refund", {"version": 1}, "renewal-not-found"),
+        ("/v1/operator/proposals/{}/approve", {}, "proposal-not-found"),
+        ("/v1/operator/proposals/{}/reject", {}, "proposal-not-found"),
+    ],
+)
+async def test_an_id_that_nobody_knows_says_where_to_find_the_right_one(
+    renewal: Wired, path: str, body: dict[str, Any], problem: str
+) -> None:
+    unknown = "01234567-89ab-7def-8123-456789abcdef"
+    reply = await Operator(renewal).post(path.format(unknown), why=WHY, **body)
+    assert (reply.status, reply.problem) == (404, problem)
+    assert "GET /v1/" in reply.body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("how", "body"),
+    [
+        ("act", {"action": "nonsense", "version": 1, "why": WHY}),
+        ("act", {"action": "refund", "version": 1, "why": WHY}),
+        ("act", {"action": "retry", "why": WHY}),
+        ("act", {"action": "retry", "version": 1}),
+        ("act", {"action": "retry", "version": 1, "why": ""}),
+        ("resolve", {"version": 1, "found": "maybe", "why": WHY}),
+        ("release", {"version": 1, "outcome": "failed"}),
+    ],
+)
+async def test_an_unreadable_decision_is_refused(renewal: Wired, how: str, body: dict[str, Any]) -> None:
+    about, _ = await undetermined(renewal)
+    reply = await Operator(renewal).post(f"/v1/renewals/{about.renewal_id}/operator/{how}", **body)
+    assert (reply.status, reply.problem) == (422, "invalid-request")
+
+
+async def test_the_audit_is_only_ever_added_to(renewal: Wired) -> None:
+    about, seen = await undetermined(renewal)
+    await Operator(renewal).decide(about, "act", seen["version"], action="retry")
+    for change in ("update operator_audit set operator = 'nobody'", "delete from operator_audit"):
+        with pytest.raises(asyncpg.RaiseError, match="only ever added to"):
+            await renewal.pool.execute(change)
+    with pytest.raises(asyncpg.RaiseError, match="only ever added to"):
+        await renewal.pool.execute("truncate operator_audit")
+
+
+async def test_the_audit_is_read_in_pages_by_operator(renewal: Wired) -> None:
+    zoe = Operator(renewal, "zoe")
+    done = []
+    for _ in range(3):
+        about, seen = await undetermined(renewal)
+        await zoe.decide(about, "act", seen["version"], action="cancel")
+        done.append(str(about.renewal_id))
+    first = (await zoe.get("/v1/operator/audit?operator=zoe&limit=2")).body
+    rest = (await zoe.get(f"/v1/operator/audit?operator=zoe&limit=2&cursor={first['next_cursor']}")).body
+    assert [one["renewal_id"] for one in (*first["items"], *rest["items"])] == done[::-1]
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "problem"),
+    [
+        ({}, 401, "operator-token-missing"),
+        ({"recarga-caller": "ana"}, 401, "operator-token-missing"),
+        ({"authorization": "Basic YW5hOmFuYQ=="}, 401, "operator-token-missing"),
+        ({"authorization": "Bearer nonsense"}, 401, "operator-token-refused"),
+        (signed_in("vera", "viewer"), 403, "role-not-sufficient"),
+    ],
+    ids=["nobody", "a name alone", "a password", "nonsense", "a viewer"],
+)
+async def test_nobody_decides_without_a_token_of_the_role_and_is_told_how_to_get_one(
+    renewal: Wired, headers: dict[str, str], status: int, problem: str
+) -> None:
+    about, seen = await undetermined(renewal)
+    path = f"/v1/renewals/{about.renewal_id}/operator/act"
+    body = {"action": "retry", "version": seen["version"], "why": WHY}
+    reply = await renewal.request("POST", path, body, headers)
+    assert (reply.status, reply.problem) == (status, problem)
+    assert "make operator-token NAME=you" in reply.body["detail"]
+    assert (await row(renewal, about.renewal_id))["version"] == seen["version"]
+
+
+async def test_a_token_that_is_over_says_until_when_it_was_good(renewal: Wired) -> None:
+    over = sign(SECRET, "ana", "operator", utc_now() - timedelta(hours=2), timedelta(hours=1))
+    reply = await renewal.request("GET", "/v1/operator/audit", None, {"authorization": f"Bearer {over}"})
+    assert (reply.status, reply.problem) == (401, "operator-token-refused")
+    assert "was good until" in reply.body["detail"]
+
+
+async def test_a_viewer_looks(renewal: Wired) -> None:
+    vera = Operator(renewal, "vera", "viewer")
+    assert [(await vera.get(f"/v1/operator/{what}")).status for what in ("audit", "proposals")] == [200, 200]

@@ -1,0 +1,111 @@
+"""What an operator may decide alone, what needs a second person, and when that person comes too late."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+import pytest
+
+from services.renewal.domain.renewal import STATES, State
+from services.renewal.domain.saga import MATRIX
+from services.renewal.operators.domain.decision import (
+    CHOICES,
+    CLASSES,
+    NAMES,
+    ActionName,
+    Decision,
+    possible,
+)
+from services.renewal.operators.domain.proposal import Proposal, is_replaceable, objection
+from tests.unit.renewal.operators.renewals import a_renewal
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+PROPOSAL = Proposal(
+    UUID(int=1), UUID(int=2), 4, "release", "failed", "as told", "ana", NOW, NOW + timedelta(hours=4)
+)
+
+
+def about(**different: Any) -> Proposal:
+    return PROPOSAL._replace(**different)
+
+
+def test_every_operators_row_of_the_matrix_has_a_name() -> None:
+    rows = {action for action in MATRIX if action.__name__.startswith("Operator")}
+    assert rows == set(CLASSES.values()) == set(NAMES)
+    assert set(get_args(ActionName)) == set(CLASSES)
+
+
+def test_what_decides_about_money_needs_a_second_person() -> None:
+    assert {name for name in CLASSES if Decision(name).needs_second} == {"refund", "resolve", "release"}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_action_can_be_asked_for_and_says_who_and_why(name: ActionName) -> None:
+    for choice in CHOICES.get(name, (None,)):
+        action = Decision(name, choice).asked_by("ana", "as told", "ben")
+        assert type(action) is CLASSES[name]
+        assert action.told == "by ana, approved by ben: as told"
+        assert action.signed == "ana:ben"
+
+
+def test_whoever_decides_alone_signs_alone() -> None:
+    action = Decision("retry").asked_by("ana", "as told")
+    assert (action.signed, action.told) == ("ana", "by ana: as told")
+
+
+@pytest.mark.parametrize(
+    ("state", "names"),
+    [
+        ("requested", ["retry", "cancel"]),
+        ("captured", ["retry", "cancel", "refund"]),
+        ("awaiting_customer", ["cancel"]),
+        ("refunding", ["retry"]),
+        ("parked", ["retry", "cancel", "refund", "resolve", "release"]),
+        ("completed", []),
+    ],
+)
+def test_what_is_possible_follows_from_the_matrix(state: State, names: list[str]) -> None:
+    assert state in STATES
+    assert possible(state) == names
+
+
+def test_another_person_may_approve_what_is_open_and_as_it_was() -> None:
+    assert objection(about(), "ben", a_renewal("parked", 4), NOW) is None
+
+
+def test_the_one_who_proposed_may_not_and_is_told_what_they_may() -> None:
+    against = objection(about(), "ana", a_renewal("parked", 4), NOW)
+    assert against is not None
+    assert against.problem == "second-person-needed"
+    assert "until 2026-11-23 16:00 UTC" in against.detail
+    assert "Possible for ana now: reject." in against.detail
+
+
+@pytest.mark.parametrize(
+    ("proposal", "words"),
+    [
+        (about(state="approved", decided_by="ben"), "approved by ben"),
+        (about(state="rejected", decided_by="ben"), "rejected by ben"),
+        (about(state="superseded"), "something else was proposed"),
+        (about(expires_at=NOW), "Nobody approved it before 2026-11-23 12:00 UTC"),
+    ],
+)
+def test_what_is_over_is_approved_by_nobody(proposal: Proposal, words: str) -> None:
+    against = objection(proposal, "ben", a_renewal("parked", 4), NOW)
+    assert against is not None
+    assert against.problem == "proposal-not-open"
+    assert words in against.detail
+
+
+def test_what_has_moved_is_approved_by_nobody() -> None:
+    against = objection(about(), "ben", a_renewal("refunding", 5), NOW)
+    assert against is not None
+    assert against.problem == "renewal-has-moved"
+    assert "version 4, the renewal is refunding in version 5 now" in against.detail
+
+
+def test_only_what_can_still_be_approved_stands_in_the_way_of_another_proposal() -> None:
+    parked, moved = a_renewal("parked", 4), a_renewal("parked", 6)
+    assert not is_replaceable(about(), parked, NOW)
+    assert is_replaceable(about(), moved, NOW)
+    assert is_replaceable(about(expires_at=NOW), parked, NOW)
