@@ -1,0 +1,1 @@
+"""A rolling deployment: the rows and messages of an older version, and two versions side by side."""
