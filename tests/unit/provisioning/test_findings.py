@@ -159,8 +159,15 @@ def test_processing_is_remembered_by_the_carrier_s_reference() -> None:
 
 
 @pytest.mark.parametrize("kind", ["unknown", "processing"])
-def test_what_is_not_learned_in_time_is_undetermined(kind: Kind) -> None:
+def test_what_is_not_learned_in_time_is_called_off_whoever_could_be_asked(kind: Kind) -> None:
     settled = settle(SENDING, exhausted(attempt()), Finding(kind, "no_answer"), 1, KNOWN)
+    assert (settled.top_up.state, settled.top_up.unsure, settled.says) == ("calling_off", True, False)
+    assert (settled.attempt.status, settled.attempt.ended) == ("undetermined", True)
+
+
+@pytest.mark.parametrize("kind", ["unknown", "processing"])
+def test_what_can_neither_be_learned_in_time_nor_called_off_is_undetermined(kind: Kind) -> None:
+    settled = settle(SENDING, exhausted(attempt()), Finding(kind, "no_answer"), 1, UNABLE)
     assert (settled.top_up.state, settled.attempt.status, settled.says) == (
         "undetermined",
         "undetermined",

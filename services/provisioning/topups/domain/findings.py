@@ -165,7 +165,7 @@ def _open(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Se
     """Nothing is certain: ask again later, or give up asking."""
     can_be_asked = known.carrier.honours_keys or known.carrier.queries or finding.kind == "processing"
     if not can_be_asked or _gives_up(attempt, known):
-        return _given_up(top_up, _ended(attempt, "undetermined", finding), finding, known, can_be_asked)
+        return _given_up(top_up, _ended(attempt, "undetermined", finding), finding, known)
     again = attempt._replace(
         status="processing" if finding.kind == "processing" else attempt.status,
         provider_reference=finding.provider_reference or attempt.provider_reference,
@@ -174,12 +174,13 @@ def _open(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Se
     return Settled(top_up, again, wait_seconds=_wait(attempt, finding, known.patience))
 
 
-def _given_up(top_up: TopUp, done: Attempt, finding: Finding, known: Known, can_be_asked: bool) -> Settled:
+def _given_up(top_up: TopUp, done: Attempt, finding: Finding, known: Known) -> Settled:
     if top_up.state != "sending":
         return Settled(top_up, done)
     reason = finding.reason or "no_answer"
-    if known.carrier.cancels and not can_be_asked:
-        # Calling it off is the one question that this carrier answers.
+    if known.carrier.cancels:
+        # The one question that is answered for good: applied, or never to be. A carrier that keeps failing
+        # under one key answers no other, and no person has to look at what the carrier can settle.
         return Settled(call_off(top_up, unsure=True, cancel_wanted=top_up.cancel_wanted, reason=reason), done)
     return Settled(_next(top_up, state="undetermined", reason=reason), done, says=True)
 
