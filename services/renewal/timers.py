@@ -52,7 +52,7 @@ class Timers:
         claimed = await store.claim_due(connection, now, self._per_tick, caught_up=caught_up)
         if not claimed:
             return 0
-        stalls = await _stalls(connection, now)
+        stalls = await read_stalls(connection, now)
         moves = Moves(transaction, self._policy, claimed)
         moment = Moment(now, self._policy)
         for renewal in claimed:
@@ -61,7 +61,8 @@ class Timers:
         return len(claimed)
 
 
-async def _stalls(connection: Connection, now: datetime) -> list[Stall]:
+async def read_stalls(connection: Connection, now: datetime) -> list[Stall]:
+    """Those that can matter to a renewal that is open at `now`."""
     rows = await store.read_stalls(connection, now - STALLS_REMEMBERED, _MAX_STALLS)
     return [Stall._make(row) for row in rows]
 

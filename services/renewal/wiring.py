@@ -14,6 +14,7 @@ from services.renewal.handlers import (
     SagaHandler,
 )
 from services.renewal.operators.routes import DecisionRoutes
+from services.renewal.operators.search_routes import SearchRoutes
 from services.renewal.operators.tokens import Tokens
 from services.renewal.operators.who import Gate
 from services.renewal.projections import PROJECTIONS, keep_projections
@@ -67,6 +68,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             RenewalRoutes(transactions, policy).router,
             RuleRoutes(transactions).router,
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
+            SearchRoutes(transactions, policy, gate).router,
         ),
         loops=(
             Loop("timers", timers.run),

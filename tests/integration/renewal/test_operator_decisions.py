@@ -61,11 +61,7 @@ async def test_a_finding_is_proposed_by_one_approved_by_another_and_told_to_the_
 
     proposed, done = await Operator(renewal).audit(about)
     assert (proposed["operator"], proposed["step"], proposed["why"]) == ("ana", "proposed", WHY)
-    assert (done["operator"], done["step"], done["why"]) == (
-        "ben",
-        "approved",
-        "seen in the carrier's portal",
-    )
+    assert (done["operator"], done["step"], done["why"]) == ("ben", "approved", SEEN)
     assert (proposed["choice"], done["choice"]) == ("applied", "applied")
     assert proposed["proposal_id"] == done["proposal_id"] == proposal.body["proposal_id"]
     assert done["after"]["version"] == done["before"]["version"] + 1

@@ -1,0 +1,58 @@
+"""What the timeline says will happen is what the matrix does when the time has come."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.renewal.domain.due import Stall
+from services.renewal.domain.policy import POLICY, Moment
+from services.renewal.domain.renewal import CLOSED_STATES, STATES, State
+from services.renewal.operators.domain.outlook import upcoming, waits_for
+from tests.unit.renewal.operators.renewals import REQUESTED_AT, a_renewal
+
+NOW = Moment(REQUESTED_AT + timedelta(seconds=1), POLICY)
+
+
+@pytest.mark.parametrize("state", ["parked", *CLOSED_STATES])
+def test_time_alone_does_nothing_to_what_is_parked_or_closed(state: State) -> None:
+    assert upcoming(a_renewal(state), NOW, []) == []
+
+
+def test_silence_comes_first_and_says_the_command_again() -> None:
+    first = upcoming(a_renewal("captured"), NOW, [])[0]
+    assert (first.timer, first.to_state, first.says) == ("Silence", "captured", ["ApplyTopUp"])
+    assert first.then == "Nobody answered until then: ApplyTopUp is said."
+
+
+def test_the_deadline_gives_up() -> None:
+    deadline = next(one for one in upcoming(a_renewal("captured"), NOW, []) if one.timer == "Deadline")
+    assert (deadline.to_state, deadline.says) == ("cancelling_top_up", ["CancelTopUp"])
+    assert deadline.reason == "deadline_passed"
+    assert deadline.then == "Its deadline is over: it becomes cancelling_top_up, CancelTopUp is said."
+
+
+def test_a_planned_attempt_takes_the_place_of_silence() -> None:
+    planned = a_renewal("priced", retry_at=NOW.after(5))
+    [first, *rest] = upcoming(planned, NOW, [])
+    assert (first.at, first.timer, first.says) == (NOW.after(5), "RetryDue", ["CapturePayment"])
+    assert "Silence" not in {one.timer for one in rest}
+
+
+def test_it_is_earliest_first_and_never_in_the_past() -> None:
+    late = NOW._replace(at=REQUESTED_AT + timedelta(days=1))
+    waits = upcoming(a_renewal("priced"), late, [])
+    assert [one.at for one in waits] == sorted(one.at for one in waits)
+    assert all(one.at == late.at for one in waits)
+
+
+def test_a_stall_of_ours_shifts_what_counts_from_before_it() -> None:
+    stall = Stall(REQUESTED_AT, REQUESTED_AT + timedelta(seconds=1))
+    without, with_it = (upcoming(a_renewal("priced"), NOW, stalls) for stalls in ([], [stall]))
+    assert [shifted.at - plain.at for plain, shifted in zip(without, with_it, strict=True)] == [
+        timedelta(seconds=1)
+    ] * len(without)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_says_whom_it_waits_for(state: State) -> None:
+    assert waits_for(a_renewal(state))
