@@ -33,7 +33,7 @@ operator-token: local ## print a token that names an operator (NAME=ana, ROLE=vi
 	@$(RUN) -m deploy.local operator-token "$(NAME)" $(if $(ROLE),--role "$(ROLE)") $(if $(HOURS),--hours "$(HOURS)")
 
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
-	@$(RUN) -m pytest $(TESTS)
+	@$(RUN) -m pytest -n 2 --dist loadgroup $(TESTS)
 
 check: check-format check-lint check-types check-layers check-migrations check-images check-alerts ## format, lint, types, layers, migrations, Dockerfile, compose file, alerts
 

@@ -53,6 +53,17 @@ class FreshLayout:
     retention: timedelta = timedelta(hours=1)
 
 
+WHOLE_STACKS = frozenset({"acceptance", "chaos", "rolling"})
+"""Layers whose tests run every service: one at a time, while the other core runs everything else."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With two workers (`make test`) the tests of whole stacks stay together in one of them."""
+    for item in items:
+        if WHOLE_STACKS.intersection(item.path.relative_to(REPOSITORY / "tests").parts[:1]):
+            item.add_marker(pytest.mark.xdist_group("whole stacks"))
+
+
 def readable_folder() -> Path:
     """A temporary folder that others may enter: for root, PostgreSQL runs as somebody else."""
     folder = Path(tempfile.mkdtemp(prefix="recarga-test-"))
