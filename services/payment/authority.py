@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from services.payment import metrics, store
+from services.payment import card_tries, metrics, store
 from services.payment.domain.calls import Call, call_of
-from services.payment.domain.commands import Circumstances, Command, fold_command, named_method
+from services.payment.domain.commands import Circumstances, Command, fold_command
 from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.outcomes import fold_outcome, fold_wallet
 from services.payment.domain.payment import Change, Folded, Method, Operation, Patience, Payment
@@ -47,8 +47,7 @@ class Authority:
         """Fold commands; returns at most `room` calls for the caller to make once it has committed."""
         connection = transaction.connection
         sent_from = time.monotonic()
-        named = {name for order in orders if (name := named_method(order.command)) is not None}
-        methods, tokens = await store.methods(connection, named) if named else ({}, {})
+        methods, tokens = await card_tries.read_methods(transaction, [order.command for order in orders])
         by_renewal: dict[UUID, list[Order]] = {}
         for order in orders:
             by_renewal.setdefault(order.command.renewal_id, []).append(order)

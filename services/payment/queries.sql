@@ -2,9 +2,48 @@
 
 -- name: methods
 -- What the commands of a batch need to know of the payment methods they name, tokens for the calls included.
-select payment_method_id, payer_id, gateway, status, token
+select payment_method_id, payer_id, gateway, status, network, declined_at, token
 from payment_methods
 where payment_method_id = any($1::text[]);
+
+-- name: lock_cards
+-- Of cards near their networks' caps, under every name they have: one batch at a time decides about each.
+select payment_method_id, card, declined_at
+from payment_methods
+where card = any(select card from payment_methods where payment_method_id = any($1::text[]))
+order by payment_method_id
+for update;
+
+-- name: count_under_way
+-- Tries of cards that may be declined yet. Those are few in the index of what is due, however many payments there are.
+select m.card, count(*) as under_way
+from payments as p
+inner join payment_methods as m on p.payment_method_id = m.payment_method_id
+where p.due_at is not null and p.state = 'capturing' and m.card = any($1::bytea[])
+group by m.card;
+
+-- name: count_declines
+-- Declines of cards, counted against their networks' caps under every name they have; no more than any cap asks about.
+-- In key order: two batches that decline the same cards wait for each other in one direction only.
+with declined as (
+    select m.card, count(*)::integer as times
+    from unnest($1::text[]) as d (payment_method_id)
+    inner join payment_methods as m on d.payment_method_id = m.payment_method_id
+    group by m.card
+),
+
+locked as (
+    select m.payment_method_id, d.times
+    from declined as d
+    inner join payment_methods as m on d.card = m.card
+    order by m.payment_method_id
+    for update of m
+)
+
+update payment_methods as m
+set declined_at = (array_fill(now(), array[l.times]) || m.declined_at)[1:$2]
+from locked as l
+where m.payment_method_id = l.payment_method_id;
 
 -- name: open_payments
 -- Inserts the rows that are not there yet, claimed, with their first call: the happy path's only write before the call.

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import orjson
 
+from services.payment.domain.network_caps import MOST_DECLINES, counts
 from services.payment.domain.payment import (
     AttemptRow,
     CallStatus,
@@ -60,8 +61,24 @@ async def methods(
 ) -> tuple[dict[str, Method], dict[str, str | None]]:
     """The named methods, and apart from them the tokens: those go to the calls and nowhere else."""
     rows = await connection.fetch(SQL["methods"], list(set(payment_method_ids)))
-    known = {row[0]: Method(row[0], row[1], row[2], row[3]) for row in rows}
-    return known, {row[0]: row[4] for row in rows}
+    known = {row[0]: Method(row[0], row[1], row[2], row[3], row[4], tuple(row[5] or ())) for row in rows}
+    return known, {row[0]: row[6] for row in rows}
+
+
+class Card(NamedTuple):
+    """What counts against a card: its declines that may still count, and tries that are not answered yet."""
+
+    card: bytes
+    declined_at: tuple[datetime, ...]
+    under_way: int
+
+
+async def lock_cards(connection: Connection, payment_method_ids: Iterable[str]) -> dict[str, Card]:
+    """The cards of these methods, by method: no other batch decides about them before this one ends."""
+    rows = await connection.fetch(SQL["lock_cards"], list(payment_method_ids))
+    counted = await connection.fetch(SQL["count_under_way"], list({row[1] for row in rows}))
+    under_way = {row[0]: row[1] for row in counted}
+    return {row[0]: Card(row[1], tuple(row[2] or ()), under_way.get(row[1], 0)) for row in rows}
 
 
 async def open_payments(connection: Connection, writes: Sequence[ToWrite], lease: Lease) -> set[UUID]:
@@ -94,10 +111,11 @@ async def store_references(
 
 
 async def write_payments(connection: Connection, writes: Sequence[ToWrite], lease: Lease) -> None:
-    """Everything that the folds changed, in one statement; wallets in another, where they moved."""
+    """All that the folds changed, in one statement; declines and wallets in others, where there are any."""
     rows = [_changed(write) for write in writes]
     begun: list[tuple[Any, ...]] = []
     results: list[tuple[Any, ...]] = []
+    declined: list[str] = []
     for write in writes:
         payment = write.folded.payment
         if payment is None:
@@ -105,6 +123,8 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
         for attempt in write.folded.attempts.values():
             if attempt.key is None:
                 results.append(_result(payment.renewal_id, attempt))
+                if counts(attempt):
+                    declined.append(attempt.payment_method_id)
             else:
                 is_leased = write.is_leased and attempt.ordinal == payment.ordinal
                 begun.append((*_begun(payment.renewal_id, attempt), is_leased))
@@ -118,6 +138,8 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
         *sparse(columns(results, 5)),
         *sparse(columns(transfers, 7)),
     )
+    if declined:
+        await connection.execute(SQL["count_declines"], declined, MOST_DECLINES)
     moves: dict[tuple[str, str], int] = {}
     for write in writes:
         payment = write.folded.payment

@@ -31,6 +31,7 @@ from services.payment.domain.decisions import (
     refunded,
     refused_by_ourselves,
 )
+from services.payment.domain.network_caps import cap_refusal
 from services.payment.domain.payment import (
     WALLET,
     CallStatus,
@@ -133,7 +134,7 @@ def _begin_capture(
     asked = {"attempt": attempt, "payment_method_id": method_id, "act_before": command.act_before}
     if payment.amount_minor == 0:
         return _free(payment.changed(**asked), now)
-    code = _refusal(payment, method_id, method)
+    code = _refusal(payment, method_id, method, now)
     if code is not None or method is None:
         return refused_by_ourselves(payment, code or "method_unknown", **asked)
     asked |= {"state": State.CAPTURING, "gateway": method.gateway}
@@ -143,7 +144,7 @@ def _begin_capture(
     return begin(payment, Operation.CAPTURE, now, circumstances.patience, **asked)
 
 
-def _refusal(payment: Payment, method_id: str, method: Method | None) -> str | None:
+def _refusal(payment: Payment, method_id: str, method: Method | None, now: datetime) -> str | None:
     """The decline code of what payment itself refuses, before any gateway is asked."""
     terms = payment.terms
     if payment.currency != terms.currency or (payment.amount_minor or 0) > terms.max_amount_minor:
@@ -154,7 +155,9 @@ def _refusal(payment: Payment, method_id: str, method: Method | None) -> str | N
         return "method_unknown"
     if method.payer_id != terms.payer_id:
         return "method_not_of_payer"
-    return None if method.status == "active" else f"method_{method.status}"
+    if method.status != "active":
+        return f"method_{method.status}"
+    return cap_refusal(method, payment.renewal_id, now) if method.declined_at else None
 
 
 def _free(payment: Payment, now: datetime) -> Change:

@@ -8,6 +8,10 @@ from shared.contracts.fields import DeclineClass
 
 AUTHENTICATION_FAILED = "authentication_failed"
 AUTHENTICATION_EXPIRED = "authentication_expired"
+NETWORK_CAP_REACHED = "network_cap_reached"
+"""The card was declined as often as its network allows: it is not tried before some of that is long ago."""
+CARD_BEING_TRIED = "card_being_tried"
+"""As many tries of the card are under way as its network still allows: their outcome decides."""
 
 OURS: dict[str, DeclineClass] = {
     "no_payment_method": "needs_customer",
@@ -19,6 +23,8 @@ OURS: dict[str, DeclineClass] = {
     "gateway_unknown": "hard",
     "wallet_unknown": "hard",
     "wallet_balance_too_low": "soft",
+    NETWORK_CAP_REACHED: "hard",
+    CARD_BEING_TRIED: "soft",
     AUTHENTICATION_EXPIRED: "needs_customer",
 }
 """Declined by payment itself: before any gateway was asked, or because the PSP waits for nobody any more."""

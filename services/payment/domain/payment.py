@@ -61,12 +61,19 @@ class CallStatus(StrEnum):
 
 @dataclass(slots=True, frozen=True)
 class Method:
-    """A payer's way to pay, as far as a decision needs it: the token stays in the store."""
+    """A payer's way to pay, as far as a decision needs it: the token stays in the store.
+
+    `declined_at` holds the declines of its card that may still count, under whatever name the card was tried.
+    """
 
     payment_method_id: str
     payer_id: str
     gateway: str
     status: str
+    network: str | None = None
+    declined_at: tuple[datetime, ...] = ()
+    let_through: frozenset[UUID] | None = None
+    """The renewals that may try the card now, because it is near its network's cap; None: all may."""
 
 
 @dataclass(slots=True, frozen=True)

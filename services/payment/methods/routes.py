@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from services.payment.domain.capabilities import GATEWAYS
 from services.payment.domain.payment import WALLET
@@ -22,6 +22,10 @@ from shared.messaging.transaction import Transaction, Transactions
 ACQUIRE_SECONDS = 10.0
 
 
+Network = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+"""As PSPs name them: visa, mastercard, amex, ..."""
+
+
 class MethodBody(Body):
     """A payer's way to pay. `token` is the PSP's name for the card; a wallet has none."""
 
@@ -29,6 +33,9 @@ class MethodBody(Body):
     kind: PaymentMethodKind
     token: SecretStr | None = Field(None, description="from the PSP's own form, never a card number")
     gateway: Id | None = Field(None, description="the PSP that issued the token; the default one if left out")
+    network: Network | None = Field(
+        None, description="the card's, as the PSP tells it; unknown ones are tried least often"
+    )
 
     @field_validator("token")
     @classmethod
@@ -51,6 +58,8 @@ class MethodBody(Body):
             raise ValueError(f"the gateway must be one of {', '.join(sorted(GATEWAYS))}")
         if self.gateway is not None and (self.gateway == WALLET) != (self.kind == "wallet"):
             raise ValueError("a wallet pays by the gateway `wallet`, and nothing else does")
+        if self.network is not None and self.kind != "card":
+            raise ValueError("only a card has a network")
         return self
 
 
@@ -68,6 +77,7 @@ class MethodAnswer(Answer):
     kind: str
     status: str
     gateway: str
+    network: str | None
     version: int
 
 
@@ -78,7 +88,7 @@ def routes(transactions: Transactions, *, default_gateway: str) -> APIRouter:
     def given(payment_method_id: str, body: MethodBody) -> Given:
         gateway = WALLET if body.kind == "wallet" else body.gateway or default_gateway
         token = body.token.get_secret_value() if body.token is not None else None
-        return Given(payment_method_id, body.payer_id, body.kind, gateway, token)
+        return Given(payment_method_id, body.payer_id, body.kind, gateway, token, body.network)
 
     @router.post("/bulk")
     async def put_methods(body: Bulk[MethodItem]) -> BulkAnswer:

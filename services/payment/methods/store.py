@@ -19,6 +19,7 @@ class Given:
     kind: str
     gateway: str
     token: str | None = field(repr=False)
+    network: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -30,16 +31,17 @@ class Kept:
     kind: str
     status: str
     gateway: str
+    network: str | None
     version: int
 
 
 async def put_methods(connection: Connection, given: Sequence[Given]) -> list[Kept]:
     """Write them, each id once; returns those that are new or changed."""
     rows = [
-        (method.payment_method_id, method.payer_id, method.kind, method.gateway, method.token)
+        (method.payment_method_id, method.payer_id, method.kind, method.gateway, method.token, method.network)
         for method in given
     ]
-    return [Kept(*row) for row in await connection.fetch(SQL["put_methods"], *columns(rows, 5))]
+    return [Kept(*row) for row in await connection.fetch(SQL["put_methods"], *columns(rows, 6))]
 
 
 async def remove_method(connection: Connection, payment_method_id: str) -> Kept | None:

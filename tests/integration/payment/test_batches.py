@@ -38,7 +38,7 @@ async def test_new_renewals_take_two_statements(payment: Wired, payer: Subscribe
 
 @pytest.mark.parametrize("count", [1, LARGE])
 async def test_known_renewals_take_three_statements(payment: Wired, payer: Subscribe, count: int) -> None:
-    batch = await renewals(payer, count, "tok_decline_generic")
+    batch = await renewals(payer, count, "tok_sca")
     await payment.consume("commands", *(renewal.priced() for renewal in batch))
     await all_are(payment, batch, "refused")
     await payment.consume("commands", *(renewal.cancel() for renewal in batch))

@@ -31,6 +31,7 @@ async def test_a_method_is_written_told_and_shown_without_its_token(payment: Wir
         "kind": "card",
         "status": "active",
         "gateway": "sandbox",
+        "network": None,
         "version": 1,
     }
     assert (await payment.request("GET", f"/v1/payment-methods/{method}")).body == reply.body
