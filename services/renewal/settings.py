@@ -27,6 +27,9 @@ class Settings(SharedSettings):
     renewal_proposal_seconds: float = Field(
         4 * 3600, gt=0, le=7 * 86_400, description="how long a second operator may approve a proposal"
     )
+    renewal_bulk_renewals: int = Field(
+        10_000, ge=1, le=100_000, description="the most that one bulk job acts upon"
+    )
     operator_secret_file: Path | None = Field(
         None, description="holds the secret that signs operators' tokens"
     )

@@ -13,6 +13,8 @@ from services.renewal.handlers import (
     AdmissionHandler,
     SagaHandler,
 )
+from services.renewal.operators.bulk import BulkJobs
+from services.renewal.operators.bulk_routes import BulkRoutes
 from services.renewal.operators.routes import DecisionRoutes
 from services.renewal.operators.search_routes import SearchRoutes
 from services.renewal.operators.tokens import Tokens
@@ -69,10 +71,12 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             RuleRoutes(transactions).router,
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
             SearchRoutes(transactions, policy, gate).router,
+            BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
         ),
         loops=(
             Loop("timers", timers.run),
             Loop("catch-up", report.run),
+            Loop("bulk jobs", BulkJobs(transactions, policy).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
         ),
     )

@@ -19,7 +19,7 @@ WRONG_CHECK_DIGITS: Final = {
     "bound_imei": "353289114829073",
 }
 WHY: Final = "The carrier confirmed it by telephone."
-NO_PROPOSAL: Final = "01234567-89ab-7def-8123-456789abcdef"
+UNKNOWN: Final = "01234567-89ab-7def-8123-456789abcdef"
 ABSURD_NUMBERS: Final = (-1, 10**30, 1.5)
 
 
@@ -87,7 +87,9 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
 
     def proposal(decision: str) -> GoodRequest:
         template = f"/v1/operator/proposals/{{proposal_id}}/{decision}"
-        return one("renewal", "POST", template, {"why": WHY}, proposal_id=NO_PROPOSAL)
+        return one("renewal", "POST", template, {"why": WHY}, proposal_id=UNKNOWN)
+
+    bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY, "per_second": 5}
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
     return [
@@ -107,6 +109,11 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         operator("release", outcome="failed"),
         proposal("approve"),
         proposal("reject"),
+        one("renewal", "POST", "/v1/operator/jobs", bulk_job, "per_second"),
+        one(
+            "renewal", "POST", "/v1/operator/jobs/{job_id}/start", {"why": WHY, "renewals": 1}, job_id=UNKNOWN
+        ),
+        one("renewal", "POST", "/v1/operator/jobs/{job_id}/stop", {"why": WHY}, job_id=UNKNOWN),
         one("renewal", "POST", "/v1/renewal-rules/bulk", rule | {"subscription_id": id_}),
         one("catalog", "PUT", "/v1/offerings/{offering_id}", offering, *defaults, offering_id=own),
         one("catalog", "POST", "/v1/offerings/bulk", offering | {"offering_id": own}, *defaults),

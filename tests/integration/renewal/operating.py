@@ -1,10 +1,11 @@
 """Operators at work on renewals of a test: what they ask for over HTTP, and what is asked for besides."""
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from services.renewal.operators.tokens import Role
-from tests.integration.renewal.conftest import About, begun, known, signed_in
+from tests.integration.renewal.conftest import About, Subscriber, begun, known, offering, signed_in, someone
 from tests.integration.wired import Reply, Wired
 
 WHY = "the carrier confirmed it by telephone"
@@ -54,3 +55,26 @@ async def shown(renewal: Wired, about: About) -> dict[str, Any]:
     """The renewal as the API shows it."""
     body: dict[str, Any] = (await renewal.request("GET", f"/v1/renewals/{about.renewal_id}")).body
     return body
+
+
+_brands = count(1)
+
+
+async def of_a_new_brand(
+    renewal: Wired, how_many: int = 1, carrier: str = "cubacel"
+) -> tuple[str, list[Subscriber], list[About]]:
+    """Renewals under way of a brand that no other test knows."""
+    brand = f"brand-{next(_brands)}"
+    people = [someone() for _ in range(how_many)]
+    told = [
+        message
+        for one in people
+        for message in (
+            one.subscription(brand=brand, carrier=carrier),
+            one.customer(),
+            one.card(0),
+            one.card(1),
+        )
+    ]
+    await renewal.consume("projections", offering(), *told)
+    return brand, people, await begun(renewal, *people)

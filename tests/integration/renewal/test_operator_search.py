@@ -1,7 +1,6 @@
 """Operators find renewals by what they know of them, and see one's past and future in one answer."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -12,31 +11,9 @@ from services.renewal.operators import search
 from services.renewal.operators.domain.filter import Filter
 from shared.clock import utc_now
 from shared.contracts.topup_commands import ApplyTopUp
-from tests.integration.renewal.conftest import About, Subscriber, begun, offering, someone
-from tests.integration.renewal.operating import WHY, Operator, undetermined
+from tests.integration.renewal.conftest import About
+from tests.integration.renewal.operating import WHY, Operator, of_a_new_brand, undetermined
 from tests.integration.wired import Wired
-
-_brands = count(1)
-
-
-async def of_a_new_brand(
-    renewal: Wired, how_many: int = 1, carrier: str = "cubacel"
-) -> tuple[str, list[Subscriber], list[About]]:
-    """Renewals under way of a brand that no other test knows."""
-    brand = f"brand-{next(_brands)}"
-    people = [someone() for _ in range(how_many)]
-    told = [
-        message
-        for one in people
-        for message in (
-            one.subscription(brand=brand, carrier=carrier),
-            one.customer(),
-            one.card(0),
-            one.card(1),
-        )
-    ]
-    await renewal.consume("projections", offering(), *told)
-    return brand, people, await begun(renewal, *people)
 
 
 async def found(renewal: Wired, **filters: Any) -> list[str]:
