@@ -235,10 +235,15 @@ def _delay(backoff: Backoff, times: int, retry_after_seconds: int | None, moment
 
 
 def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change:
-    """A refund that came back is heard of before the refund only where events are late: both are kept."""
+    """That a refund came back may be heard of before the refund itself: both are kept."""
     if message.reason == _RETURNED:
         renewal = renewal._replace(flags=renewal.flagged("refund_failed_later"))
     return endings.park(renewal, "refunding", "refund_rejected", moment)._replace(detail=message.reason)
+
+
+def note_return(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change | None:
+    """The same while parked: any other reason is what it was parked for, said again."""
+    return refund_failed_later(renewal, message, moment) if message.reason == _RETURNED else None
 
 
 def refund_failed_later(

@@ -160,7 +160,7 @@ MATRIX: Final[dict[type, Row]] = {
     ),
     RefundRejected: row(
         requested=unasked, priced=unasked, captured=unasked, awaiting_customer=unasked,
-        cancelling_payment=unasked, cancelling_top_up=unasked, refunding=p.park_refund, parked=operator,
+        cancelling_payment=unasked, cancelling_top_up=unasked, refunding=p.park_refund, parked=p.note_return,
         completed=unasked, refunded=p.refund_failed_later, failed=unasked, cancelled=unasked,
     ),
     SurplusRefunded: in_any_state(p.note_surplus),

@@ -38,7 +38,7 @@ RefundAttemptFailed
     stays alarm <- refunded
 RefundRejected
     parked RenewalParked <- refunding
-    stays alarm <- refunded
+    stays alarm <- refunded parked
 SurplusRefunded
     stays <- every
 PaymentDisputed

@@ -185,8 +185,8 @@ class Says:
             **self._about(8, attempt), reason="provider_unavailable", reached_provider=True
         )
 
-    def refund_rejected(self) -> RefundRejected:
-        return RefundRejected(**self._about(9), reason="account_closed")
+    def refund_rejected(self, reason: str = "account_closed") -> RefundRejected:
+        return RefundRejected(**self._about(9), reason=reason)
 
     def surplus(self, ordinal: int = 1) -> SurplusRefunded:
         return SurplusRefunded(

@@ -44,7 +44,7 @@ SAMPLES: dict[type, object] = {
         SAYS.payment_cancelled(),
         SAYS.refunded(),
         SAYS.refund_failed(),
-        SAYS.refund_rejected(),
+        SAYS.refund_rejected("refund_returned"),
         SAYS.surplus(),
         SAYS.disputed(),
         SAYS.applied(),

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from services.renewal.domain.actions import OperatorRetries, RetryDue
 from shared.contracts.payment_commands import RefundPayment
 from shared.contracts.renewals import RenewalCompleted, RenewalParked
@@ -45,9 +47,9 @@ def test_a_refund_that_fails_later_stays_refunded_with_an_alarm() -> None:
     assert story.last.alarm
 
 
-def test_a_refund_that_came_back_stays_known_though_it_is_heard_of_first() -> None:
-    came_back = says.refund_rejected().model_copy(update={"reason": "refund_returned"})
-    story = captured().when(says.top_up_rejected(), came_back)
+@pytest.mark.parametrize("heard_before", [[], [says.refund_rejected("unknown")]], ids=["refunding", "parked"])
+def test_a_refund_that_came_back_stays_known_though_it_is_heard_of_first(heard_before: list[object]) -> None:
+    story = captured().when(says.top_up_rejected(), *heard_before, says.refund_rejected("refund_returned"))
     assert story.state == "parked"
     story.when(says.refunded())
     assert story.state == "refunded"
