@@ -89,7 +89,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         template = f"/v1/operator/proposals/{{proposal_id}}/{decision}"
         return one("renewal", "POST", template, {"why": WHY}, proposal_id=UNKNOWN)
 
-    bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY, "per_second": 5}
+    bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY}
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
     return [
@@ -109,7 +109,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         operator("release", outcome="failed"),
         proposal("approve"),
         proposal("reject"),
-        one("renewal", "POST", "/v1/operator/jobs", bulk_job, "per_second"),
+        one("renewal", "POST", "/v1/operator/jobs", bulk_job),
         one(
             "renewal", "POST", "/v1/operator/jobs/{job_id}/start", {"why": WHY, "renewals": 1}, job_id=UNKNOWN
         ),
