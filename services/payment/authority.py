@@ -2,22 +2,27 @@
 
     insert what is missing, claimed -> lock what was there, in key order -> fold -> write -> calls
 
-Constant number of statements whatever the batch: methods, insert, lock, (wallets), write, (wallets).
+Constant number of statements whatever the batch: methods, (cards), insert, lock, (wallets), write, (wallets).
+Declines are counted in one more. What may be about an archived payment is looked for before it is inserted:
+commands, and prices of long ago.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.payment import card_tries, metrics, store
+from services.payment import archive, card_tries, metrics, store
 from services.payment.domain.calls import Call, call_of
 from services.payment.domain.commands import Circumstances, Command, fold_command
 from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.outcomes import fold_outcome, fold_wallet
 from services.payment.domain.payment import Change, Folded, Method, Operation, Patience, Payment
 from services.payment.store import Lease, ToWrite
+from shared.archive import is_young
+from shared.contracts.prices import RenewalPriced
 from shared.messaging.transaction import Transaction
 
 
@@ -45,25 +50,21 @@ class Authority:
 
     async def obey(self, transaction: Transaction, orders: Sequence[Order], room: int) -> list[Call]:
         """Fold commands; returns at most `room` calls for the caller to make once it has committed."""
-        connection = transaction.connection
         sent_from = time.monotonic()
         methods, tokens = await card_tries.read_methods(transaction, [order.command for order in orders])
         by_renewal: dict[UUID, list[Order]] = {}
         for order in orders:
             by_renewal.setdefault(order.command.renewal_id, []).append(order)
-        opening, later = self._opening(transaction, by_renewal, methods)
-        writes = _leased(opening, room, tokens)
-        opened = await store.open_payments(connection, writes, self._lease) if writes else set()
-        done = [write for write in writes if _renewal_of(write) in opened]
-        room -= sum(write.is_leased for write in done)
-        remaining = {
-            renewal_id: rest
-            for renewal_id, orders in by_renewal.items()
-            if (rest := later[renewal_id] if renewal_id in opened else orders)
+        new = {
+            renewal_id: told
+            for renewal_id, told in by_renewal.items()
+            if _cannot_be_archived(told, transaction.now)
         }
+        done, remaining = await self._open(transaction, new, methods, room, tokens) if new else ([], {})
+        remaining |= {renewal_id: told for renewal_id, told in by_renewal.items() if renewal_id not in new}
         if remaining:
-            folds = await self._fold_known(transaction, remaining, methods)
-            done += await self._write(transaction, folds, room, tokens)
+            room -= sum(write.is_leased for write in done)
+            done += await self._obey_known(transaction, remaining, methods, room, tokens)
         return _announce(transaction, done, tokens, sent_from + self._lease.send.total_seconds())
 
     async def record(self, transaction: Transaction, outcomes: Iterable[Outcome], room: int) -> Recorded:
@@ -72,7 +73,7 @@ class Authority:
         by_renewal: dict[UUID, list[Outcome]] = {}
         for outcome in outcomes:
             by_renewal.setdefault(outcome.renewal_id, []).append(outcome)
-        locked = await store.lock_payments(transaction.connection, by_renewal)
+        locked, archived = await archive.hold(transaction.connection, by_renewal)
         balances = await self._balances(transaction, by_renewal, locked)
         folds: list[Folded] = []
         for renewal_id, payment in locked.items():
@@ -80,9 +81,51 @@ class Authority:
             for outcome in by_renewal[renewal_id]:
                 self._fold_outcome(folded, outcome, transaction, balances)
             folds.append(folded)
-        done = await self._write(transaction, folds, room, {})
+        done = await self._write(transaction, folds, room, {}, archived)
         calls = _announce(transaction, done, {}, sent_from + self._lease.send.total_seconds())
         return Recorded(calls, by_renewal.keys() - locked.keys())
+
+    async def _open(
+        self,
+        transaction: Transaction,
+        by_renewal: Mapping[UUID, Sequence[Order]],
+        methods: Mapping[str, Method],
+        room: int,
+        tokens: Mapping[str, str | None],
+    ) -> tuple[list[ToWrite], dict[UUID, Sequence[Order]]]:
+        """Insert the rows that are missing; those, and the orders that are left for rows that are there."""
+        opening, later = self._opening(transaction, by_renewal, methods)
+        writes = _leased(opening, room, tokens)
+        opened = await store.open_payments(transaction.connection, writes, self._lease) if writes else set()
+        done = [write for write in writes if _renewal_of(write) in opened]
+        remaining = {
+            renewal_id: rest
+            for renewal_id in later
+            if (rest := later[renewal_id] if renewal_id in opened else by_renewal[renewal_id])
+        }
+        return done, remaining
+
+    async def _obey_known(
+        self,
+        transaction: Transaction,
+        by_renewal: Mapping[UUID, Sequence[Order]],
+        methods: Mapping[str, Method],
+        room: int,
+        tokens: Mapping[str, str | None],
+    ) -> list[ToWrite]:
+        """Fold orders on the rows that are there, in the archive too; only what is nowhere is inserted."""
+        locked, archived = await archive.hold(transaction.connection, by_renewal)
+        missing = {renewal_id: told for renewal_id, told in by_renewal.items() if renewal_id not in locked}
+        done: list[ToWrite] = []
+        known = {renewal_id: by_renewal[renewal_id] for renewal_id in locked}
+        if missing:
+            done, remaining = await self._open(transaction, missing, methods, room, tokens)
+            room -= sum(write.is_leased for write in done)
+            if remaining:
+                locked |= await store.lock_payments(transaction.connection, remaining)
+                known |= remaining
+        folds = self._fold_known(transaction, known, locked, methods)
+        return done + await self._write(transaction, folds, room, tokens, archived)
 
     def _opening(
         self,
@@ -103,14 +146,14 @@ class Authority:
                     break
         return opening, later
 
-    async def _fold_known(
+    def _fold_known(
         self,
         transaction: Transaction,
         by_renewal: Mapping[UUID, Sequence[Order]],
+        locked: Mapping[UUID, Payment],
         methods: Mapping[str, Method],
     ) -> list[Folded]:
         """Each key folded on its locked row; a key without one has nothing to fold on."""
-        locked = await store.lock_payments(transaction.connection, by_renewal)
         folds = []
         for renewal_id, payment in locked.items():
             folded = Folded(payment)
@@ -165,12 +208,23 @@ class Authority:
         folds: Sequence[Folded],
         room: int,
         tokens: Mapping[str, str | None],
+        archived: Set[UUID],
     ) -> list[ToWrite]:
         """Write what changed; returns everything that has something to say."""
         writes = _leased([folded for folded in folds if folded.changed], room, tokens)
         if writes:
+            if archived:
+                await archive.revive(transaction.connection, archived & set(map(_renewal_of, writes)))
             await store.write_payments(transaction.connection, writes, self._lease)
         return writes + [ToWrite(folded, False) for folded in folds if not folded.changed]
+
+
+def _cannot_be_archived(orders: Sequence[Order], now: datetime) -> bool:
+    """Whether the renewal has begun too recently, as the happy path always has: then no archive is asked."""
+    return any(
+        isinstance(order.command, RenewalPriced) and is_young(order.command.priced_at, now)
+        for order in orders
+    )
 
 
 def _leased(folds: Sequence[Folded], room: int, tokens: Mapping[str, str | None]) -> list[ToWrite]:

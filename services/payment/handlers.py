@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from services.payment import metrics, store
+from services.payment import archive, metrics, store
 from services.payment.authority import Authority, Order
 from services.payment.calls import Result
 from services.payment.domain.calls import Call
@@ -41,6 +41,8 @@ async def apply_captures(transaction: Transaction, batch: Sequence[Received]) ->
         transaction.connection,
         [(renewal_id, applied_id(renewal_id), at) for renewal_id, at in applied.items()],
     )
+    if without:
+        without = await archive.unearned(transaction.connection, without)
     if without:
         transaction.after_commit(lambda: metrics.APPLIED_WITHOUT_CAPTURE.inc(len(without)))
         for renewal_id in without:

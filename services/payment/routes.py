@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from pydantic import TypeAdapter
 
-from services.payment import store
+from services.payment import archive, store
 from services.payment.domain.payment import Payment
 from shared.contracts.fields import Id
 from shared.http.body import Answer
@@ -114,10 +114,10 @@ def routes(transactions: Transactions) -> APIRouter:
     async def get_payment(renewal_id: Annotated[UUID, Path()]) -> PaymentDetail:
         """One payment, with every call made for it and every ledger line."""
         async with transactions.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            payment = await store.read_payment(connection, renewal_id)
+            payment = await archive.find_payment(connection, renewal_id)
             if payment is None:
                 raise _not_found(renewal_id)
-            attempts = await store.read_attempts(connection, renewal_id)
+            attempts = await archive.find_attempts(connection, renewal_id)
             transfers = await store.read_transfers(connection, renewal_id)
         return PaymentDetail(
             **_fields(payment),
@@ -130,7 +130,7 @@ def routes(transactions: Transactions) -> APIRouter:
         """The payments of a subscription, newest first."""
         place = position.after(PLACE)
         async with transactions.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            payments = await store.list_payments(
+            payments = await archive.find_payments(
                 connection, subscription_id, place[0] if place else None, position.limit + 1
             )
         kept, following = position.cut(payments, lambda payment: (str(payment.renewal_id),))

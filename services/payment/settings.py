@@ -7,6 +7,7 @@ from pydantic import Field, HttpUrl, SecretStr, model_validator
 
 from services.payment.domain.payment import Cadence, Patience
 from services.payment.store import Lease
+from shared.archive import SHORTEST
 from shared.runner import Settings as ServiceSettings
 
 
@@ -39,6 +40,12 @@ class Settings(ServiceSettings):
     )
     payment_question_cap_seconds: float = Field(
         300.0, gt=0, description="the longest pause between such questions"
+    )
+    payment_archive_after_days: float = Field(
+        35.0, ge=SHORTEST.days, description="since the last that happened to a settled payment"
+    )
+    payment_archive_every_seconds: float = Field(
+        21_600.0, gt=0, description="how often all open payments are looked through for settled ones"
     )
     payment_webhook_tolerance_seconds: int = Field(300, gt=0, description="age of a webhook's signature")
 

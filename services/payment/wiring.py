@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.payment import routes, webhooks
+from services.payment import archive, routes, webhooks
 from services.payment.authority import Authority
 from services.payment.calls import Calls, Result
 from services.payment.domain.calls import Call
@@ -40,6 +40,11 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         backlog=settings.payment_backlog,
         poll_seconds=settings.payment_poll_seconds,
     )
+    removal = archive.removal(
+        transactions,
+        after=timedelta(days=settings.payment_archive_after_days),
+        every=timedelta(seconds=settings.payment_archive_every_seconds),
+    )
     tolerance = timedelta(seconds=settings.payment_webhook_tolerance_seconds)
     signed = webhooks.Signatures(settings.webhook_secret(), tolerance, utc_now)
     return Service(
@@ -60,7 +65,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 gather_seconds=UNHURRIED_SECONDS,
             ),
         ),
-        loops=(Loop("payment calls", worker.run),),
+        loops=(Loop("payment calls", worker.run), Loop("archive", removal.run)),
         routers=(
             routes.routes(transactions),
             method_routes.routes(transactions, default_gateway=psp.name),

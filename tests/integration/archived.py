@@ -1,0 +1,43 @@
+"""What tests of archives share: moving everything that is settled now, and where a row is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from shared.archive import Archive, Removal
+from tests.integration.sandboxed import until
+from tests.integration.wired import Wired
+
+AT_ONCE = timedelta(0)
+
+
+def at_once(service: Wired, removal: Removal) -> Archive:
+    """Moves whatever is settled, however recently, whenever it is asked to."""
+    return Archive(service.transactions, removal, after=AT_ONCE, every=AT_ONCE)
+
+
+async def walk(service: Wired, removal: Removal) -> None:
+    """A whole pass over the open table. The service's own loop may be on it: then once more."""
+    archive = at_once(service, removal)
+    before = await service.pool.fetchval("select begun_at from archive_walk")
+
+    async def passed() -> bool:
+        while await service.transactions.run(archive.step):
+            pass
+        passed = "select page = 0 and begun_at is distinct from $1 from archive_walk"
+        return bool(await service.pool.fetchval(passed, before))
+
+    await until(passed)
+
+
+async def places(service: Wired, removal: Removal, renewal_id: UUID) -> list[str]:
+    """The tables in which a renewal is."""
+    found = []
+    for table in (removal.table, removal.archive, "archive_register"):
+        times = await service.pool.fetchval(
+            f"select count(*) from {table} where renewal_id = $1",  # noqa: S608 - names of ours
+            renewal_id,
+        )
+        found += [table] * times
+    return found
