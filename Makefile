@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down clean status operator-token test check format bench lock local dev
+.PHONY: help demo up down clean status operator-token test mutants check format bench lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -34,6 +34,9 @@ operator-token: local ## print a token that names an operator (NAME=ana, ROLE=vi
 
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
 	@$(RUN) -m pytest -n 2 --dist loadgroup $(TESTS)
+
+mutants: dev ## put deliberate and generated defects into copies of the tree and see which tests notice (MUTANTS="--only text")
+	@$(RUN) -m tests.mutants $(MUTANTS)
 
 check: check-format check-lint check-types check-layers check-migrations check-images check-alerts ## format, lint, types, layers, migrations, Dockerfile, compose file, alerts
 

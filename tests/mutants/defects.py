@@ -4,12 +4,18 @@ A defect replaces a text that must stand exactly once in its file. Where the sou
 loudly instead of silently not applying: then the list is brought up to date.
 """
 
+import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
 LIST: Final = Path(__file__).parent / "defects"
+_SECOND: Final = 1_000_000_000
+_WRITES: Final = count(2)
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -65,13 +71,24 @@ def listed() -> tuple[Defect, ...]:
     return tuple(found)
 
 
-def apply(defect: Defect, tree: Path) -> str:
-    """Put the defect into a private copy of the tree; returns the file's text as it was.
+@contextmanager
+def defective(defect: Defect, tree: Path) -> Iterator[None]:
+    """A private copy of the tree with the defect in it; as it was afterwards.
 
     Raises:
         DoesNotApply: see `Defect.applied_to`. The file is untouched then.
     """
     path = tree / defect.file
-    before = path.read_text(encoding="utf-8")
-    path.write_text(defect.applied_to(before), encoding="utf-8")
-    return before
+    before, times = path.read_text(encoding="utf-8"), path.stat()
+    after = defect.applied_to(before)
+    _write(path, after, times.st_mtime_ns + next(_WRITES) * _SECOND)
+    try:
+        yield
+    finally:
+        _write(path, before, times.st_mtime_ns)
+
+
+def _write(path: Path, text: str, at: int) -> None:
+    """What is compiled is known by the second and the size of its source: each writing has its own second."""
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, ns=(at, at))

@@ -1,0 +1,52 @@
+"""Tries the generated mutants, service by service, in a private copy of the tree."""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.mutants.layers import LAYERS
+from tests.mutants.survivors import explained
+from tests.mutants.trees import private_copies
+
+SERVICES: Final = ("renewal", "payment", "provisioning", "catalog", "usage")
+_MOST_SECONDS: Final = 3600
+
+
+class TestsFail(Exception):
+    """A service's tests fail without any mutant."""
+
+
+def try_all(
+    services: Sequence[str], wanted: str, at_once: int, dearer: bool, tell: Callable[[str], None]
+) -> dict[str, str]:
+    """By mutant, the test that caught it; empty where none did.
+
+    Raises:
+        TestsFail: see there.
+    """
+    killed: dict[str, str] = {}
+    with private_copies(1) as (tree,):
+        known = tree / "explained.json"
+        known.write_text(json.dumps(list(explained())))
+        for service in services:
+            killed |= _of_service(service, tree, wanted, at_once, dearer)
+            tell(service)
+    return killed
+
+
+def _of_service(service: str, tree: Path, wanted: str, at_once: int, dearer: bool) -> dict[str, str]:
+    into = tree / f"{service}.json"
+    command = [".venv/bin/python", "-m", "tests.mutants.nursery", service, "--into", str(into)]
+    command += ["--at-once", str(at_once), "--wanted", wanted, "--explained", "explained.json"]
+    layers = [layer.name for layer in LAYERS if layer.is_pure and layer.tests(service, tree)]
+    if dearer and layers:
+        command += ["--dearer", *layers]
+    ran = subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False
+    )
+    if not into.exists():
+        raise TestsFail(f"{service}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    found: dict[str, str] = json.loads(into.read_text())
+    return found

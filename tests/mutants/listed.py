@@ -1,0 +1,183 @@
+"""Tries the listed defects, each in a private copy of the tree, layer by layer."""
+
+import asyncio
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deploy.local.ports import Ports
+from deploy.local.stack import Stack
+from tests.conftest import UNSAFE_AND_FAST, readable_folder
+from tests.mutants.defects import Defect, defective
+from tests.mutants.layers import LAYERS, CannotTell, Layer, Name, Verdict, area_of, verdict
+from tests.mutants.trees import private_copies
+
+PROMISES: Final[frozenset[Name]] = frozenset({"exhaustive", "simulation", "integration", "acceptance"})
+"""Layers that fail because a promise is broken. A unit test may fail because a word has changed."""
+
+
+@dataclass
+class Tried:
+    """One defect, and what each layer that was asked said of it, in that order."""
+
+    defect: Defect
+    said: dict[Name, Verdict] = field(default_factory=dict)
+    trouble: str = ""
+    """Why nothing could be learned, where that is so."""
+
+    @property
+    def caught_by(self) -> list[Name]:
+        return [name for name, verdict in self.said.items() if verdict.test]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a layer caught it that watches a promise."""
+        return any(name in PROMISES for name in self.caught_by)
+
+
+class Baselines:
+    """What each layer says of each area without any defect: it must pass, or it proves nothing."""
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[str, ...], threading.Lock] = {}
+        self._said: dict[tuple[str, ...], Verdict] = {}
+        self._guard = threading.Lock()
+
+    def check(self, layer: Layer, tests: list[str], tree: Path) -> None:
+        """Run them once in a tree without a defect, whoever asks first.
+
+        Raises:
+            CannotTell: they fail as it is.
+        """
+        key = tuple(tests)
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._said:
+                self._said[key] = verdict(tests, tree, layer.seconds)
+            said = self._said[key]
+        if said.test:
+            raise CannotTell(f"without any defect fails {said.test}: {said.why}")
+
+
+def try_all(
+    defects: Sequence[Defect], layers: Sequence[Name], at_once: int, tell: Callable[[Tried], None]
+) -> list[Tried]:
+    """Every defect until a layer that watches promises has caught it, `at_once` of them at a time."""
+    waiting: queue.SimpleQueue[Defect] = queue.SimpleQueue()
+    for defect in defects:
+        waiting.put(defect)
+    done: dict[str, Tried] = {}
+    baselines = Baselines()
+    with private_copies(at_once) as trees, servers("integration" in layers):
+        workers = [
+            threading.Thread(target=_work, args=(waiting, tree, layers, baselines, done, tell))
+            for tree in trees
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    return [done[defect.name] for defect in defects]
+
+
+def _work(
+    waiting: "queue.SimpleQueue[Defect]",
+    tree: Path,
+    layers: Sequence[Name],
+    baselines: Baselines,
+    done: dict[str, Tried],
+    tell: Callable[[Tried], None],
+) -> None:
+    while True:
+        try:
+            defect = waiting.get_nowait()
+        except queue.Empty:
+            return
+        tried = done[defect.name] = Tried(defect)
+        try:
+            try_one(tried, tree, layers, baselines)
+        except Exception as error:
+            tried.trouble = f"{type(error).__name__}: {error}"
+        tell(tried)
+
+
+def try_one(
+    tried: Tried, tree: Path, wanted: Sequence[Name], baselines: Baselines, layers: Sequence[Layer] = LAYERS
+) -> None:
+    """One defect in this tree, which is as it was afterwards; `wanted` names layers of these.
+
+    Raises:
+        DoesNotApply: the source has changed.
+        CannotTell: tests could not be run, or fail without any defect.
+    """
+    for layer in layers:
+        if layer.name not in wanted or tried.is_settled:
+            continue
+        if layer.waits and tried.caught_by:
+            continue  # as long as a pure layer tells, no servers are troubled
+        tests = layer.tests(area_of(tried.defect.file), tree)
+        if not tests:
+            continue
+        baselines.check(layer, tests, tree)
+        with defective(tried.defect, tree):
+            said = verdict(tests, tree, layer.seconds)
+        if said.test and layer.waits:
+            said = _again(said, tree, layer)
+        tried.said[layer.name] = said
+
+
+def _again(said: Verdict, tree: Path, layer: Layer) -> Verdict:
+    """Whether the test that failed passes without the defect: what waits for servers may fail by chance."""
+    without = verdict([said.test], tree, layer.seconds) if "::" in said.test else Verdict()
+    return Verdict() if without.test else said
+
+
+@contextmanager
+def servers(wanted: bool) -> Iterator[None]:
+    """One Kafka and one PostgreSQL for all integration tests, unless the environment names some."""
+    named = {"RECARGA_TEST_KAFKA", "RECARGA_TEST_DATABASE"}
+    if not wanted or named <= set(os.environ):
+        yield
+        return
+    ready: queue.SimpleQueue[tuple[str, str] | BaseException] = queue.SimpleQueue()
+    over = threading.Event()
+    host = threading.Thread(target=lambda: asyncio.run(_host(ready, over)))
+    host.start()
+    try:
+        answer = ready.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        os.environ["RECARGA_TEST_KAFKA"], os.environ["RECARGA_TEST_DATABASE"] = answer
+        yield
+    finally:
+        over.set()
+        host.join()
+        for name in named:
+            os.environ.pop(name, None)
+
+
+async def _host(ready: "queue.SimpleQueue[tuple[str, str] | BaseException]", over: threading.Event) -> None:
+    home = readable_folder()
+    try:
+        async with Stack(
+            home,
+            ports=Ports.free(),
+            components={"kafka", "postgres"},
+            services=(),
+            postgres_settings=UNSAFE_AND_FAST,
+            on_signals=False,
+        ) as running:
+            ready.put((running.kafka_bootstrap, running.superuser_url))
+            await asyncio.to_thread(over.wait)
+    except BaseException as error:
+        ready.put(error)
+        raise
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

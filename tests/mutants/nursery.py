@@ -1,0 +1,245 @@
+"""Tries the generated mutants of one service, each in a forked child of a warm pytest.
+
+    this process, before anything of the service is imported
+        |-- fork: collects the tests, runs them once, noting which line each one runs
+        |         |-- fork: one mutant of a function or of the matrix, and the tests that run its lines
+        |-- fork: one mutant of a table: its module is imported with it, the tests are collected anew
+
+So imports and collection are paid once for most mutants. A child runs the quickest tests first and ends with
+the first that fails. A mutant that changes nothing goes the same ways: a test that fails with it is a fault
+of this nursery, and ends it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+import pytest
+from _pytest.runner import runtestprotocol
+from hypothesis import HealthCheck, Phase, settings
+
+from tests.mutants import mutant as mutants
+from tests.mutants.footprints import noted
+from tests.mutants.forks import Forks
+from tests.mutants.mutant import UNCHANGED, Mutant
+
+TREE: Final = Path.cwd()
+SURVIVED: Final = ""
+_ANEW: Final = "its module has to be imported anew"
+_ONCE_SECONDS: Final = 3600.0
+_FIRST_SECONDS: Final = 20.0
+_PATIENCE: Final = 10.0
+"""So many times what the tests take without a mutant, then it counts as caught: it does not end."""
+
+
+class Found(NamedTuple):
+    """What the process found out that has collected the tests. `failed`: a test, without any mutant."""
+
+    failed: str
+    killed: dict[str, str]
+    seconds: dict[str, float]
+
+
+def files_of(service: str) -> list[str]:
+    """The domain of a service, relative to the tree."""
+    found = (TREE / "services" / service).rglob("*.py")
+    return sorted(str(path.relative_to(TREE)) for path in found if "domain" in path.parts)
+
+
+def layer_of(nodeid: str) -> str:
+    return nodeid.split("/")[1]
+
+
+class Nursery:
+    """The pytest plugin. `killed`: by mutant, the first test that failed with it, or SURVIVED."""
+
+    def __init__(self, service: str, at_once: int, wanted: str, explained: frozenset[str]) -> None:
+        self._mutants = [one for one in mutants.generated(files_of(service), TREE) if wanted in one.key]
+        self._with_matrix = service == "renewal"
+        self._wanted = wanted
+        self._explained = explained
+        self._at_once = at_once
+        self._here: Mutant | None = None
+        self._known = Found("", {}, {})
+        self._folder = TemporaryDirectory()
+        self.killed: dict[str, str] = {}
+        self._forks = Forks(at_once, self.killed.__setitem__)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool | None:
+        """Nothing of the service is imported yet: fork here for whatever has to import it with a mutant."""
+        told = Path(self._folder.name) / "found.json"
+        once = Forks(1, lambda *_: None)
+        if once.begin("collected", _ONCE_SECONDS):
+            return None
+        once.wait()
+        if not told.exists():
+            pytest.exit("the tests could not be collected or run", returncode=3)
+        self._known = Found(*json.loads(told.read_text()))
+        if self._known.failed:
+            pytest.exit(f"without any mutant fails {self._known.failed}", returncode=3)
+        self.killed.update(self._known.killed)
+        files = {one.file for one in self._mutants}
+        unchanged = [Mutant("table", file, UNCHANGED, "unchanged") for file in sorted(files)[:1]]
+        for one in [*unchanged, *self._mutants]:
+            if self.killed.get(one.key, _ANEW) == _ANEW and self._forks.begin(one.key, self._limit()):
+                self._here = one
+                sys.meta_path.insert(0, mutants.MutatedImport(one, TREE))
+                return None
+        self._forks.wait()
+        session.items = []
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In a child: the one that has imported a mutant, or the one that forks for each of the others."""
+        if self._here is not None:
+            key, broken = self._here.key, bool(session.testsfailed)
+            self._forks.answer("collection" if broken else self._first_failure(key, session.items))
+        elif session.items:
+            found = _Collected(self, session).found()
+            (Path(self._folder.name) / "found.json").write_text(json.dumps(found))
+            os._exit(0)
+        return True
+
+    def _limit(self) -> float:
+        return _FIRST_SECONDS + _PATIENCE * sum(self._known.seconds.values())
+
+    def _first_failure(self, key: str, items: Iterable[pytest.Item]) -> str:
+        """The quickest first; the dearer layers only for what nobody has explained."""
+        seconds = self._known.seconds
+        shown = [one for one in items if layer_of(one.nodeid) == "unit" or key not in self._explained]
+        return first_failure(sorted(shown, key=lambda one: _price(one, seconds)))
+
+
+def _price(item: pytest.Item, seconds: dict[str, float]) -> tuple[bool, float]:
+    return layer_of(item.nodeid) != "unit", seconds.get(item.nodeid, 0.0)
+
+
+def first_failure(items: Sequence[pytest.Item]) -> str:
+    """Run the tests in this order until one fails: its id, or SURVIVED."""
+    for place, item in enumerate(items):
+        following = items[place + 1] if place + 1 < len(items) else None
+        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+            return item.nodeid
+    return SURVIVED
+
+
+class _Collected:
+    """The process in which the tests are collected and everything is imported."""
+
+    def __init__(self, nursery: Nursery, session: pytest.Session) -> None:
+        self._nursery = nursery
+        self._session = session
+        self._seconds: dict[str, float] = {}
+        self._passing: dict[tuple[str, int], set[pytest.Item]] = {}
+        self._dearer = [one for one in session.items if layer_of(one.nodeid) != "unit"]
+        self._killed: dict[str, str] = {}
+        self._forks = Forks(nursery._at_once, self._killed.__setitem__)
+
+    def found(self) -> Found:
+        """Run everything once, then each mutant that this process can take on."""
+        if self._session.testsfailed:
+            return Found("the collection", {}, {})
+        failed = self._run_once()
+        if failed:
+            return Found(failed, {}, {})
+        nursery = self._nursery
+        nursery._known = Found("", {}, self._seconds)
+        for one in nursery._mutants:
+            if one.kind == "function":
+                self._try(one, self._passing_by(one))
+        if nursery._with_matrix:
+            cells = [one for one in mutants.cells() if nursery._wanted in one.key]
+            for one in cells:
+                self._try(one, set(self._session.items))
+        self._forks.wait()
+        return Found("", self._killed, self._seconds)
+
+    def _run_once(self) -> str:
+        """Each test without a mutant: how long it takes and where it passes by; the first that fails."""
+        files = {str(TREE / one.file): one.file for one in self._nursery._mutants}
+        for item in self._session.items:
+            began = time.perf_counter()
+            if item in self._dearer:
+                failed = first_failure([item])
+            else:
+                with noted(files) as lines:
+                    failed = first_failure([item])
+                for file, line in lines:
+                    self._passing.setdefault((files[file], line), set()).add(item)
+            if failed:
+                return failed
+            self._seconds[item.nodeid] = time.perf_counter() - began
+        return ""
+
+    def _passing_by(self, one: Mutant) -> set[pytest.Item]:
+        lines = range(one.first_line, one.last_line + 1)
+        return set().union(*(self._passing.get((one.file, line), ()) for line in lines))
+
+    def _try(self, one: Mutant, items: set[pytest.Item]) -> None:
+        if not items:
+            self._killed[one.key] = _ANEW  # run at most while its module is imported
+            return
+        shown = items.union(self._dearer)
+        unit = sum(self._seconds[item.nodeid] for item in shown)
+        if self._forks.begin(one.key, _FIRST_SECONDS + _PATIENCE * unit):
+            if one.kind == "cell":
+                mutants.change_cell(one)
+            elif not mutants.swap(one, TREE):
+                self._forks.answer(_ANEW)
+            self._forks.answer(self._nursery._first_failure(one.key, shown))
+
+
+def bred(
+    service: str, at_once: int, wanted: str, explained: frozenset[str], layers: Sequence[str] = ()
+) -> dict[str, str]:
+    """Try every generated mutant of the service whose key contains `wanted`.
+
+    Raises:
+        SystemExit: the tests fail without any mutant.
+    """
+    settings.register_profile(
+        "mutants",
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),  # that one example fails is enough
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    nursery = Nursery(service, at_once, wanted, explained)
+    tests = [f"tests/unit/{service}", *(f"tests/{layer}" for layer in layers)]
+    quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--capture=no")
+    arguments = [*quiet, "--hypothesis-profile=mutants", *tests]
+    code = pytest.main(arguments, plugins=[nursery])
+    if code == 3:
+        raise SystemExit(3)
+    for key, test in nursery.killed.items():
+        if key.endswith(" unchanged") and test != SURVIVED:
+            sys.exit(f"with nothing changed fails {test}: the nursery itself is at fault")
+    return {key: test for key, test in nursery.killed.items() if not key.endswith(" unchanged")}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`python -m tests.mutants.nursery <service>` in the tree that is to be tried; results as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("service")
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--wanted", default="")
+    parser.add_argument("--explained", type=Path, help="a JSON list of the survivors that are explained")
+    parser.add_argument("--dearer", nargs="*", default=(), help="pure layers beyond the unit tests")
+    parser.add_argument("--into", type=Path, required=True)
+    given: Any = parser.parse_args(arguments)
+    explained: frozenset[str] = frozenset(json.loads(given.explained.read_text()) if given.explained else ())
+    killed = bred(given.service, given.at_once, given.wanted, explained, given.dearer)
+    given.into.write_text(json.dumps(killed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
