@@ -1,8 +1,10 @@
 """The effectful calls to gateways, for the CallWorker: claim rows, call once, record in micro-batches."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -14,12 +16,18 @@ from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.payment import WALLET, Decision, Operation, call_key
 from services.payment.gateways.gateway import Gateway
 from services.payment.store import Lease
+from shared.calls.breaker import Sign
+from shared.calls.calls import Claimed
 from shared.clock import Clock
 from shared.database import Connection
 from shared.messaging.transaction import Transaction
 
 MOST_FOLLOWING = 500
+QUESTION_SECONDS = 2.0
 _ASKING = {Operation.REFUND, Operation.SURPLUS}
+_UNASKED = {Kind.NOT_SENT, Kind.WALLET}
+MayAsk = Callable[[str, float], Awaitable[bool]]
+"""(gateway, how long to wait) -> whether one more request may be sent to it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -29,11 +37,20 @@ class Created:
     call: Call
 
 
-Result = Outcome | Created
+@dataclass(slots=True, frozen=True)
+class Queued:
+    """The gateway takes no call now: the row waits for it. `is_unsent`: as it was before the call."""
+
+    call: Call
+    is_unsent: bool
+
+
+Made = Outcome | Created
+Result = Made | Queued
 
 
 class Calls:
-    """What the CallWorker is given: `call`, `record` and `claim`."""
+    """What the CallWorker is told of the calls to gateways (shared/calls/calls.py)."""
 
     def __init__(
         self, gateways: Mapping[str, Gateway], authority: Authority, lease: Lease, clock: Clock
@@ -42,8 +59,37 @@ class Calls:
         self._authority = authority
         self._lease = lease
         self._clock = clock
+        self._may_ask: MayAsk | None = None
 
-    async def call(self, call: Call) -> Result:
+    def limit_questions(self, may_ask: MayAsk) -> None:
+        """A second request within one call waits for its turn, as the first one did."""
+        self._may_ask = may_ask
+
+    def gateway(self, call: Call) -> str:
+        """A gateway's lane; what nobody outside is asked has the wallets'."""
+        return call.gateway if call.gateway in self._gateways else WALLET
+
+    def is_urgent(self, call: Call) -> bool:
+        return not call.is_bulk
+
+    def sign(self, _call: Call, result: Result) -> Sign:
+        if not isinstance(result, Outcome):
+            return Sign.ANSWERED
+        if result.is_outage:
+            return Sign.FAILED
+        return Sign.NOTHING if result.kind in _UNASKED else Sign.ANSWERED
+
+    def put_off(self, call: Call) -> Result:
+        return Queued(call, is_unsent=True)
+
+    def excused(self, call: Call, result: Result) -> Result:
+        unsent = isinstance(result, Outcome) and result.kind is not Kind.UNKNOWN
+        return Queued(call, is_unsent=unsent)
+
+    async def queued(self, connection: Connection) -> Mapping[str, int]:
+        return await store.count_queued(connection)
+
+    async def call(self, call: Call) -> Made:
         """One try. Every fault becomes an outcome; an exception here is a defect."""
         if call.gateway == WALLET:
             return self._outcome(call, Kind.WALLET)
@@ -60,7 +106,10 @@ class Calls:
         """Write a micro-batch; returns the calls that follow: a confirmation, or what a fold began."""
         created = [result.call for result in results if isinstance(result, Created)]
         outcomes = [result for result in results if isinstance(result, Outcome)]
+        queued = [result for result in results if isinstance(result, Queued)]
         following: list[Call] = []
+        if queued:
+            await store.queue_calls(transaction.connection, [self._queue(one) for one in queued])
         if created:
             following += await self._store_references(transaction, created)
         if outcomes:
@@ -68,14 +117,29 @@ class Calls:
             following += recorded.calls
         return following
 
-    async def claim(self, connection: Connection, limit: int) -> Sequence[Call]:
+    async def claim(self, connection: Connection, limit: int, wanted: Mapping[str, int]) -> Claimed[Call]:
         """Take over what nobody holds."""
-        now = time.monotonic()
-        rows = await store.claim_calls(connection, limit, self._lease)
-        send_until = now + self._lease.send.total_seconds()
-        return [_claimed(row, send_until) for row in rows]
+        send_until = time.monotonic() + self._lease.send.total_seconds()
+        due = await store.claim_calls(connection, limit, self._lease) if limit else []
+        queued = await store.claim_queued(connection, wanted, self._lease) if wanted else []
+        return Claimed(
+            [_claimed(row, send_until) for row in due], [_claimed(row, send_until) for row in queued]
+        )
 
-    async def _one(self, gateway: Gateway, call: Call) -> Result:
+    def _queue(self, one: Queued) -> tuple[UUID, int, int, str, bool, bool, datetime | None]:
+        """The row as the store takes it. A question has no attempt of its own to be left as it was."""
+        call = one.call
+        unsent = one.is_unsent and call.operation is not Operation.ASK
+        lane = self.gateway(call)
+        return (call.renewal_id, call.ordinal, call.claim, lane, call.is_bulk, unsent, call.sent_before)
+
+    async def _asked_too(self, call: Call, outcome: Outcome) -> bool:
+        """Whether a repeat that told nothing may be followed by a question."""
+        if outcome.kind is not Kind.UNKNOWN:
+            return False
+        return self._may_ask is None or await self._may_ask(call.gateway, QUESTION_SECONDS)
+
+    async def _one(self, gateway: Gateway, call: Call) -> Made:
         if call.operation is Operation.CAPTURE:
             return await self._capture(gateway, call)
         if call.operation is Operation.ASK:
@@ -91,7 +155,7 @@ class Calls:
         match self._resolution(gateway, call):
             case Resolution.REPEAT:
                 outcome = await gateway.refund(call)
-                if outcome.kind is not Kind.UNKNOWN:
+                if not await self._asked_too(call, outcome):
                     return outcome
                 asked = await gateway.ask_refund(call)
                 # The repeat itself may still be on its way: that nothing is seen of it yet says nothing.
@@ -100,7 +164,7 @@ class Calls:
                 return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
         return await gateway.ask_refund(call)
 
-    async def _capture(self, gateway: Gateway, call: Call) -> Result:
+    async def _capture(self, gateway: Gateway, call: Call) -> Made:
         if time.monotonic() > call.send_until:
             return self._outcome(call, Kind.NOT_SENT, "window_passed")
         if call.reference is None:
@@ -119,7 +183,7 @@ class Calls:
             return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
         if call.token is not None and resolve_by is Resolution.REPEAT:
             outcome = await gateway.confirm(call)
-            if outcome.kind is not Kind.UNKNOWN:
+            if not await self._asked_too(call, outcome):
                 return outcome
         return await gateway.ask(call)
 
@@ -178,4 +242,5 @@ def _claimed(row: asyncpg.Record, send_until: float) -> Call:
         first_sent_at=row["first_sent_at"],
         sent_before=row["sent_before"],
         cancel_wanted=row["cancel_wanted"] is not None or row["decision"] == Decision.CANCELLED,
+        is_bulk=row["is_bulk"],
     )

@@ -47,20 +47,29 @@ where m.payment_method_id = l.payment_method_id;
 
 -- name: open_payments
 -- Inserts the rows that are not there yet, claimed, with their first call: the happy path's only write before the call.
+-- A call that is not claimed waits in the queue of its gateway.
 -- The arrays come in key order: two batches that bring the same new renewals wait for each other in one direction only.
 with opened as (
     insert into payments (
         renewal_id, version, attempt, ordinal, capture_ordinal, claim, due_at, act_before,
         resolve_before, captured_at, captured_version, state, decision, operation, call_status,
         cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
-        grant_given, traceparent
+        grant_given, traceparent, lane, is_bulk, queued_until
     )
     select
         renewal_id, version, attempt, ordinal, ordinal, is_leased::integer,
-        case when is_leased then clock_timestamp() + $25::interval else due_at end, act_before,
+        case
+            when is_leased then clock_timestamp() + $25::interval
+            when operation is not null then now() + interval '10 minutes'
+            else due_at
+        end,
+        act_before,
         resolve_before, captured_at, captured_version, state, decision, operation, call_status,
         cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
-        grant_given, traceparent
+        grant_given, traceparent,
+        case when operation is not null and not is_leased then gateway end,
+        case when operation is not null and not is_leased then terms ->> 'origin' = 'rule' end,
+        case when operation is not null and not is_leased then now() + interval '10 minutes' end
     from unnest(
         $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
         $7::timestamptz[], $8::timestamptz[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::text[],
@@ -194,35 +203,91 @@ set balance_minor = w.balance_minor + m.amount_minor
 from unnest($1::text[], $2::text[], $3::bigint[]) as m (payer_id, currency, amount_minor)
 where w.payer_id = m.payer_id and w.currency = m.currency;
 
--- name: claim_calls
--- Calls that nobody holds: paused, left behind by a dead process, or inserted when all workers were busy. The call is
--- locked and read with its payment: as a list of its own it would have no index to be found by.
-with due as (
+-- name: pick_due_calls
+-- Calls that nobody holds: paused, left behind by a dead process, or too long in a queue.
+select renewal_id
+from payments
+-- The transaction's instant, not the clock's: an index is searched for what stands still.
+where due_at <= now() and operation is not null
+order by due_at
+limit $1
+for update skip locked;
+
+-- name: pick_queued_calls
+-- Of each gateway's queue those that have waited longest, so many as it takes. Whoever moves due_at takes a row out of it.
+select
+    q.renewal_id,
+    w.lane
+from unnest($1::text[], $2::integer[]) as w (lane, number)
+cross join lateral (
+    select p.renewal_id
+    from payments as p
+    where p.lane = w.lane and p.is_bulk = $3 and p.queued_until = p.due_at and p.operation is not null
+    order by p.due_at
+    limit w.number
+    for update skip locked
+) as q;
+
+-- name: count_queued_calls
+-- How many wait for each gateway, for those who watch.
+select
+    lane,
+    count(*)
+from payments
+where queued_until = due_at and operation is not null
+group by lane;
+
+-- name: queue_calls
+-- Calls that their gateway did not take now: the lease is given back by whoever still has it, and they wait in its queue.
+-- One that was not written to the network is left as it was before. The arrays come in key order, and so are the locks.
+with queued as (
+    update payments as p
+    set
+        lane = c.lane, is_bulk = c.is_bulk, call_status = 'unknown',
+        due_at = now() + interval '10 minutes', queued_until = now() + interval '10 minutes'
+    from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::boolean[], $6::boolean[], $7::timestamptz[])
+        as c (renewal_id, ordinal, claim, lane, is_bulk, is_unsent, sent_before)
+    where
+        p.renewal_id = c.renewal_id and p.claim = c.claim and p.ordinal = c.ordinal and p.operation is not null
+    returning p.renewal_id, p.ordinal, c.is_unsent, c.sent_before
+)
+
+update payment_attempts as a
+set send_before = q.sent_before
+from queued as q
+where a.renewal_id = q.renewal_id and a.ordinal = q.ordinal and q.is_unsent;
+
+-- name: take_calls
+-- Picked calls, locked already, now held. The call is read with its payment: as a list of its own it would have no
+-- index to be found by. The time in a queue counts for no deadline: nobody could ask meanwhile.
+with picked as (
     select
         p.renewal_id, p.operation, p.ordinal, p.claim + 1 as claim, p.payment_method_id, p.gateway,
         p.reference_gateway, p.provider_reference, p.objects, p.amount_minor, p.currency, p.cancel_wanted,
         p.decision, p.surplus, a.send_before as sent_before, a.first_sent_at,
-        a.provider_reference as call_reference
+        a.provider_reference as call_reference, p.terms ->> 'origin' = 'rule' as is_bulk
     from payments as p
     inner join payment_attempts as a on p.renewal_id = a.renewal_id and p.ordinal = a.ordinal
-    -- The transaction's instant, not the clock's: an index is searched for what stands still.
-    where p.due_at <= now() and p.operation is not null
-    order by p.due_at
-    limit $1
-    for update skip locked
+    where p.renewal_id = any($1::uuid[])
+    for update
 ),
 
 claimed as (
     update payments as p
-    set due_at = clock_timestamp() + $2::interval, claim = d.claim, call_status = 'sending'
-    from due as d
+    set
+        due_at = clock_timestamp() + $2::interval, claim = d.claim, call_status = 'sending',
+        resolve_before = case
+            when p.queued_until = p.due_at then p.resolve_before + (now() - (p.queued_until - interval '10 minutes'))
+            else p.resolve_before
+        end
+    from picked as d
     where p.renewal_id = d.renewal_id
 ),
 
 stamped as (
     update payment_attempts as a
     set send_before = clock_timestamp() + $3::interval, status = 'sending'
-    from due as d
+    from picked as d
     -- A question is about an attempt, and none itself.
     where a.renewal_id = d.renewal_id and a.ordinal = d.ordinal and d.operation <> 'ask'
 )
@@ -230,7 +295,7 @@ stamped as (
 select
     d.*,
     m.token
-from due as d
+from picked as d
 left join payment_methods as m on d.payment_method_id = m.payment_method_id;
 
 -- name: apply_captures

@@ -8,6 +8,7 @@ from pydantic import Field, HttpUrl, SecretStr, model_validator
 from services.payment.domain.payment import Cadence, Patience
 from services.payment.store import Lease
 from shared.archive import SHORTEST
+from shared.calls.limits import GatewayLimits
 from shared.runner import Settings as ServiceSettings
 
 
@@ -20,7 +21,10 @@ class Settings(ServiceSettings):
         "sandbox", description="what the PSP at psp_url is: a name in capabilities.py"
     )
     payment_call_seconds: float = Field(5.0, gt=0, le=60, description="the deadline of one call")
-    payment_connections: int = Field(256, ge=1, le=1_000, description="calls at once")
+    payment_limits: GatewayLimits = Field(GatewayLimits(), description="JSON: what the PSP bears")
+    payment_connections: int = Field(
+        256, ge=1, le=1_000, description="calls at once, where payment_limits tells none"
+    )
     payment_backlog: int = Field(1_000, ge=1, le=100_000, description="calls waiting in this process")
     payment_poll_seconds: float = Field(1.0, gt=0, le=60, description="between looks for unclaimed rows")
     payment_send_window_seconds: float = Field(3.0, gt=0, description="from a claim to its last send")
@@ -54,6 +58,11 @@ class Settings(ServiceSettings):
         if self.payment_lease_seconds <= self.payment_send_window_seconds + 2 * self.payment_call_seconds:
             raise ValueError("the lease must outlast the send window and two calls together")
         return self
+
+    @property
+    def psp_connections(self) -> int:
+        """Calls at once to the PSP."""
+        return self.payment_limits.connections or self.payment_connections
 
     @property
     def patience(self) -> Patience:

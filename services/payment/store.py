@@ -3,7 +3,7 @@
 Longer than most: a payment has many columns, and each is named on its way in and on its way out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -26,6 +26,7 @@ from services.payment.domain.payment import (
     Surplus,
     Transfer,
 )
+from shared.calls.fairness import fetch_fairly
 from shared.contracts.message import Grant, RenewalMessage, Terms
 from shared.contracts.registry import MESSAGES
 from shared.database import Connection
@@ -154,7 +155,44 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
 
 async def claim_calls(connection: Connection, limit: int, lease: Lease) -> list[asyncpg.Record]:
     """Rows whose call nobody holds, now held by the caller for the length of the lease."""
-    return await connection.fetch(SQL["claim_calls"], limit, lease.held, lease.send)
+    picked = await connection.fetch(SQL["pick_due_calls"], limit)
+    return await _take_calls(connection, picked, lease)
+
+
+async def claim_queued(
+    connection: Connection, wanted: Mapping[str, int], lease: Lease
+) -> list[asyncpg.Record]:
+    """So many calls as are wanted from each gateway's queue, people first; held like those."""
+
+    async def pick(numbers: Mapping[str, int], is_bulk: bool) -> list[asyncpg.Record]:
+        return await connection.fetch(
+            SQL["pick_queued_calls"], list(numbers), list(numbers.values()), is_bulk
+        )
+
+    return await _take_calls(connection, await fetch_fairly(wanted, pick, itemgetter("lane")), lease)
+
+
+async def _take_calls(
+    connection: Connection, picked: Sequence[asyncpg.Record], lease: Lease
+) -> list[asyncpg.Record]:
+    if not picked:
+        return []
+    renewal_ids = [row[0] for row in picked]
+    rows = await connection.fetch(SQL["take_calls"], renewal_ids, lease.held, lease.send)
+    taken = {row["renewal_id"]: row for row in rows}
+    return [taken[renewal_id] for renewal_id in renewal_ids]
+
+
+async def queue_calls(
+    connection: Connection, queued: Sequence[tuple[UUID, int, int, str, bool, bool, datetime | None]]
+) -> None:
+    """Give calls back that were not taken: (renewal, ordinal, claim, lane, bulk, unsent, sent before)."""
+    await connection.execute(SQL["queue_calls"], *columns(sorted(queued, key=_first), 7))
+
+
+async def count_queued(connection: Connection) -> dict[str, int]:
+    """How many calls wait in each queue that is not empty."""
+    return {row[0]: row[1] for row in await connection.fetch(SQL["count_queued_calls"])}
 
 
 async def apply_captures(

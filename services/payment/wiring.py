@@ -7,12 +7,14 @@ from services.payment.authority import Authority
 from services.payment.calls import Calls, Result
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import GATEWAYS
+from services.payment.domain.payment import WALLET
 from services.payment.gateways.psp import Psp
 from services.payment.handlers import Commands, apply_captures
 from services.payment.methods import routes as method_routes
 from services.payment.settings import Settings
 from services.payment.wallets import routes as wallet_routes
 from shared.calls.http_client import open_client
+from shared.calls.lane import Lane
 from shared.calls.worker import CallWorker
 from shared.clock import utc_now
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
@@ -21,6 +23,7 @@ from shared.contracts.topups import TopUpApplied
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
 
+WORKER = "payments"
 UNHURRIED_SECONDS = 0.25
 """The books are written when the customer has the data already."""
 
@@ -31,15 +34,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     psp = _psp(settings)
     calls = Calls({psp.name: psp}, authority, settings.lease, utc_now)
     worker = CallWorker[Call, Result](
-        "payments",
+        WORKER,
         transactions,
-        call=calls.call,
-        record=calls.record,
-        claim=calls.claim,
-        concurrency=settings.payment_connections,
-        backlog=settings.payment_backlog,
+        calls,
+        _lanes(settings, psp.name),
         poll_seconds=settings.payment_poll_seconds,
     )
+    calls.limit_questions(worker.may_ask)
     removal = archive.removal(
         transactions,
         after=timedelta(days=settings.payment_archive_after_days),
@@ -76,11 +77,26 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     )
 
 
+def _lanes(settings: Settings, gateway: str) -> list[Lane[Call]]:
+    """One for the PSP; and one for the wallets, which nobody outside holds up."""
+    limits, backlog = settings.payment_limits, settings.payment_backlog
+    psp = Lane[Call](
+        WORKER,
+        gateway,
+        usual=settings.psp_connections,
+        backlog=backlog,
+        policy=limits.breaker,
+        calls_per_second=limits.calls_per_second,
+        horizon_seconds=settings.payment_send_window_seconds / 3,
+    )
+    return [psp, Lane(WORKER, WALLET, usual=backlog, backlog=backlog, makes_room=False)]
+
+
 def _psp(settings: Settings) -> Psp:
     client = open_client(
         str(settings.psp_url),
         timeout_seconds=settings.payment_call_seconds,
-        connections=settings.payment_connections,
+        connections=settings.psp_connections,
     )
     return Psp(
         settings.payment_gateway,

@@ -1,15 +1,17 @@
 """Provisioning's settings: which carriers there are, what they can do, and how long to wait for what."""
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
+from pydantic import Field, HttpUrl, model_validator
 
 from services.provisioning.topups.domain.attempt import Capabilities, Patience
+from shared.calls.limits import GatewayLimits
 from shared.runner import Settings as ServiceSettings
 
 
-class CarrierSettings(BaseModel):
-    """One carrier: where it is and what it can do. `cancels`: what is called off is never applied after."""
+class CarrierSettings(GatewayLimits):
+    """One carrier: where it is, what it can do and what it bears.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `cancels`: what is called off is never applied after.
+    """
 
     url: HttpUrl | None = Field(None, description="of carrier_url unless given")
     honours_keys: bool = True
@@ -33,10 +35,12 @@ class Settings(ServiceSettings):
     carrier_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:9200"), description="of every carrier")
     provisioning_carriers: dict[str, CarrierSettings] = Field(
         default_factory=dict,
-        description="JSON, by the carrier's name in subscriptions; `*` is every one that is not named",
+        description="JSON, by the carrier's name in subscriptions; `*` is all that are not named, together",
     )
-    provisioning_connections: int = Field(256, ge=1, le=1_000, description="calls at once, to all carriers")
-    provisioning_backlog: int = Field(1_000, ge=1, le=100_000, description="calls waiting in this process")
+    provisioning_connections: int = Field(256, ge=1, le=1_000, description="calls at once to each carrier")
+    provisioning_backlog: int = Field(
+        1_000, ge=1, le=100_000, description="calls to each carrier waiting in this process"
+    )
     provisioning_poll_seconds: float = Field(1.0, gt=0, le=60, description="between looks for unclaimed rows")
     provisioning_send_window_seconds: float = Field(3.0, gt=0, description="from a claim to its last send")
     provisioning_call_seconds: float = Field(5.0, gt=0, description="the deadline of one call")

@@ -1,36 +1,36 @@
 """What of provisioning is connected to what."""
 
+from collections.abc import Mapping
+
 from services.provisioning.settings import CarrierSettings, Settings
 from services.provisioning.subscriptions import routes as subscription_routes
 from services.provisioning.topups import routes as top_up_routes
 from services.provisioning.topups.calls import Outcome, TopUpCalls
 from services.provisioning.topups.decisions import Job
-from services.provisioning.topups.gateways.carrier import Carriers, Connected
+from services.provisioning.topups.gateways.carrier import OTHERS, Carriers, Connected
 from services.provisioning.topups.gateways.sandbox import SandboxCarrier
 from services.provisioning.topups.handlers import TopUpInstructions
 from shared.calls.http_client import HttpClient, open_client
+from shared.calls.lane import Lane
 from shared.calls.worker import CallWorker
 from shared.contracts.payments import PaymentCaptured
 from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp, ResolveTopUp
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
 
-OTHERS = "*"
+WORKER = "top-ups"
 
 
 def build(settings: Settings, transactions: Transactions) -> Service:
     """The service, ready to be run."""
     clients: dict[str, HttpClient] = {}
-    carriers = _carriers(settings, clients)
-    calls = TopUpCalls(carriers, settings.patience)
+    limits = {OTHERS: CarrierSettings(), **settings.provisioning_carriers}
+    carriers = _carriers(settings, limits, clients)
     worker = CallWorker[Job, Outcome](
-        "top-ups",
+        WORKER,
         transactions,
-        call=calls.call,
-        record=calls.record,
-        claim=calls.claim,
-        concurrency=settings.provisioning_connections,
-        backlog=settings.provisioning_backlog,
+        TopUpCalls(carriers, settings.patience),
+        [_lane(settings, name, carrier) for name, carrier in limits.items()],
         claim_limit=min(200, settings.provisioning_backlog),
         poll_seconds=settings.provisioning_poll_seconds,
     )
@@ -56,22 +56,31 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     )
 
 
-def _carriers(settings: Settings, clients: dict[str, HttpClient]) -> Carriers:
-    """Every carrier with its gateway; carriers at one address share its connections."""
-
-    def connected(carrier: CarrierSettings) -> Connected:
-        url = str(carrier.url or settings.carrier_url)
-        if url not in clients:
-            # As many connections as calls at once: no request waits for one beyond its send window.
-            clients[url] = open_client(
-                url,
-                timeout_seconds=settings.provisioning_call_seconds,
-                connections=settings.provisioning_connections,
-            )
-        return Connected(SandboxCarrier(clients[url]), carrier.can)
-
-    named = settings.provisioning_carriers
-    return Carriers(
-        {name: connected(carrier) for name, carrier in named.items() if name != OTHERS},
-        connected(named.get(OTHERS, CarrierSettings())),
+def _lane(settings: Settings, name: str, carrier: CarrierSettings) -> Lane[Job]:
+    return Lane(
+        WORKER,
+        name,
+        usual=carrier.connections or settings.provisioning_connections,
+        backlog=settings.provisioning_backlog,
+        policy=carrier.breaker,
+        calls_per_second=carrier.calls_per_second,
+        horizon_seconds=settings.provisioning_send_window_seconds / 3,
     )
+
+
+def _carriers(
+    settings: Settings, limits: Mapping[str, CarrierSettings], clients: dict[str, HttpClient]
+) -> Carriers:
+    """Every carrier with its gateway, and with as many connections as it may have calls at once."""
+
+    def connected(name: str, carrier: CarrierSettings) -> Connected:
+        clients[name] = open_client(
+            str(carrier.url or settings.carrier_url),
+            timeout_seconds=settings.provisioning_call_seconds,
+            connections=carrier.connections or settings.provisioning_connections,
+        )
+        return Connected(SandboxCarrier(clients[name]), carrier.can)
+
+    every = {name: connected(name, carrier) for name, carrier in limits.items()}
+    others = every.pop(OTHERS)
+    return Carriers(every, others)

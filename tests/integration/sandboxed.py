@@ -12,6 +12,8 @@ from shared.contracts.message import Grant
 from tests.integration.sandbox.conftest import Server
 
 DEADLINE_SECONDS = 30.0
+NEVER_BROKEN = {"breaker_failures": 1_000_000, "breaker_sample": 1_000_000}
+"""Limits of a gateway whose faults are of single calls: a breaker would take them for an outage."""
 GRANT = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
 
 

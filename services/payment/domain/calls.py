@@ -107,6 +107,8 @@ class Call:
     first_sent_at: datetime | None = None
     sent_before: datetime | None = None
     cancel_wanted: bool = False
+    is_bulk: bool = False
+    """Whether no person asked for the renewal: people go first."""
 
 
 def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -> Call:
@@ -133,4 +135,5 @@ def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -
         send_until,
         reference,
         token,
+        is_bulk=payment.terms.origin == "rule",
     )

@@ -56,3 +56,5 @@ class Outcome(NamedTuple):
     amount_minor: int = 0
     currency: str = ""
     object_reference: str | None = None
+    is_outage: bool = False
+    """The gateway itself failed: it was not reached, did not answer in time, or answered 5xx."""

@@ -7,7 +7,7 @@ confirmed with the card's token, cancelled, refunded. Every request carries the 
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -48,7 +48,9 @@ class Psp:
                 "/v1/payment_intents", body, str(object_key(self.name, call.renewal_id, call.objects))
             )
         except (NotSent, Unanswered):
-            return self._outcome(call, Kind.FAILED, code="provider_silent", reached_provider=False)
+            return self._outcome(
+                call, Kind.FAILED, code="provider_silent", reached_provider=False, is_outage=True
+            )
         document = _read(answer)
         reference = _code(document.get("id"), "")
         if answer.status == 200 and reference:
@@ -80,8 +82,8 @@ class Psp:
     async def ask(self, call: Call) -> Outcome:
         """The intent's status. "Nothing was done" is believed only when no call can still be on its way."""
         document = await self._get(f"/v1/payment_intents/{call.reference}")
-        if document is None:
-            return self._outcome(call, Kind.UNKNOWN, code="provider_silent")
+        if isinstance(document, _Nothing):
+            return self._unanswered(call, is_outage=document.is_outage)
         settled = self._of_status(call, document)
         if settled is not None:
             return settled
@@ -105,11 +107,15 @@ class Psp:
         """By the refund's id where it is known, else by our key in the metadata of the intent's refunds."""
         if call.call_reference is not None:
             document = await self._get(f"/v1/refunds/{call.call_reference}")
-            return self._unanswered(call) if document is None else self._of_refund(call, document)
+            if isinstance(document, _Nothing):
+                return self._unanswered(call, is_outage=document.is_outage)
+            return self._of_refund(call, document)
         listed = await self._get(f"/v1/refunds?payment_intent={call.reference}&limit=100")
-        refunds = listed.get("data") if listed is not None else None
+        if isinstance(listed, _Nothing):
+            return self._unanswered(call, is_outage=listed.is_outage)
+        refunds = listed.get("data")
         if not isinstance(refunds, list):
-            return self._unanswered(call)
+            return self._unanswered(call, is_outage=False)
         for refund in refunds:
             if isinstance(refund, dict) and (refund.get("metadata") or _NOTHING).get("key") == str(call.key):
                 return self._of_refund(call, refund)
@@ -125,18 +131,21 @@ class Psp:
         try:
             answer = await self._post(path, body, str(call.key))
         except NotSent:
-            if call.was_sent:
-                return self._outcome(call, Kind.UNKNOWN, code="provider_unreachable")
-            return self._outcome(call, Kind.FAILED, code="provider_unreachable", reached_provider=False)
+            kind = Kind.UNKNOWN if call.was_sent else Kind.FAILED
+            return self._outcome(
+                call, kind, code="provider_unreachable", reached_provider=call.was_sent, is_outage=True
+            )
         except Unanswered:
-            return self._unanswered(call)
+            return self._unanswered(call, is_outage=True)
         document = _read(answer)
         if answer.status in self.capabilities.refuses_without_effect:
             if call.was_sent:
-                return self._outcome(call, Kind.UNKNOWN, code="provider_busy")
+                out = answer.status >= 500
+                return self._outcome(call, Kind.UNKNOWN, code="provider_busy", is_outage=out)
             return self._failed(call, answer, "rate_limited" if answer.status == 429 else "provider_error")
         if answer.status >= 500 or not document:
-            return self._outcome(call, Kind.UNKNOWN, code="provider_error" if document else "garbage")
+            code = "provider_error" if document else "garbage"
+            return self._outcome(call, Kind.UNKNOWN, code=code, is_outage=answer.status >= 500)
         return read(call, answer, document)
 
     def _confirmed(self, call: Call, answer: HttpAnswer, document: dict[str, Any]) -> Outcome:
@@ -214,10 +223,11 @@ class Psp:
         # A number of thousands of digits would be an error to read, not a long wait.
         readable = wait.isascii() and wait.isdigit() and len(wait) < 10
         seconds = min(int(wait), LONGEST_RETRY_AFTER_SECONDS) if readable else None
-        return self._outcome(call, Kind.FAILED, code=code, retry_after_seconds=seconds)
+        out = answer.status >= 500
+        return self._outcome(call, Kind.FAILED, code=code, retry_after_seconds=seconds, is_outage=out)
 
-    def _unanswered(self, call: Call) -> Outcome:
-        return self._outcome(call, Kind.UNKNOWN, code="provider_silent")
+    def _unanswered(self, call: Call, *, is_outage: bool) -> Outcome:
+        return self._outcome(call, Kind.UNKNOWN, code="provider_silent", is_outage=is_outage)
 
     def _is_quiet(self, call: Call) -> bool:
         return call.sent_before is None or is_quiet(
@@ -235,6 +245,7 @@ class Psp:
         retry_after_seconds: int | None = None,
         amount_minor: int = 0,
         currency: str = "",
+        is_outage: bool = False,
     ) -> Outcome:
         return Outcome(
             call.renewal_id,
@@ -250,18 +261,26 @@ class Psp:
             retry_after_seconds,
             amount_minor,
             currency,
+            is_outage=is_outage,
         )
 
     async def _post(self, path: str, body: dict[str, Any], key: str) -> HttpAnswer:
         return await self._client.request("POST", path, orjson.dumps(body), {"Idempotency-Key": key})
 
-    async def _get(self, path: str) -> dict[str, Any] | None:
-        """The document, or None where there is no usable answer."""
+    async def _get(self, path: str) -> "dict[str, Any] | _Nothing":
+        """The document, where there is a usable answer."""
         try:
             answer = await self._client.request("GET", path)
         except (NotSent, Unanswered):
-            return None
-        return _read(answer) or None if answer.status == 200 else None
+            return _Nothing(is_outage=True)
+        document = _read(answer) if answer.status == 200 else {}
+        return document or _Nothing(is_outage=answer.status >= 500)
+
+
+class _Nothing(NamedTuple):
+    """No usable answer."""
+
+    is_outage: bool
 
 
 def _read(answer: HttpAnswer) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The calls to the carriers: one effectful request per attempt, outcomes in micro-batches."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
@@ -18,34 +18,59 @@ from services.provisioning.topups.domain.attempt import (
 )
 from services.provisioning.topups.domain.findings import Finding, Known, Settled, settle
 from services.provisioning.topups.gateways.carrier import Carriers
-from services.provisioning.topups.store import AttemptKey, AttemptRow, HeldAttempt
+from services.provisioning.topups.store import AttemptRow, DueAttempt, HeldAttempt
+from shared.calls.breaker import Sign
+from shared.calls.calls import Claimed
 from shared.calls.worker import CallWorker
 from shared.database import Connection
 from shared.messaging.transaction import Transaction
 from shared.observability.logging import get_logger
 
 _LATE = Finding("late", "send_window_closed")
+_PUT_OFF = Finding("late", "waits_for_carrier")
 _CANNOT_BE_ASKED = Finding("unknown", "cannot_be_asked")
 _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """A call that was made, and what it told."""
+    """A call that was made, and what it told. Where it `is_queued` it waits for its carrier."""
 
     job: Job
     finding: Finding
+    is_queued: bool = False
 
 
 TopUpWorker: TypeAlias = CallWorker[Job, Outcome]
 
 
 class TopUpCalls:
-    """What a CallWorker needs: `call`, `record` and `claim`."""
+    """What a CallWorker is told of the calls to the carriers (shared/calls/calls.py)."""
 
     def __init__(self, carriers: Carriers, patience: Patience) -> None:
         self._carriers = carriers
         self._patience = patience
+
+    def gateway(self, job: Job) -> str:
+        return self._carriers.lane(job.order.carrier)
+
+    def is_urgent(self, job: Job) -> bool:
+        return job.order.terms.origin == "customer"
+
+    def sign(self, _job: Job, outcome: Outcome) -> Sign:
+        finding = outcome.finding
+        if finding.is_outage:
+            return Sign.FAILED
+        return Sign.NOTHING if finding.kind == "late" else Sign.ANSWERED
+
+    def put_off(self, job: Job) -> Outcome:
+        return Outcome(job, _PUT_OFF, is_queued=True)
+
+    def excused(self, job: Job, outcome: Outcome) -> Outcome:
+        return Outcome(job, outcome.finding._replace(excused=True), is_queued=True)
+
+    async def queued(self, connection: Connection) -> Mapping[str, int]:
+        return await store.count_queued(connection)
 
     async def call(self, job: Job) -> Outcome:
         """Ask the carrier once. The client's own deadline ends it, before the lease does."""
@@ -94,7 +119,8 @@ class TopUpCalls:
         known = Known(self._carriers[job.order.carrier].can, self._patience, row.at)
         settled = settle(one.after, row.attempt, outcome.finding, job.claim, known)
         if settled.attempt is not row.attempt:
-            one.attempts[job.attempt_key] = _attempt_row(job.attempt_key, settled)
+            lane = self.gateway(job) if outcome.is_queued and not settled.attempt.ended else None
+            one.attempts[job.attempt_key] = _attempt_row(job, settled, lane)
             row.attempt = settled.attempt
         one.after = settled.top_up
         one.says = one.says or settled.says
@@ -104,10 +130,15 @@ class TopUpCalls:
         elif job.claim != settled.attempt.claim:
             transaction.after_commit(metrics.LEASES_LOST.inc)
 
-    async def claim(self, connection: Connection, limit: int) -> Sequence[Job]:
+    async def claim(self, connection: Connection, limit: int, wanted: Mapping[str, int]) -> Claimed[Job]:
         """Take over attempts that nobody holds, and decide for each what to ask."""
         claimed_at = asyncio.get_running_loop().time()
-        due = await store.lock_due(connection, limit)
+        due = await store.lock_due(connection, limit) if limit else []
+        queued = await store.lock_queued(connection, wanted) if wanted else []
+        jobs = await self._taken(connection, [*due, *queued], claimed_at)
+        return Claimed(jobs[: len(due)], jobs[len(due) :])
+
+    async def _taken(self, connection: Connection, due: Sequence[DueAttempt], claimed_at: float) -> list[Job]:
         if not due:
             return []
         calls = [
@@ -140,14 +171,16 @@ class TopUpCalls:
         ]
 
 
-def _attempt_row(key: AttemptKey, settled: Settled) -> AttemptRow:
+def _attempt_row(job: Job, settled: Settled, lane: str | None) -> AttemptRow:
     attempt: Attempt = settled.attempt
     return AttemptRow(
-        key,
+        job.attempt_key,
         attempt.status,
         attempt.asked,
         attempt.provider_reference,
         attempt.reason,
         settled.wait_seconds,
         attempt.ended,
+        lane,
+        job.order.terms.origin == "rule",
     )

@@ -49,6 +49,7 @@ class TopUpInstructions:
             rows,
             send_window=self._patience.send_window,
             lease=self._patience.lease,
+            lanes=self._carriers.names,
         )
         jobs, decided = self._begin(transaction, fresh, inserted, sent_at)
         known = [renewal_id for renewal_id in told if renewal_id not in inserted]

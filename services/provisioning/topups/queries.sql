@@ -1,5 +1,6 @@
 -- name: insert_top_ups
--- Begins every renewal that has no row yet, with its first attempt already claimed where there is room for the call.
+-- Begins every renewal that has no row yet, with its first attempt already claimed where there is room for the call,
+-- else in its carrier's queue ($16: the carriers that have one of their own).
 -- The arrays come in key order: two batches that bring the same renewals wait for each other in one direction only.
 with inserted as (
     insert into top_ups (
@@ -32,12 +33,15 @@ with inserted as (
     )
     left join subscriptions as s on w.subscription_id = s.subscription_id
     on conflict do nothing
-    returning renewal_id, state, ordinal, iccid, carrier
+    returning
+        renewal_id, state, ordinal, iccid, carrier,
+        case state when 'pending' then terms ->> 'origin' end as waiting_origin
 ),
 
 begun as (
     insert into top_up_attempts (
-        renewal_id, operation, ordinal, status, claim, asked, send_before, first_sent_at, due_at
+        renewal_id, operation, ordinal, status, claim, asked, send_before, first_sent_at, due_at, lane, is_bulk,
+        queued_until
     )
     select
         renewal_id,
@@ -48,7 +52,12 @@ begun as (
         case state when 'sending' then 1 else 0 end,
         case state when 'sending' then clock_timestamp() + make_interval(secs => $14) end,
         case state when 'sending' then clock_timestamp() end,
-        case state when 'sending' then clock_timestamp() + make_interval(secs => $15) else now() end
+        case state
+            when 'sending' then clock_timestamp() + make_interval(secs => $15) else now() + interval '10 minutes'
+        end,
+        case when waiting_origin is not null then case when carrier = any($16::text []) then carrier else '*' end end,
+        waiting_origin = 'rule',
+        case when waiting_origin is not null then now() + interval '10 minutes' end
     from inserted
     where state in ('sending', 'pending') and iccid is not null
 )
@@ -255,14 +264,20 @@ settled as (
         asked = coalesce(c.asked, a.asked),
         provider_reference = coalesce(c.provider_reference, a.provider_reference),
         reason = coalesce(c.reason, a.reason),
-        due_at = clock_timestamp() + make_interval(secs => c.wait_seconds),
+        due_at = case
+            when c.lane is null then clock_timestamp() + make_interval(secs => c.wait_seconds)
+            else now() + interval '10 minutes'
+        end,
+        queued_until = case when c.lane is not null then now() + interval '10 minutes' end,
+        lane = c.lane,
+        is_bulk = c.is_bulk,
         ended_at = case when c.ended then coalesce(a.ended_at, clock_timestamp()) end
     from unnest(
         $21::uuid [], $22::text [], $23::integer [], $24::text [], $25::integer [],
-        $26::text [], $27::text [], $28::double precision [], $29::boolean []
+        $26::text [], $27::text [], $28::double precision [], $29::boolean [], $30::text [], $31::boolean []
     ) as c (
         renewal_id, operation, ordinal, status, asked,
-        provider_reference, reason, wait_seconds, ended
+        provider_reference, reason, wait_seconds, ended, lane, is_bulk
     )
     where
         a.renewal_id = c.renewal_id and a.operation = c.operation and a.ordinal = c.ordinal
@@ -304,8 +319,51 @@ on conflict (renewal_id, operation, ordinal) do update
         ended_at = null
 returning a.renewal_id, a.operation, a.ordinal, a.claim;
 
--- name: lock_due_attempts
--- What nobody holds a lease on: not begun yet, to be asked about again, or left behind by a dead process.
+-- name: pick_due_attempts
+-- What nobody holds a lease on: to be asked about again, left behind by a dead process, or too long in a queue.
+select
+    a.renewal_id,
+    a.operation,
+    a.ordinal
+from top_up_attempts as a
+inner join top_ups as t on a.renewal_id = t.renewal_id
+where a.ended_at is null and a.due_at <= now()
+order by a.due_at
+limit $1
+for update of a, t skip locked;
+
+-- name: pick_queued_attempts
+-- Of each carrier's queue those that have waited longest, so many as it takes. Whoever moves due_at takes a row out of it.
+select
+    p.renewal_id,
+    p.operation,
+    p.ordinal,
+    w.lane
+from unnest($1::text [], $2::integer []) as w (lane, number)
+cross join lateral (
+    select
+        a.renewal_id,
+        a.operation,
+        a.ordinal
+    from top_up_attempts as a
+    inner join top_ups as t on a.renewal_id = t.renewal_id
+    where a.lane = w.lane and a.is_bulk = $3 and a.queued_until = a.due_at and a.ended_at is null
+    order by a.due_at
+    limit w.number
+    for update of a, t skip locked
+) as p;
+
+-- name: count_queued_attempts
+-- How many wait for each carrier, for those who watch.
+select
+    lane,
+    count(*)
+from top_up_attempts
+where queued_until = due_at and ended_at is null
+group by lane;
+
+-- name: read_picked_attempts
+-- Picked attempts, locked already, with what they are about: what the carrier is asked next follows from it.
 select
     t.state,
     t.attempt,
@@ -343,12 +401,10 @@ select
     t.carrier,
     t.traceparent,
     clock_timestamp() as database_now
-from top_up_attempts as a
-inner join top_ups as t on a.renewal_id = t.renewal_id
-where a.ended_at is null and a.due_at <= now()
-order by a.due_at
-limit $1
-for update of a, t skip locked;
+from unnest($1::uuid [], $2::text [], $3::integer []) as w (renewal_id, operation, ordinal)
+inner join top_ups as t on w.renewal_id = t.renewal_id
+inner join top_up_attempts as a
+    on w.renewal_id = a.renewal_id and w.operation = a.operation and w.ordinal = a.ordinal;
 
 -- name: take_attempts
 -- The lease, and the instant before which an effectful request must be written; both before any call.
@@ -393,6 +449,7 @@ select
                         'calls', a.asked,
                         'first_sent_at', a.first_sent_at,
                         'due_at', case when a.ended_at is null then a.due_at end,
+                        'waits_for', case when a.ended_at is null and a.queued_until = a.due_at then a.lane end,
                         'ended_at', a.ended_at,
                         'reason', a.reason,
                         'provider_reference', a.provider_reference

@@ -23,7 +23,7 @@ PLACE: TypeAdapter[tuple[UUID]] = TypeAdapter(tuple[UUID])
 
 _NEXT_ACTIONS: dict[State, str] = {
     "held": "Nothing: it came too late and waits for a timely command or a cancellation.",
-    "pending": "Nothing: a worker takes it within seconds.",
+    "pending": "Nothing: it is sent as soon as its carrier takes it.",
     "sending": "Nothing: the carrier is being asked until its answer is known.",
     "failed": "Nothing: the renewal decides whether to try again.",
     "calling_off": "Nothing: the carrier is being asked to call it off.",
@@ -35,7 +35,10 @@ _NEXT_ACTIONS: dict[State, str] = {
 
 
 class AttemptAnswer(Answer):
-    """One attempt at the carrier. `due_at` is when it is asked about next, while it is open."""
+    """One attempt at the carrier. While it is open `due_at` is when it is asked about next.
+
+    Where it `waits_for` a carrier (`*`: one without limits of its own) it is sent as soon as that takes it.
+    """
 
     operation: Operation
     ordinal: int
@@ -43,6 +46,7 @@ class AttemptAnswer(Answer):
     calls: int
     first_sent_at: AwareDatetime | None
     due_at: AwareDatetime | None
+    waits_for: str | None
     ended_at: AwareDatetime | None
     reason: str | None
     provider_reference: str | None

@@ -1,6 +1,6 @@
 """Functions over queries.sql: rows in, rows out, no decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -11,6 +11,7 @@ import asyncpg
 
 from services.provisioning.topups.domain.attempt import Attempt, Operation, Status
 from services.provisioning.topups.domain.top_up import Order, TopUp
+from shared.calls.fairness import fetch_fairly
 from shared.contracts.message import Grant, Terms
 from shared.database import Connection
 from shared.database.arrays import columns, sparse
@@ -79,7 +80,10 @@ class DecisionRow:
 
 @dataclass(slots=True)
 class AttemptRow:
-    """An attempt to write; `asked` None leaves one alone that has ended already."""
+    """An attempt to write; `asked` None leaves one alone that has ended already.
+
+    Where `lane` is given it waits in that queue, for as long as it takes, instead of `wait_seconds`.
+    """
 
     key: AttemptKey
     status: Status
@@ -88,14 +92,24 @@ class AttemptRow:
     reason: str | None
     wait_seconds: float
     ended: bool
+    lane: str | None = None
+    is_bulk: bool = False
 
 
 async def insert(
-    connection: Connection, rows: Sequence[NewTopUp], *, send_window: float, lease: float
+    connection: Connection,
+    rows: Sequence[NewTopUp],
+    *,
+    send_window: float,
+    lease: float,
+    lanes: Sequence[str] = (),
 ) -> dict[UUID, tuple[str | None, str | None]]:
-    """Insert the rows that are not there; those inserted, with their subscription's ICCID and carrier."""
+    """Insert the rows that are not there; those inserted, with their subscription's ICCID and carrier.
+
+    What is not claimed waits in its carrier's queue, if that is one of `lanes`, else in that of the others.
+    """
     arrays = sparse(columns(sorted(map(_new_row, rows), key=_first), 13))
-    inserted = await connection.fetch(_SQL["insert_top_ups"], *arrays, send_window, lease)
+    inserted = await connection.fetch(_SQL["insert_top_ups"], *arrays, send_window, lease, lanes)
     return {row[0]: (row[1], row[2]) for row in inserted}
 
 
@@ -142,11 +156,39 @@ async def lock_attempts(connection: Connection, keys: Sequence[AttemptKey]) -> d
 
 async def lock_due(connection: Connection, limit: int) -> list[DueAttempt]:
     """Lock up to `limit` attempts that nobody holds a lease on, with their decisions."""
-    rows = await connection.fetch(_SQL["lock_due_attempts"], limit)
-    return [
-        DueAttempt(TopUp(*row[:_TOP_UP]), Attempt(*row[_TOP_UP:_ATTEMPT]), _order(row), row["database_now"])
+    picked = await connection.fetch(_SQL["pick_due_attempts"], limit)
+    return await _read_picked(connection, [(row[0], row[1], row[2]) for row in picked])
+
+
+async def lock_queued(connection: Connection, wanted: Mapping[str, int]) -> list[DueAttempt]:
+    """Lock so many attempts as are wanted from each carrier's queue, with their decisions, people first."""
+
+    async def pick(numbers: Mapping[str, int], is_bulk: bool) -> list[asyncpg.Record]:
+        return await connection.fetch(
+            _SQL["pick_queued_attempts"], list(numbers), list(numbers.values()), is_bulk
+        )
+
+    picked = await fetch_fairly(wanted, pick, itemgetter("lane"))
+    return await _read_picked(connection, [(row[0], row[1], row[2]) for row in picked])
+
+
+async def _read_picked(connection: Connection, keys: Sequence[AttemptKey]) -> list[DueAttempt]:
+    """In the order in which they were picked."""
+    if not keys:
+        return []
+    rows = await connection.fetch(_SQL["read_picked_attempts"], *columns(keys, 3))
+    found = {
+        (row["renewal_id"], row["operation"], row["attempt_ordinal"]): DueAttempt(
+            TopUp(*row[:_TOP_UP]), Attempt(*row[_TOP_UP:_ATTEMPT]), _order(row), row["database_now"]
+        )
         for row in rows
-    ]
+    }
+    return [found[key] for key in keys]
+
+
+async def count_queued(connection: Connection) -> dict[str, int]:
+    """How many attempts wait in each queue that is not empty."""
+    return {row[0]: row[1] for row in await connection.fetch(_SQL["count_queued_attempts"])}
 
 
 async def take(
@@ -189,7 +231,7 @@ async def write(
     written = await connection.fetch(
         _SQL["write_decisions"],
         *columns(map(_decision_row, decisions), 20),
-        *columns(map(_attempt_row, attempts), 9),
+        *columns(map(_attempt_row, attempts), 11),
     )
     return {row[0]: row[1] for row in written if row[1] is not None}
 
@@ -229,6 +271,8 @@ def _attempt_row(row: AttemptRow) -> tuple[Any, ...]:
         row.reason,
         row.wait_seconds,
         row.ended,
+        row.lane,
+        row.is_bulk,
     )
 
 

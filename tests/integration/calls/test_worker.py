@@ -1,11 +1,14 @@
 """The call worker: every claimed row is called once, its outcome written, whatever breaks on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from shared.calls.breaker import Sign
+from shared.calls.calls import Claimed
+from shared.calls.lane import Lane
 from shared.calls.worker import CallWorker
 from shared.clock import utc_now
 from shared.database import Connection, open_pool
@@ -15,6 +18,7 @@ from shared.messaging.transaction import Transaction, Transactions
 from tests.conftest import FreshDatabase
 
 DEADLINE_SECONDS = 10.0
+GATEWAY = "far away"
 
 
 class Rows:
@@ -33,6 +37,24 @@ class Rows:
             [(job, leased) for job in jobs],
         )
 
+    def gateway(self, _job: int) -> str:
+        return GATEWAY
+
+    def is_urgent(self, job: int) -> bool:
+        return job % 2 == 0
+
+    def sign(self, _job: int, _outcome: int) -> Sign:
+        return Sign.ANSWERED
+
+    def put_off(self, job: int) -> int:
+        raise AssertionError(f"{job} was put off by a gateway that is well")
+
+    def excused(self, job: int, outcome: int) -> int:
+        raise AssertionError(f"{job} was excused: {outcome}")
+
+    async def queued(self, _connection: Connection) -> Mapping[str, int]:
+        return {}
+
     async def call(self, job: int) -> int:
         self.called.append(job)
         if job < 0:
@@ -50,7 +72,7 @@ class Rows:
         )
         return [outcome + 1000 for outcome in outcomes if outcome == 7]
 
-    async def claim(self, connection: Connection, limit: int) -> Sequence[int]:
+    async def claim(self, connection: Connection, limit: int, _wanted: object) -> Claimed[int]:
         rows = await connection.fetch(
             "update jobs set lease_until = clock_timestamp() + interval '1 hour' where job in ("
             " select job from jobs where not done"
@@ -58,7 +80,7 @@ class Rows:
             " order by job limit $1 for update skip locked) returning job",
             limit,
         )
-        return [row["job"] for row in rows]
+        return Claimed([row["job"] for row in rows])
 
     async def done(self) -> list[int]:
         return [row["job"] for row in await self.pool.fetch("select job from jobs where done order by job")]
@@ -81,11 +103,13 @@ async def rows(fresh_database: FreshDatabase, kafka_bootstrap: str) -> AsyncIter
     await pool.close()
 
 
-def worker_of(rows: Rows, **options: Any) -> CallWorker[int, int]:
+def worker_of(
+    rows: Rows, *, usual: int = 64, backlog: int = 1_000, claim_limit: int = 200, poll_seconds: float = 0.05
+) -> CallWorker[int, int]:
+    lane = Lane[int]("tests", GATEWAY, usual=usual, backlog=backlog)
     return CallWorker(
-        "tests", rows.transactions, call=rows.call, record=rows.record, claim=rows.claim,
-        poll_seconds=0.05, **options,
-    )  # fmt: skip
+        "tests", rows.transactions, rows, [lane], claim_limit=claim_limit, poll_seconds=poll_seconds
+    )
 
 
 class Running:
@@ -166,18 +190,17 @@ async def test_room_is_bounded_and_waiting_for_it_too(rows: Rows) -> None:
 async def test_stopping_writes_what_was_asked_and_leaves_what_waits(rows: Rows) -> None:
     asked, may_answer = asyncio.Event(), asyncio.Event()
 
-    async def slow(job: int) -> int:
-        asked.set()
-        await may_answer.wait()
-        return job
+    class Slow(Rows):
+        async def call(self, job: int) -> int:
+            asked.set()
+            await may_answer.wait()
+            return job
 
-    await rows.add(1, 2, leased=True)
-    worker: CallWorker[int, int] = CallWorker(
-        "tests", rows.transactions, call=slow, record=rows.record, claim=rows.claim, concurrency=1
-    )
+    await rows.add(1, 3, leased=True)
+    worker = worker_of(Slow(rows.pool, rows.transactions), usual=1, poll_seconds=60)
     stopping = asyncio.Event()
     task = asyncio.create_task(worker.run(stopping))
-    worker.submit([1, 2])
+    worker.submit([1, 3])
     await asked.wait()
     stopping.set()
     while await worker.room(1):  # it has not noticed yet

@@ -23,7 +23,7 @@ from shared.contracts.topups import TopUpApplied
 from tests.conftest import FreshDatabase
 from tests.integration.payment.other_process import OtherProcess
 from tests.integration.sandbox.conftest import Sandbox
-from tests.integration.sandboxed import DEADLINE_SECONDS, GRANT, Journal, act_before, until
+from tests.integration.sandboxed import DEADLINE_SECONDS, GRANT, NEVER_BROKEN, Journal, act_before, until
 from tests.integration.wired import Reply, Wired, wired
 
 WEBHOOK_SECRET = "a secret of this test"
@@ -39,6 +39,7 @@ HASTY: dict[str, Any] = {
     "payment_resolution_seconds": 3.0,
     "payment_back_off_seconds": 0.05,
     "payment_back_off_cap_seconds": 0.2,
+    "payment_limits": NEVER_BROKEN,
 }
 
 

@@ -34,7 +34,7 @@ def told(database_url: str, sandbox: Sandbox) -> Settings:
 
 async def claimed(payment: Wired, other: OtherProcess, limit: int) -> Sequence[Call]:
     async def claim(transaction: Transaction) -> Sequence[Call]:
-        return await other.calls.claim(transaction.connection, limit)
+        return (await other.calls.claim(transaction.connection, limit, {})).due
 
     return await payment.transactions.run(claim)
 

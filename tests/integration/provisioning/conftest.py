@@ -16,7 +16,7 @@ from shared.contracts.payments import PaymentCaptured
 from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp, ResolveTopUp
 from tests.conftest import FreshDatabase
 from tests.integration.sandbox.conftest import Sandbox
-from tests.integration.sandboxed import GRANT, Journal, act_before
+from tests.integration.sandboxed import GRANT, NEVER_BROKEN, Journal, act_before
 from tests.integration.wired import Wired, wired
 
 EID = eid_with_check("890490320000000000000000000000")
@@ -42,8 +42,9 @@ HASTY: dict[str, Any] = {
     "provisioning_back_off_cap_seconds": 0.2,
 }
 CARRIERS = {
-    "keyless": {"honours_keys": False, "cancels": False},
-    "mute": {"honours_keys": False, "queries": False, "cancels": False},
+    "*": NEVER_BROKEN,
+    "keyless": {"honours_keys": False, "cancels": False, **NEVER_BROKEN},
+    "mute": {"honours_keys": False, "queries": False, "cancels": False, **NEVER_BROKEN},
 }
 
 

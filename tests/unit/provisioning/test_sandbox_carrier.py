@@ -54,6 +54,9 @@ def error(status: int, code: str, **more: object) -> HttpAnswer:
 
 APPLIED = Finding("applied", provider_reference="tu_1", expires_at=EXPIRES_AT)
 UNREADABLE = Finding("unknown", "answer_unreadable")
+OUT_OF_ORDER = Finding("unknown", "carrier_unavailable", is_outage=True)
+NOT_REACHED = Finding("refused", "no_connection", reached_provider=False, is_outage=True)
+NO_ANSWER = Finding("unknown", "no_answer", is_outage=True)
 
 
 @pytest.mark.parametrize(
@@ -78,22 +81,22 @@ UNREADABLE = Finding("unknown", "answer_unreadable")
         (error(409, "idempotency_key_in_use"), Finding("unknown", "idempotency_key_in_use")),
         (error(400, "idempotency_error"), Finding("unknown", "idempotency_error")),
         (error(403, "forbidden"), Finding("refused", "forbidden")),
-        (error(500, "internal"), Finding("unknown", "carrier_unavailable")),
-        (HttpAnswer(502, {}, b"bad gateway"), Finding("unknown", "carrier_unavailable")),
+        (error(500, "internal"), OUT_OF_ORDER),
+        (HttpAnswer(502, {}, b"bad gateway"), OUT_OF_ORDER),
         (
             answer(429, {"error": {"code": "rate_limit"}}, retry_after="7"),
             Finding("refused", "rate_limited", reached_provider=False, retry_after_seconds=7),
         ),
         (
             answer(503, {}, retry_after="99999"),
-            Finding("unknown", "carrier_unavailable", retry_after_seconds=3_600),
+            OUT_OF_ORDER._replace(retry_after_seconds=3_600),
         ),
         (
             answer(429, {}, retry_after="Wed, 21 Oct 2026 07:28:00 GMT"),
             Finding("refused", "rate_limited", reached_provider=False),
         ),
-        (NotSent("refused"), Finding("refused", "no_connection", reached_provider=False)),
-        (Unanswered("time-out"), Finding("unknown", "no_answer")),
+        (NotSent("refused"), NOT_REACHED),
+        (Unanswered("time-out"), NO_ANSWER),
     ],
 )
 async def test_what_an_answer_to_a_top_up_means(answered: HttpAnswer | Exception, finding: Finding) -> None:
@@ -128,8 +131,8 @@ async def test_what_lacks_the_grant_is_never_sent() -> None:
         (error(409, "topup_already_applied", topup=topup()), APPLIED),
         (error(409, "topup_already_applied"), UNREADABLE),
         (error(501, "cancel_topup_unsupported"), Finding("unknown", "carrier_unavailable")),
-        (NotSent("refused"), Finding("refused", "no_connection", reached_provider=False)),
-        (Unanswered("time-out"), Finding("unknown", "no_answer")),
+        (NotSent("refused"), NOT_REACHED),
+        (Unanswered("time-out"), NO_ANSWER),
     ],
 )
 async def test_what_an_answer_to_a_cancellation_means(

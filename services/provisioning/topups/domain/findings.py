@@ -24,7 +24,7 @@ Kind = Literal[
     "not_found",  # nothing with our reference at the carrier
     "refused",  # this very call did nothing (429, no connection); earlier ones may have
     "unknown",  # time-out, 5xx, garbage: anything may have happened
-    "late",  # the send window closed before the request was written
+    "late",  # not sent: its turn did not come in time
 ]
 
 
@@ -39,6 +39,10 @@ class Finding(NamedTuple):
     expires_at: datetime | None = None
     asked_at: datetime | None = None
     """Database time, not after the question: "not found" says nothing about anything later."""
+    is_outage: bool = False
+    """The carrier itself failed: it was not reached, did not answer in time, or answered 5xx."""
+    excused: bool = False
+    """It is known to be out of order: that says nothing about this top-up, and spends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def settle(top_up: TopUp, attempt: Attempt, finding: Finding, claim: int, known:
         return _applied(top_up, attempt, finding, known.now)
     if attempt.ended or claim != attempt.claim:
         return Settled(top_up, attempt)
+    if finding.excused:
+        return _excused(top_up, attempt, finding)
     if attempt.operation == "cancel":
         return _cancellation(top_up, attempt, finding, known)
     match finding.kind:
@@ -159,6 +165,14 @@ def _not_sent(top_up: TopUp, attempt: Attempt) -> Settled:
         again = attempt._replace(status="waiting", asked=0)
         return Settled(_next(top_up, state="pending"), again)
     return _not_applied(top_up, attempt, Finding("late", "not_sent", reached_provider=False), "failed")
+
+
+def _excused(top_up: TopUp, attempt: Attempt, finding: Finding) -> Settled:
+    """Asked again when the carrier is back. An outage uses up none of the questions, however long it is."""
+    if finding.kind == "refused" and attempt.operation == "apply" and attempt.asked <= 1:
+        return _not_sent(top_up, attempt)
+    # Once is kept: what was sent once is not taken for unsent.
+    return Settled(top_up, attempt._replace(asked=max(attempt.asked - 1, 1), reason=finding.reason))
 
 
 def _open(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Settled:

@@ -30,6 +30,10 @@ class Carrier(Protocol):
         ...
 
 
+OTHERS = "*"
+"""The lane of every carrier that was not named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """A carrier with what it can do."""
@@ -47,3 +51,12 @@ class Carriers:
 
     def __getitem__(self, name: str | None) -> Connected:
         return self._named.get(name, self._others) if name is not None else self._others
+
+    @property
+    def names(self) -> list[str]:
+        """Those that were named: each has a lane of its own."""
+        return list(self._named)
+
+    def lane(self, name: str | None) -> str:
+        """The lane in which calls to that carrier wait: its own, or that of all the others."""
+        return name if name is not None and name in self._named else OTHERS

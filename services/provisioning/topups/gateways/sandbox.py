@@ -5,6 +5,7 @@ The reference is the renewal id. It is not unique at the carrier: only keys and 
 
 import re
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _LONGEST_RETRY_AFTER: Final = 3_600
 _NO_ACCESS: Final = frozenset({401, 403, 405, 407})
 _UNREADABLE: Final = Finding("unknown", "answer_unreadable")
+_NO_ANSWER: Final = Finding("unknown", "no_answer", is_outage=True)
 _NOTHING: Final = Finding("not_found", "not_found")
 
 
@@ -74,15 +76,15 @@ class SandboxCarrier:
         try:
             return await self._client.request("POST", path, body, {"idempotency-key": str(key)})
         except NotSent:
-            return Finding("refused", "no_connection", reached_provider=False)
+            return Finding("refused", "no_connection", reached_provider=False, is_outage=True)
         except Unanswered:
-            return Finding("unknown", "no_answer")
+            return _NO_ANSWER
 
     async def _get(self, path: str) -> HttpAnswer | Finding:
         try:
             return await self._client.request("GET", path)
         except (NotSent, Unanswered):
-            return Finding("unknown", "no_answer")
+            return _NO_ANSWER
 
 
 def _applied(answer: HttpAnswer, order: Order) -> Finding:
@@ -122,7 +124,9 @@ def _no_use(answer: HttpAnswer, code: str | None = None) -> Finding:
         # Turned away at the door: it did nothing, and it spends none of the attempts.
         return Finding("refused", "rate_limited", reached_provider=False, retry_after_seconds=retry_after)
     if answer.status >= 500:
-        return Finding("unknown", "carrier_unavailable", retry_after_seconds=retry_after)
+        # 501 is the answer of a carrier that is well and cannot do what it is asked.
+        out = answer.status != HTTPStatus.NOT_IMPLEMENTED
+        return Finding("unknown", "carrier_unavailable", retry_after_seconds=retry_after, is_outage=out)
     if answer.status >= 400:
         return Finding("unknown", code or f"status_{answer.status}", retry_after_seconds=retry_after)
     return _UNREADABLE

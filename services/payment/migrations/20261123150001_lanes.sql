@@ -1,0 +1,31 @@
+-- migrate:up
+
+-- A call that is in no process's hands because its gateway takes none now waits in the queue of that gateway: without a
+-- lease, and without having spent anything. It is in the queue while `queued_until` equals `due_at`, so that whoever
+-- moves due_at, and be it a version that knows nothing of queues, takes it out.
+alter table payments
+add column lane text collate "C",
+add column is_bulk boolean,
+add column queued_until timestamptz;
+
+comment on column payments.lane is 'The gateway whose queue it waits in.';
+comment on column payments.is_bulk is 'Whether no person asked for it: people go first, but not always.';
+comment on column payments.queued_until is
+'When it is looked at in any case, should its queue be served by nobody.';
+
+-- Empty where all is well, and built on a table of open rows.
+-- squawk-ignore require-concurrent-index-creation
+create index payments_queued on payments (lane, is_bulk, due_at) where queued_until = due_at;
+
+create table call_permits (
+    gateway text primary key,
+    taken_until timestamptz not null
+) with (fillfactor = 50);
+
+comment on table call_permits is
+'Until when the instants of a gateway with a rate limit are given away to processes, each once (shared/calls).';
+
+-- migrate:down
+drop table call_permits;
+drop index payments_queued;
+alter table payments drop column queued_until, drop column is_bulk, drop column lane;
