@@ -1,0 +1,161 @@
+"""Carries faults out on a running stack, each with its repair: afterwards what was struck runs again."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from deploy.local.errors import ChildDied, NotReady
+from shared import crash_points
+from tests.acceptance.http_caller import send_json
+from tests.chaos.chaos_stack import ChaosStack
+from tests.chaos.faults import (
+    Crash,
+    Fault,
+    Gateway,
+    GatewaysPause,
+    KafkaPause,
+    KafkaRestart,
+    Lie,
+    PostgresRestart,
+    Zombie,
+)
+from tests.chaos.schedule import Planned, Schedule
+from tests.chaos.story import Story
+from tests.chaos.waiting import for_time, until, until_time
+
+REACHED_SECONDS: Final = 90.0
+"""An order not carried out by then never will be: the longest outage of Kafka is a third of this."""
+BACK_SECONDS: Final = 120.0
+ENDED_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 0.2
+
+
+class Strikes:
+    """The hand that strikes and mends."""
+
+    def __init__(self, stack: ChaosStack, story: Story) -> None:
+        self._stack = stack
+        self._story = story
+
+    async def carry_out(self, schedule: Schedule) -> None:
+        """Every lane at once, each fault when it is due or as soon as the one before is mended."""
+        lanes = [asyncio.create_task(self._lane(lane, schedule.seconds)) for lane in schedule.lanes]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+
+    async def _lane(self, lane: Sequence[Planned], seconds: float) -> None:
+        for planned in lane:
+            await until_time(self._story.began + planned.at_seconds)
+            # A lane that fell behind leaves out what it has done before: a point is hit before the end.
+            if self._story.seconds < seconds or self._is_owed(planned.fault):
+                await self.strike(planned.fault)
+
+    def _is_owed(self, fault: Fault) -> bool:
+        return isinstance(fault, Crash) and not self._story.was_hit(fault.instance, fault.point)
+
+    async def strike(self, fault: Fault) -> None:
+        """Strike, mend, tell."""
+        began_at = datetime.now(UTC)
+        concerns = ""
+        match fault:
+            case Crash():
+                concerns, tale = fault.instance, await self._crash(fault)
+            case Zombie():
+                concerns = fault.instance
+                tale = await self._stand_still(fault.instance, fault.seconds)
+            case PostgresRestart():
+                number = signal.SIGINT if fault.mode == "fast" else signal.SIGQUIT
+                tale = await self._restart("postgres", number)
+            case KafkaRestart():
+                tale = await self._restart("kafka", signal.Signals[fault.how])
+            case KafkaPause():
+                tale = await self._stand_still("kafka", fault.seconds)
+            case GatewaysPause():
+                tale = await self._stand_still("sandbox", fault.seconds)
+            case Lie():
+                tale = await self._lie(fault)
+        self._story.happened(fault, began_at, tale, concerns)
+
+    async def _crash(self, fault: Crash) -> str:
+        file = self._stack.order_file(fault.instance)
+        ordered = time.monotonic()
+        crash_points.write_order(file, fault.point, fault.times)
+        if not await until(lambda: fault.instance not in self._stack.pids, REACHED_SECONDS):
+            # Between the look and the taking back it may still have died of it.
+            if crash_points.taken_back(file):
+                self._story.misses.append(f"{fault.instance} never came to {fault.point}")
+                return f"it never came there in {REACHED_SECONDS:g} s"
+            await until(lambda: fault.instance not in self._stack.pids, REACHED_SECONDS)
+        died = time.monotonic()
+        if crash_points.was_carried_out(file):
+            self._story.died_as_ordered(fault.instance, fault.point)
+            how = f"died there after {died - ordered:.1f} s"
+        else:
+            crash_points.taken_back(file)
+            how = f"died after {died - ordered:.1f} s, not as ordered"
+        await self._bring_back(fault.instance)
+        return f"{how}, was back {time.monotonic() - died:.1f} s later"
+
+    async def _stand_still(self, name: str, seconds: float) -> str:
+        self._stack.send(name, signal.SIGSTOP)
+        try:
+            await for_time(seconds)
+        finally:
+            self._stack.send(name, signal.SIGCONT)
+        return "and goes on as if nothing had happened"
+
+    async def _restart(self, name: str, number: signal.Signals) -> str:
+        began = time.monotonic()
+        async with asyncio.timeout(ENDED_SECONDS):
+            await self._stack.kill(name, number)
+        ended = time.monotonic()
+        await self._bring_back(name)
+        back = time.monotonic()
+        return f"it ended in {ended - began:.1f} s and answered again {back - ended:.1f} s later"
+
+    async def _bring_back(self, name: str) -> None:
+        """As a supervisor does: again and again, since what it needs may be away, too."""
+        deadline = time.monotonic() + BACK_SECONDS
+        while True:
+            try:
+                await self._stack.restart(name)
+            except (ChildDied, NotReady) as error:
+                if time.monotonic() > deadline:
+                    raise
+                self._story.say(f"{name} could not start and is started again ({_first_sentence(error)})")
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
+
+    async def _lie(self, fault: Lie) -> str:
+        url = self._url_of(fault.gateway)
+        rule = {"operation": fault.operation, "behaviour": fault.behaviour, "probability": fault.probability}
+        await send_json(url, "PUT", "/faults", [rule])
+        await for_time(fault.seconds)
+        [told] = (await send_json(url, "GET", "/faults")).body["faults"]
+        await send_json(url, "DELETE", "/faults")
+        return f"{told['fired']} of {told['seen']} calls"
+
+    def _url_of(self, gateway: Gateway) -> str:
+        return self._stack.psp_url if gateway == "psp" else self._stack.carrier_url
+
+    async def end_all(self) -> None:
+        """Also when a run is cut short: nobody lies or stands still any more."""
+        for name in self._stack.pids:
+            self._stack.send(name, signal.SIGCONT)
+        for url in (self._stack.psp_url, self._stack.carrier_url):
+            await send_json(url, "DELETE", "/faults")
+
+
+def _first_sentence(error: Exception) -> str:
+    """What happened, without the end of the log that comes with it."""
+    return str(error).partition(" The end of ")[0]

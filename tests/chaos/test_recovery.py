@@ -1,0 +1,71 @@
+"""How soon renewals flow again: static membership gives who comes back the partitions that it had."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from deploy.local.ports import SERVICES
+from deploy.local.stack import PARTITIONS
+from shared.messaging.murmur2 import murmur2
+from tests.acceptance.office import Office
+from tests.acceptance.subscribers import Subscriber
+from tests.chaos.schedule import REPLICAS
+
+FLOWS_AGAIN_SECONDS = 15.0
+OF_EACH_PARTITION = 2
+
+
+def partition_of(key: str) -> int:
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+
+
+async def one_per_partition(office: Office, *, has_rule: bool) -> list[Subscriber]:
+    """Subscribers that every service knows, as many in each partition: none of them is anybody's luck."""
+    found: dict[int, Subscriber] = {}
+    while len(found) < PARTITIONS:
+        one = office.subscriber(has_rule=has_rule)
+        # By rule it is the usage that must be read, and that is keyed by the ICCID.
+        found.setdefault(partition_of(one.iccid if has_rule else one.subscription_id), one)
+    subscribers = list(found.values())
+    await office.seed(subscribers)
+    return subscribers
+
+
+async def completed(office: Office, subscribers: Sequence[Subscriber]) -> int:
+    number: int = await office.database.fetchval(
+        "select count(*) from renewal.renewals"
+        " where state = 'completed' and subscription_id = any($1::text[])",
+        [one.subscription_id for one in subscribers],
+    )
+    return number
+
+
+@pytest.mark.parametrize("killed", [1, REPLICAS], ids=["one", "all"])
+@pytest.mark.parametrize("service", SERVICES)
+async def test_renewals_flow_again_soon_after_a_killed_service_is_started(
+    office: Office, service: str, killed: int
+) -> None:
+    asking = await one_per_partition(office, has_rule=False)
+    by_rule = await one_per_partition(office, has_rule=True)
+    processes = [f"{service}-{number}" for number in range(1, killed + 1)]
+    await asyncio.gather(*(office.stack.kill(process) for process in processes))
+    began = time.monotonic()
+
+    restarting = asyncio.gather(*(office.stack.restart(process) for process in processes))
+    await office.say(
+        *(one.request(f"after-{service}-{killed}") for one in asking),
+        *(record for one in by_rule for record in (one.use("first"), one.use("second"))),
+    )
+
+    async def all_completed() -> bool:
+        return await completed(office, [*asking, *by_rule]) == 2 * PARTITIONS
+
+    await restarting
+    await office.until(all_completed, "renewals of every partition are completed")
+    seconds = time.monotonic() - began
+    print(f"{service}: renewals of every partition flow {seconds:.1f} s after the restart was begun")
+    assert seconds < FLOWS_AGAIN_SECONDS, f"{service}: {seconds:.1f} s after its restart was begun"
