@@ -14,6 +14,7 @@ from deploy.local.ports import HOST, SERVICES, Ports
 
 COMPONENTS = frozenset({"postgres", "kafka", "sandbox", "services"})
 WEBHOOK_PATH = "/v1/webhooks/psp"
+CUSTOMER_LINK_PATH = "/v1/customer-actions"
 
 
 @dataclass(eq=False)
@@ -56,6 +57,10 @@ class Addresses:
     @property
     def operator_secret_file(self) -> Path:
         return self.home.operator_secret_file
+
+    @property
+    def customer_link_secret_file(self) -> Path:
+        return self.home.customer_link_secret_file
 
     @property
     def instances(self) -> list[str]:
@@ -117,5 +122,7 @@ class Addresses:
             "RECARGA_CARRIER_URL": self.carrier_url,
             "RECARGA_WEBHOOK_SECRET_FILE": str(self.webhook_secret_file),
             "RECARGA_OPERATOR_SECRET_FILE": str(self.operator_secret_file),
+            "RECARGA_CUSTOMER_LINK_URL": self.service_url("renewal") + CUSTOMER_LINK_PATH,
+            "RECARGA_CUSTOMER_LINK_SECRET_FILE": str(self.customer_link_secret_file),
             **self.service_environment,
         }

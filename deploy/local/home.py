@@ -56,6 +56,11 @@ class Home:
         return self.secrets / "operator"
 
     @property
+    def customer_link_secret_file(self) -> Path:
+        """What the links are signed with by which payers answer."""
+        return self.secrets / "customer-link"
+
+    @property
     def downloads(self) -> Path:
         return self.path / "downloads"
 

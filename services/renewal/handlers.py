@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.renewal import admissions, metrics, store
 from services.renewal.catch_up import CatchUp
+from services.renewal.customer_links import CustomerLinks
 from services.renewal.domain.policy import Policy
 from services.renewal.domain.rule import TRIGGER_KINDS, Request, Trigger
 from services.renewal.moves import Moves
@@ -67,16 +68,17 @@ _USUAL_ORDER: Final = {topic: place for place, topic in enumerate(SAGA_TOPICS)}
 class SagaHandler:
     """Every fact about a renewal passes here; the happy path is only recorded."""
 
-    def __init__(self, policy: Policy, catch_up: CatchUp) -> None:
+    def __init__(self, policy: Policy, catch_up: CatchUp, links: CustomerLinks | None = None) -> None:
         self._policy = policy
         self._catch_up = catch_up
+        self._links = links
 
     async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
         by_renewal: dict[UUID, list[Received]] = {}
         for received in batch:
             by_renewal.setdefault(received.message.renewal_id, []).append(received)
         locked = await store.lock(transaction.connection, list(by_renewal))
-        moves = Moves(transaction, self._policy, locked)
+        moves = Moves(transaction, self._policy, locked, self._links)
         orphans: list[Received] = []
         for renewal_id, about_it in by_renewal.items():
             if moves.find(renewal_id) is None:

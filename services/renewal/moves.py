@@ -10,9 +10,11 @@ from typing import Final
 from uuid import UUID
 
 from services.renewal import admissions, metrics, store
+from services.renewal.customer_links import CustomerLinks
 from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal, only_went_on
 from services.renewal.domain.saga import Decision, decide
+from shared.contracts.renewals import CustomerActionRequired
 from shared.messaging.transaction import Transaction
 from shared.observability.logging import get_logger
 
@@ -22,9 +24,17 @@ _log: Final = get_logger(__name__)
 class Moves:
     """What happens to locked renewals in one transaction, folded in memory and written at once."""
 
-    def __init__(self, transaction: Transaction, policy: Policy, locked: Iterable[Renewal]) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        policy: Policy,
+        locked: Iterable[Renewal],
+        links: CustomerLinks | None = None,
+    ) -> None:
+        """`links` signs what asks a payer for something; only events lead to that."""
         self._transaction = transaction
         self._policy = policy
+        self._links = links
         self._locked = {renewal.renewal_id: renewal for renewal in locked}
         self._renewals = dict(self._locked)
         self._changed: set[UUID] = set()
@@ -51,6 +61,8 @@ class Moves:
         self._changed.add(renewal_id)
         self._history.append(entry)
         for said in decision.says:
+            if self._links is not None and isinstance(said, CustomerActionRequired):
+                said = self._links.signed(said)
             self._transaction.send(said, traceparent or renewal.traceparent)
         if decision.alarm:
             self._alarms.append(entry)

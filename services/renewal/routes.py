@@ -139,7 +139,7 @@ class RenewalRoutes:
                 raise renewal_not_found(renewal_id)
             [renewal] = locked
             if isinstance(action, CustomerRetries):
-                await _check_method(transaction, renewal, action.payment_method_id)
+                await check_method(transaction, renewal, action.payment_method_id)
             moves = Moves(transaction, self._policy, locked)
             decision = moves.apply(renewal, action, None)
             if decision.history is None and not _is_called_off(renewal, action):
@@ -173,7 +173,12 @@ async def read_view(transaction: Transaction, renewal_id: UUID) -> RenewalView:
     return view(renewal, await store.read_history(transaction.connection, renewal_id))
 
 
-async def _check_method(transaction: Transaction, renewal: Renewal, payment_method_id: str) -> None:
+async def check_method(transaction: Transaction, renewal: Renewal, payment_method_id: str) -> None:
+    """A renewal is paid with an active method of its own payer.
+
+    Raises:
+        Problem: it is none.
+    """
     known = await store.read_methods(transaction.connection, [payment_method_id])
     refusal = admission.payment_refusal([payment_method_id], renewal.agreed.payer_id, known)
     if refusal is not None:

@@ -34,12 +34,32 @@ class Settings(SharedSettings):
         None, description="holds the secret that signs operators' tokens"
     )
 
+    customer_link_url: str = Field(
+        "http://127.0.0.1:18001/v1/customer-actions",
+        pattern=r"^https?://[^\s?#]+$",
+        max_length=200,
+        description="where the links lead by which payers confirm or choose; `?token=` is added",
+    )
+    customer_link_secret_file: Path | None = Field(
+        None, description="holds the secret that signs those links; without it there are none"
+    )
+
     def operator_secret(self) -> SecretStr | None:
         """The secret of operators' tokens; None where none is configured: then no operator is believed.
 
         Raises:
             OSError: the file cannot be read.
         """
-        if self.operator_secret_file is None:
-            return None
-        return SecretStr(self.operator_secret_file.read_text(encoding="utf-8").strip())
+        return _read(self.operator_secret_file)
+
+    def customer_link_secret(self) -> SecretStr | None:
+        """The secret of payers' links; None where none is configured: then none is made or believed.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return _read(self.customer_link_secret_file)
+
+
+def _read(file: Path | None) -> SecretStr | None:
+    return None if file is None else SecretStr(file.read_text(encoding="utf-8").strip())

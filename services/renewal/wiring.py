@@ -4,7 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.renewal.catch_up import CatchUp, ProgressReport
-from services.renewal.domain.policy import POLICY, Backoff, Patience, Policy
+from services.renewal.customer_actions import CustomerActionRoutes
+from services.renewal.customer_links import CustomerLinks
+from services.renewal.domain.policy import POLICY, Patience, Policy
+from services.renewal.domain.renewal import State
 from services.renewal.handlers import (
     ADMISSION_MESSAGES,
     ADMISSION_TOPICS,
@@ -15,6 +18,8 @@ from services.renewal.handlers import (
 )
 from services.renewal.operators.bulk import BulkJobs
 from services.renewal.operators.bulk_routes import BulkRoutes
+from services.renewal.operators.charge_routes import ChargeRoutes
+from services.renewal.operators.charges import KeptTriggers
 from services.renewal.operators.routes import DecisionRoutes
 from services.renewal.operators.search_routes import SearchRoutes
 from services.renewal.operators.tokens import Tokens
@@ -34,12 +39,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     """The renewal service."""
     policy = policy_of(settings)
     catch_up = CatchUp()
+    links = CustomerLinks(settings.customer_link_secret(), settings.customer_link_url, utc_now)
     batch = settings.renewal_batch_records
     saga = Consumer(
         "saga",
         SAGA_TOPICS,
         SAGA_MESSAGES,
-        SagaHandler(policy, catch_up),
+        SagaHandler(policy, catch_up, links),
         max_records=batch,
         gather_seconds=settings.renewal_gather_seconds,
     )
@@ -68,15 +74,18 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         consumers=(projections, saga, admission),
         routers=(
             RenewalRoutes(transactions, policy).router,
+            CustomerActionRoutes(transactions, policy, links).router,
             RuleRoutes(transactions).router,
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
             SearchRoutes(transactions, policy, gate).router,
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
+            ChargeRoutes(transactions, gate).router,
         ),
         loops=(
             Loop("timers", timers.run),
             Loop("catch-up", report.run),
             Loop("bulk jobs", BulkJobs(transactions, policy).run),
+            Loop("kept triggers", KeptTriggers(transactions, policy).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
         ),
     )
@@ -84,8 +93,12 @@ def build(settings: Settings, transactions: Transactions) -> Service:
 
 def policy_of(settings: Settings) -> Policy:
     """The saga's policy with what the environment sets."""
-    patient = Backoff(first_seconds=settings.renewal_patience_seconds, factor=2, cap_seconds=300)
-    asked = {state: Patience(patient) for state in ("requested", "priced", "captured")}
+    silence: dict[State, Patience] = {}
+    for state, patience in POLICY.patience.items():
+        if state in ("requested", "priced", "captured"):
+            backoff = replace(patience.backoff, first_seconds=settings.renewal_patience_seconds)
+            patience = replace(patience, backoff=backoff)
+        silence[state] = patience
     return replace(
         POLICY,
         promise_seconds=settings.renewal_promise_seconds,
@@ -93,5 +106,5 @@ def policy_of(settings: Settings) -> Policy:
             "customer": settings.renewal_manual_deadline_seconds,
             "rule": settings.renewal_automatic_deadline_seconds,
         },
-        patience={**POLICY.patience, **asked},  # type: ignore[dict-item] # the three keys are states
+        patience=silence,
     )

@@ -33,6 +33,9 @@ Attempt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 """Prose of at most 500 characters; without NUL, which PostgreSQL cannot store."""
 
+Url = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[!-~]+$")]
+"""An absolute address, in visible ASCII."""
+
 PaymentMethodIds = Annotated[tuple[Id, ...], Field(min_length=1, max_length=MAX_PAYMENT_METHODS)]
 """Ways to pay, in the order in which they are tried."""
 

@@ -61,5 +61,7 @@ LOGGABLE = frozenset(
 )
 """Ids, amounts, codes and instants; `terms` and `grant` hold nothing else."""
 
-WITHHELD = frozenset({"iccid", "eid", "imei", "bound_imei", "name", "detail", "country", "language"})
-"""Numbers of eSIMs and devices, free text, and what says something about a person."""
+WITHHELD = frozenset(
+    {"action_url", "iccid", "eid", "imei", "bound_imei", "name", "detail", "country", "language"}
+)
+"""Numbers of eSIMs and devices, free text, what says something about a person, links that do something."""

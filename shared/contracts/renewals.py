@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.contracts.fields import AmountMinor, Count, Currency, Id, Instant, Text
+from shared.contracts.fields import AmountMinor, Count, Currency, Id, Instant, Text, Url
 from shared.contracts.message import Message, OnTerms, deterministic_id
 
 TOPIC = "renewals.v1"
@@ -70,6 +70,8 @@ class CustomerActionRequired(OnTerms):
     action: Literal["confirm_payment", "choose_payment_method"]
     payment_method_id: Id
     action_before: Instant
+    action_url: Url | None = None
+    """Where the payer does it: signed, for this question alone, good until `action_before`. Never logged."""
 
 
 class RenewalParked(OnTerms):

@@ -19,6 +19,7 @@ WRONG_CHECK_DIGITS: Final = {
     "bound_imei": "353289114829073",
 }
 WHY: Final = "The carrier confirmed it by telephone."
+PAYERS: Final = "/v1/customer-actions"
 UNKNOWN: Final = "01234567-89ab-7def-8123-456789abcdef"
 ABSURD_NUMBERS: Final = (-1, 10**30, 1.5)
 
@@ -101,6 +102,14 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             "/v1/renewals/{renewal_id}/pay",
             {"payment_method_id": method},
             renewal_id=renewal_id,
+        ),
+        GoodRequest(
+            "renewal",
+            "POST",
+            PAYERS,
+            f"{PAYERS}?token=none-that-was-sent",
+            {"payment_method_id": method},
+            frozenset({"payment_method_id"}),
         ),
         one("renewal", "PUT", "/v1/subscriptions/{subscription_id}/renewal-rule", rule, subscription_id=id_),
         operator("act", action="retry"),

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.local.ports import SERVICES
-from tests.acceptance.good_requests import KEYED, GoodRequest, bad_bodies, good_requests
+from tests.acceptance.good_requests import KEYED, PAYERS, GoodRequest, bad_bodies, good_requests
 from tests.acceptance.http_caller import Reply, send
 from tests.acceptance.office import Office
 from tests.acceptance.subscribers import Subscriber
@@ -153,6 +153,8 @@ async def test_what_the_bad_ones_are_made_from_is_taken(office: Office, goods: l
         reply = await call(office, good, json.dumps(body).encode(), JSON)
         if good.operation[1:] == ("POST", "/v1/renewals"):
             assert reply.problem == "slot-taken", "its slot is taken by the renewal that waits"
+        elif good.template == PAYERS:
+            assert reply.problem == "action-link-not-genuine", "whatever is asked, by no link of ours"
         elif good.is_an_operators:
             # It is not parked, and has a later version; nothing was proposed about it, no job was started.
             assert reply.status in (201, 404, 409), (good.operation, reply.content)

@@ -40,6 +40,7 @@ STRATEGIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (fields.Count, st.integers(0, 2**31 - 1)),
     (fields.Attempt, st.integers(1, 2**31 - 1)),
     (fields.Text, st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=500)),
+    (fields.Url, st.from_regex(r"\Ahttps?://[!-~]{1,480}\Z")),
     (
         fields.Iccid,
         st.integers(15, 17).flatmap(digits).map(lambda rest: "89" + rest + luhn_digit("89" + rest)),

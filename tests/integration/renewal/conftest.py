@@ -32,6 +32,7 @@ OFFERING = "cuba-1gb"
 GRANT = Grant(data_bytes=10**9, validity_seconds=86_400, product_code="CU-1GB")
 PRICE = 900
 SECRET = SecretStr("signs operators' tokens in this test run only")
+LINK_SECRET = SecretStr("a secret of these tests, which signs links")
 _numbers = count(1)
 
 
@@ -243,7 +244,9 @@ async def renewal(
     url = await fresh_database("renewal")
     secret = tmp_path_factory.mktemp("secrets") / "operator"
     secret.write_text(SECRET.get_secret_value())
-    told = settings.Settings(database_url=url, operator_secret_file=secret)
+    links = secret.with_name("customer-link")
+    links.write_text(LINK_SECRET.get_secret_value())
+    told = settings.Settings(database_url=url, operator_secret_file=secret, customer_link_secret_file=links)
     async with wired(
         lambda transactions: wiring.build(told, transactions), url, kafka_bootstrap, "renewal"
     ) as service:

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from deploy.compose.passwords import DEFAULTS, OPERATOR_SECRET, PASSWORDS, WEBHOOK_SECRET
+from deploy.compose.passwords import (
+    CUSTOMER_LINK_SECRET,
+    DEFAULTS,
+    OPERATOR_SECRET,
+    PASSWORDS,
+    WEBHOOK_SECRET,
+)
 from deploy.local.ports import DEFAULT_PORTS
 from services import NAMES
 from shared.http.server import is_loopback
@@ -180,6 +186,14 @@ def test_the_secret_of_operators_tokens_is_known_to_the_one_service_that_reads_t
     assert Path(compose_file()["secrets"]["operator"]["file"]) == OPERATOR_SECRET
     assert environment_of("renewal")["RECARGA_OPERATOR_SECRET_FILE"] == "/run/secrets/operator"
     assert [name for name, service in SERVICES.items() if "operator" in service.get("secrets", ())] == [
+        "renewal"
+    ]
+
+
+def test_the_secret_of_payers_links_is_known_to_the_one_service_that_makes_them() -> None:
+    assert Path(compose_file()["secrets"]["customer-link"]["file"]) == CUSTOMER_LINK_SECRET
+    assert environment_of("renewal")["RECARGA_CUSTOMER_LINK_SECRET_FILE"] == "/run/secrets/customer-link"
+    assert [name for name, service in SERVICES.items() if "customer-link" in service.get("secrets", ())] == [
         "renewal"
     ]
 

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy.compose.passwords import OPERATOR_SECRET, PASSWORDS, WEBHOOK_SECRET, completed, write
+from deploy.compose.passwords import (
+    CUSTOMER_LINK_SECRET,
+    OPERATOR_SECRET,
+    PASSWORDS,
+    WEBHOOK_SECRET,
+    completed,
+    write,
+)
 from tests.unit.compose.files import REPOSITORY
+
+SECRETS = (WEBHOOK_SECRET, OPERATOR_SECRET, CUSTOMER_LINK_SECRET)
 
 
 def values(text: str) -> dict[str, str]:
@@ -37,7 +46,7 @@ def test_the_files_are_closed_to_others(tmp_path: Path) -> None:
 
 def test_running_it_again_changes_nothing(tmp_path: Path) -> None:
     write(tmp_path)
-    files = [tmp_path / name for name in (".env", WEBHOOK_SECRET, OPERATOR_SECRET)]
+    files = [tmp_path / name for name in (".env", *SECRETS)]
     before = [file.read_text() for file in files]
     write(tmp_path)
     assert before == [file.read_text() for file in files]
@@ -52,7 +61,7 @@ def test_it_runs_without_anything_installed(tmp_path: Path) -> None:
     assert (tmp_path / ".env").exists()
 
 
-@pytest.mark.parametrize("path", [".env", WEBHOOK_SECRET.as_posix(), OPERATOR_SECRET.as_posix()])
+@pytest.mark.parametrize("path", [".env", *(name.as_posix() for name in SECRETS)])
 def test_git_ignores_what_it_writes(path: str) -> None:
     done = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=REPOSITORY, timeout=30)
     assert done.returncode == 0

@@ -10,6 +10,7 @@ from deploy.local.addresses import COMPONENTS, Addresses
 from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
 from deploy.local.ports import SERVICES, Ports
+from services.renewal.customer_actions import PATH
 
 
 def addresses(**options: object) -> Addresses:
@@ -54,6 +55,18 @@ def test_every_process_of_renewal_checks_operators_tokens_with_one_secret() -> N
 
     files = {two.environment_of(f"renewal-{n}")["RECARGA_OPERATOR_SECRET_FILE"] for n in (1, 2)}
     assert files == {str(two.home.operator_secret_file)}
+
+
+def test_every_process_of_renewal_signs_payers_links_alike_and_they_lead_to_it() -> None:
+    two = addresses(replicas=2)
+
+    told = [two.environment_of(f"renewal-{n}") for n in (1, 2)]
+    assert {each["RECARGA_CUSTOMER_LINK_SECRET_FILE"] for each in told} == {
+        str(two.home.customer_link_secret_file)
+    }
+    assert {each["RECARGA_CUSTOMER_LINK_URL"] for each in told} == {
+        f"http://127.0.0.1:{two.port_of('renewal')}{PATH}"
+    }
 
 
 def test_only_what_is_chosen_wants_a_port() -> None:
