@@ -138,7 +138,9 @@ select
     rule.payment_method_ids as rule_payment_method_ids,
     rule.cap_amount_minor as rule_cap_amount_minor,
     rule.currency as rule_currency,
-    rule.enabled as rule_enabled
+    rule.enabled as rule_enabled,
+    -- Asked once per batch, not per request: nearly always there is none.
+    (select array_agg(scope) from charge_stops) as charges_stopped
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
 with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
 left join lateral (
@@ -227,15 +229,16 @@ on conflict (renewal_id) do update
     where excluded.caller = 'rule';
 
 -- name: keep_triggers
--- The newest trigger per subscription that found the slot taken.
-insert into kept_triggers (subscription_id, cycle, kind, traceparent, kept_at)
+-- The newest trigger per subscription that found the slot taken, or automatic charges stopped.
+insert into kept_triggers (subscription_id, cycle, kind, traceparent, held_by, kept_at)
 select *
-from unnest($1::text [], $2::int [], $3::text [], $4::text [], $5::timestamptz [])
+from unnest($1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::timestamptz [])
 on conflict (subscription_id) do update
     set
         cycle = excluded.cycle,
         kind = excluded.kind,
         traceparent = excluded.traceparent,
+        held_by = excluded.held_by,
         kept_at = excluded.kept_at
     where kept_triggers.cycle < excluded.cycle;
 
@@ -243,7 +246,7 @@ on conflict (subscription_id) do update
 -- A slot has become free: what was kept for it is looked at once more.
 delete from kept_triggers
 where subscription_id = any($1::text [])
-returning subscription_id, cycle, kind, traceparent;
+returning subscription_id, cycle, kind, traceparent, held_by;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

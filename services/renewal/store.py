@@ -138,8 +138,8 @@ async def keep_triggers(connection: Connection, triggers: Collection[Trigger], n
         known = newest.get(trigger.subscription_id)
         if known is None or known.cycle < trigger.cycle:
             newest[trigger.subscription_id] = trigger
-    rows = [(t.subscription_id, t.cycle, t.kind, t.traceparent, now) for t in newest.values()]
-    await connection.execute(SQL["keep_triggers"], *columns(rows, 5))
+    rows = [(*trigger, now) for trigger in newest.values()]
+    await connection.execute(SQL["keep_triggers"], *columns(rows, len(Trigger._fields) + 1))
 
 
 async def take_kept_triggers(connection: Connection, subscription_ids: Collection[str]) -> list[Trigger]:

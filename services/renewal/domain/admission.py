@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from services.renewal.domain.charge_stop import stopping
 from services.renewal.domain.due import next_due_at
 from services.renewal.domain.policy import Policy
 from services.renewal.domain.renewal import Renewal
@@ -47,6 +48,8 @@ class Standing(NamedTuple):
     rule_cap_amount_minor: int | None
     rule_currency: str | None
     rule_enabled: bool | None
+    charges_stopped: list[str] | None = None
+    """Every scope in which automatic charges are stopped."""
 
 
 class Refusal(NamedTuple):
@@ -77,7 +80,7 @@ class NotMeant(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A rule's trigger that finds the slot taken: looked at again when it frees."""
+    """A rule's trigger that finds the slot taken, or charges stopped: looked at again when that is over."""
 
     trigger: Trigger
 
@@ -98,7 +101,11 @@ def answer_trigger(trigger: Trigger, standing: Standing, now: datetime, policy: 
     if standing.cycle is not None and trigger.cycle < standing.cycle:
         return Refusal("cycle_over", "The data was topped up meanwhile: there is nothing to do.")
     if standing.open_renewal_id is not None:
-        return Kept(trigger)
+        return Kept(trigger._replace(held_by=None))
+    # The switch is for what nobody asked for just now: whoever asks in person is served.
+    stop = stopping(standing.charges_stopped or (), standing.brand, standing.carrier)
+    if stop is not None:
+        return Kept(trigger._replace(held_by=stop))
     return _judge(asked_by(rule, trigger), standing, now, policy, trigger.cycle)
 
 

@@ -41,6 +41,8 @@ class Trigger(NamedTuple):
     cycle: int
     kind: TriggerKind
     traceparent: str | None
+    held_by: str | None = None
+    """While it is kept: the charge stop that keeps it, by its scope; None where the taken slot does."""
 
     @property
     def renewal_id(self) -> UUID:

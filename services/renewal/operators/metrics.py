@@ -1,17 +1,26 @@
 """What operators' doings export. Label children are made once; ids and names are never labels."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, get_args
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
+from services.renewal.domain.charge_stop import StopKind
 from services.renewal.operators.domain.bulk import Result
 from shared.observability.metrics import children
 
 _BULK = Counter(
-    "recarga_renewal_bulk_total", "Renewals that bulk jobs came to, by what came of it", ["result"]
+    "recarga_renewal_bulk_total", "Renewals that bulk jobs have come to, by what came of it", ["result"]
 )
+_STOPPED = Gauge(
+    "recarga_renewal_charges_stopped", "Stops of automatic charges in force, by what they concern", ["kind"]
+)
+_KEPT = Gauge("recarga_renewal_kept_triggers", "Triggers of rules that wait, by what for", ["held_by"])
+
 _bulk: Final = children(_BULK)
+charges_stopped: Final = {kind: _STOPPED.labels(kind) for kind in get_args(StopKind)}
+kept_by_stop: Final = _KEPT.labels("stop")
+kept_by_slot: Final = _KEPT.labels("slot")
 
 
 def count(results: Sequence[Result]) -> None:

@@ -11,7 +11,8 @@ from services.renewal import store as renewals
 from services.renewal import timers
 from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import State
-from services.renewal.operators import search, store
+from services.renewal.operators import charge_store, search, store
+from services.renewal.operators.charge_views import in_force, kept_view
 from services.renewal.operators.domain.decision import possible
 from services.renewal.operators.domain.filter import FILTERS, Filter
 from services.renewal.operators.domain.outlook import upcoming, waits_for
@@ -100,6 +101,8 @@ class SearchRoutes:
             deeds = await store.list_audit(connection, renewal_id, None, None, None, _DEEDS_SHOWN)
             proposals = await store.list_proposals(connection, "open", renewal_id, now, None, 1)
             stalls = await timers.read_stalls(connection, now)
+            stops = await charge_store.list_stops(connection)
+            kept = await charge_store.read_kept(connection, found.renewal.subscription_id)
             caught_up = await renewals.is_caught_up(connection, now, timers.CATCH_UP_SECONDS)
         renewal = found.renewal
         events = [history_line(entry) for entry in history] + [deed_line(deed) for deed in reversed(deeds)]
@@ -112,5 +115,7 @@ class SearchRoutes:
             timers_held=not caught_up,
             allowed=list(possible(renewal.state)),
             open_proposal=proposal_view(proposals[0], now) if proposals else None,
+            charges_stopped=in_force(stops, found.brand, found.carrier),
+            kept_trigger=kept and kept_view(kept, stops),
             events=sorted(events, key=lambda line: line.at),
         )

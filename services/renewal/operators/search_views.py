@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.renewal.domain.renewal import HistoryEntry, State
+from services.renewal.operators.charge_views import KeptTriggerView, StopView
 from services.renewal.operators.domain.outlook import Upcoming
 from services.renewal.operators.search import Found
 from services.renewal.operators.store import AuditLine
@@ -61,6 +62,10 @@ class Timeline(Answer):
     allowed: list[str]
     """What an operator may do in its state."""
     open_proposal: ProposalView | None
+    charges_stopped: StopView | None
+    """What keeps the subscription's rule from renewing it next time."""
+    kept_trigger: KeptTriggerView | None
+    """The rule's next renewal, while it has to wait."""
     events: list[TimelineLine]
 
 

@@ -1,0 +1,144 @@
+-- name: list_stops
+-- Where automatic charges are stopped now.
+select
+    scope,
+    kind,
+    name,
+    stopped_by,
+    stopped_at,
+    why
+from charge_stops
+order by scope;
+
+-- name: insert_stop
+-- From its commit on no process admits what a rule asks for there. Stopping twice is stopping once.
+insert into charge_stops (scope, kind, name, stopped_by, stopped_at, why)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (scope) do nothing;
+
+-- name: delete_stop
+-- From its commit on rules are listened to again.
+delete from charge_stops
+where scope = $1
+returning scope;
+
+-- name: know_brand
+-- Whether any subscription has this brand: a stop of a brand that is none would stop nothing.
+select exists(select 1 from subscriptions where brand = $1);
+
+-- name: know_carrier
+-- The same for a carrier.
+select exists(select 1 from subscriptions where carrier = $1);
+
+-- name: list_brands
+-- Brands to choose from, among the first subscriptions: enough for whoever has mistyped one.
+select distinct brand
+from (select brand from subscriptions limit 10000) as some_subscriptions
+order by brand
+limit 20;
+
+-- name: list_carriers
+-- The same for carriers.
+select distinct carrier
+from (select carrier from subscriptions limit 10000) as some_subscriptions
+order by carrier
+limit 20;
+
+-- name: take_resumed_triggers
+-- What a stop kept that is over. The few stops that keep anything are walked through the index, one by one.
+with recursive held as (
+    (select held_by from kept_triggers where held_by is not null order by held_by limit 1)
+    union all
+    select (
+        select next_one.held_by from kept_triggers as next_one
+        where next_one.held_by > held.held_by
+        order by next_one.held_by
+        limit 1
+    )
+    from held
+    where held.held_by is not null
+), resumed as (
+    select kept.subscription_id
+    from kept_triggers as kept
+    where
+        kept.held_by in (
+            select held.held_by from held
+            where not exists (select 1 from charge_stops where scope = held.held_by)
+        )
+    limit $1
+    for update skip locked
+)
+
+delete from kept_triggers as k
+using resumed
+where k.subscription_id = resumed.subscription_id
+returning k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by;
+
+-- name: take_freed_triggers
+-- What was kept for a slot that is free: it freed in the moment in which the trigger was kept.
+with freed as (
+    select kept.subscription_id
+    from kept_triggers as kept
+    where
+        kept.held_by is null
+        and kept.kept_at < $1
+        and not exists (
+            select 1 from renewals as r
+            where r.subscription_id = kept.subscription_id and r.closed_at is null
+        )
+    limit $2
+    for update skip locked
+)
+
+delete from kept_triggers as k
+using freed
+where k.subscription_id = freed.subscription_id
+returning k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by;
+
+-- name: count_stops
+-- For the gauge, by kind.
+select
+    kind,
+    count(*) as stops
+from charge_stops
+group by kind;
+
+-- name: count_kept
+-- For the gauge: triggers kept by a stop, and by a slot that is taken; counts at most 100,000.
+select
+    held_by is not null as is_stopped,
+    count(*) as triggers
+from (select held_by from kept_triggers limit 100000) as kept
+group by 1;
+
+-- name: read_kept
+-- The trigger that is kept for a subscription, and since when.
+select
+    kind,
+    cycle,
+    held_by,
+    kept_at
+from kept_triggers
+where subscription_id = $1;
+
+-- name: read_refusals
+-- Why requests and triggers of a subscription did not become renewals, the newest first.
+select
+    caller,
+    request_id,
+    reason,
+    detail,
+    refused_at
+from refusals
+where subscription_id = $1
+order by refused_at desc
+limit $2;
+
+-- name: read_subscription
+-- What admission was told of a subscription that the switch can concern.
+select
+    brand,
+    carrier,
+    status
+from subscriptions
+where subscription_id = $1;
