@@ -14,11 +14,15 @@ from typing import Final, Generic, TypeVar
 from shared.calls import metrics
 from shared.calls.breaker import STATES, Breaker, BreakerPolicy, Sign
 from shared.calls.permits import Permits
+from shared.observability.logging import get_logger
+from shared.observability.redaction import allow_fields
 
 Job = TypeVar("Job")
 URGENT_IN_A_ROW: Final = 3
 """Of every four calls at least one is of the others, where both wait."""
 _SHORTEST_TIMER_SECONDS: Final = 0.001
+_log = get_logger(__name__)
+allow_fields("gateway", "worker")
 
 
 class Lane(Generic[Job]):
@@ -40,6 +44,7 @@ class Lane(Generic[Job]):
         horizon_seconds: float = 1.0,
         makes_room: bool = True,
     ) -> None:
+        self.worker = worker
         self.name = name
         self.makes_room = makes_room
         """Whether its being empty is a reason to take more on: not where nothing outside is called."""
@@ -278,6 +283,10 @@ class Lane(Generic[Job]):
     def _set(self, breaker: Breaker) -> None:
         if breaker.state != self._breaker.state:
             self.measured.state.set(STATES.index(breaker.state))
+            if breaker.state == "open" and breaker.openings == 1:
+                _log.warning("gateway_broke", worker=self.worker, gateway=self.name)
+            elif breaker.state == "closed":
+                _log.info("gateway_recovered", worker=self.worker, gateway=self.name)
         self._breaker = breaker
         self.epoch = breaker.epoch
         self.is_alert = not breaker.is_calm

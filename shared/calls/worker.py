@@ -197,9 +197,7 @@ class CallWorker(Generic[Job, Outcome]):
 
     def _noted(self, lane: Lane[Job], job: Job, outcome: Outcome, sign: Sign, epoch: int) -> Outcome:
         """Tell the breaker; the outcome, excused where the gateway is out of order."""
-        has_opened = lane.heard(sign, epoch)
-        if has_opened:
-            _log.warning("gateway_broke", worker=self.name, gateway=lane.name)
+        if lane.heard(sign, epoch):
             for waited in lane.drain():
                 self._put_off(lane, waited)
         if sign is not Sign.FAILED or not lane.is_broken:

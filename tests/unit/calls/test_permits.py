@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.calls.permits import LATE_SECONDS, SLOWEST_LEASE_SECONDS, Permits
+from tests.rates import busiest_second
 
 
 @dataclass
@@ -47,17 +48,6 @@ class Process:
         while (due_at := self.permits.due_at(now)) is not None and due_at <= now:
             self.permits.take()
             self.sent.append(now)
-
-
-def busiest_second(sent: list[float]) -> int:
-    """The most that were sent within any second."""
-    sent = sorted(sent)
-    first = most = 0
-    for place, instant in enumerate(sent):
-        while sent[first] <= instant - 1:
-            first += 1
-        most = max(most, place - first + 1)
-    return most
 
 
 @given(st.integers(1, 200), st.integers(1, 4), st.integers(0, 10_000))
