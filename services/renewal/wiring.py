@@ -18,6 +18,8 @@ from services.renewal.handlers import (
 )
 from services.renewal.operators.bulk import BulkJobs
 from services.renewal.operators.bulk_routes import BulkRoutes
+from services.renewal.operators.charge_routes import ChargeRoutes
+from services.renewal.operators.charges import KeptTriggers
 from services.renewal.operators.routes import DecisionRoutes
 from services.renewal.operators.search_routes import SearchRoutes
 from services.renewal.operators.tokens import Tokens
@@ -77,11 +79,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
             SearchRoutes(transactions, policy, gate).router,
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
+            ChargeRoutes(transactions, gate).router,
         ),
         loops=(
             Loop("timers", timers.run),
             Loop("catch-up", report.run),
             Loop("bulk jobs", BulkJobs(transactions, policy).run),
+            Loop("kept triggers", KeptTriggers(transactions, policy).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
         ),
     )
