@@ -90,6 +90,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         template = f"/v1/operator/proposals/{{proposal_id}}/{decision}"
         return one("renewal", "POST", template, {"why": WHY}, proposal_id=UNKNOWN)
 
+    stop = {"kind": "carrier", "name": "nobody", "why": WHY}
     bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY}
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
@@ -119,6 +120,8 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         proposal("approve"),
         proposal("reject"),
         one("renewal", "POST", "/v1/operator/jobs", bulk_job),
+        one("renewal", "POST", "/v1/operator/charge-stops", stop),
+        one("renewal", "POST", "/v1/operator/charge-stops/resume", stop),
         one(
             "renewal", "POST", "/v1/operator/jobs/{job_id}/start", {"why": WHY, "renewals": 1}, job_id=UNKNOWN
         ),
