@@ -3,6 +3,7 @@
 from pydantic import Field, HttpUrl, model_validator
 
 from services.provisioning.topups.domain.attempt import Capabilities, Patience
+from shared.archive import SHORTEST
 from shared.calls.limits import GatewayLimits
 from shared.runner import Settings as ServiceSettings
 
@@ -49,6 +50,12 @@ class Settings(ServiceSettings):
         120.0, gt=0, description="until an unknown outcome is undetermined; shorter than the saga's patience"
     )
     provisioning_repeats: int = Field(4, ge=1, le=100, description="calls under one key before asking")
+    provisioning_archive_after_days: float = Field(
+        35.0, ge=SHORTEST.days, description="since the last that happened to a decided top-up"
+    )
+    provisioning_archive_every_seconds: float = Field(
+        21_600.0, gt=0, description="how often all open top-ups are looked through for decided ones"
+    )
     provisioning_back_off_seconds: float = Field(0.5, gt=0)
     provisioning_back_off_cap_seconds: float = Field(15.0, gt=0)
 

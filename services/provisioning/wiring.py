@@ -1,9 +1,11 @@
 """What of provisioning is connected to what."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from services.provisioning.settings import CarrierSettings, Settings
 from services.provisioning.subscriptions import routes as subscription_routes
+from services.provisioning.topups import archive
 from services.provisioning.topups import routes as top_up_routes
 from services.provisioning.topups.calls import Outcome, TopUpCalls
 from services.provisioning.topups.decisions import Job
@@ -35,6 +37,12 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         poll_seconds=settings.provisioning_poll_seconds,
     )
 
+    removal = archive.removal(
+        transactions,
+        after=timedelta(days=settings.provisioning_archive_after_days),
+        every=timedelta(seconds=settings.provisioning_archive_every_seconds),
+    )
+
     async def close_clients() -> None:
         for client in clients.values():
             await client.close()
@@ -51,7 +59,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             ),
         ),
         routers=(subscription_routes.routes(transactions), top_up_routes.routes(transactions)),
-        loops=(Loop("top-ups", worker.run),),
+        loops=(Loop("top-ups", worker.run), Loop("archive", removal.run)),
         stops=(close_clients,),
     )
 

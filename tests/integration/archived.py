@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.archive import Archive, Removal
+from shared.clock import utc_now
 from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
@@ -41,3 +42,8 @@ async def places(service: Wired, removal: Removal, renewal_id: UUID) -> list[str
         )
         found += [table] * times
     return found
+
+
+def long_ago() -> datetime:
+    """Before anything that a test has begun."""
+    return utc_now() - timedelta(days=40)

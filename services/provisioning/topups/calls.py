@@ -7,7 +7,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from services.provisioning import metrics
-from services.provisioning.topups import decisions, store
+from services.provisioning.topups import archive, decisions, store
 from services.provisioning.topups.decisions import Decided, Job
 from services.provisioning.topups.domain.attempt import (
     Attempt,
@@ -97,7 +97,7 @@ class TopUpCalls:
     async def record(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> Sequence[Job]:
         """Fold outcomes into their rows: lock, write, say. The jobs of attempts that begin come back."""
         sent_at = asyncio.get_running_loop().time()
-        held = await store.lock_attempts(
+        held = await archive.lock_attempts(
             transaction.connection, list({outcome.job.attempt_key for outcome in outcomes})
         )
         decided: dict[UUID, Decided] = {}

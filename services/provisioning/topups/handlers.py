@@ -1,15 +1,18 @@
 """Batches of instructions in, one transaction, rows for the worker and repeated answers out.
 
-Statements: one for a batch of new renewals, up to three more where some were known already.
+Statements: one for a batch of new renewals, up to three more where some were known already. What may be about
+an archived top-up is looked for before it is begun: commands, and captures of long ago.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from services.provisioning import metrics
-from services.provisioning.topups import decisions, store
+from services.provisioning.topups import archive, decisions, store
 from services.provisioning.topups.calls import TopUpWorker
 from services.provisioning.topups.decisions import Decided, Job
 from services.provisioning.topups.domain.attempt import Patience, idempotency_key
@@ -17,12 +20,26 @@ from services.provisioning.topups.domain.instructions import Ground, Instruction
 from services.provisioning.topups.domain.top_up import SPOKEN, Order, TopUp
 from services.provisioning.topups.gateways.carrier import Carriers
 from services.provisioning.topups.store import Held, NewTopUp
+from shared.archive import is_young
 from shared.contracts.message import StartsEffect
+from shared.contracts.payments import PaymentCaptured
 from shared.messaging.errors import DomainError
 from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction
 
 ROOM_SECONDS = 0.5
+_Told: TypeAlias = Mapping[UUID, list[Received]]
+
+
+@dataclass(slots=True)
+class _Begun:
+    """What became of a batch: rows inserted, rows that were there (`met`), calls to make, answers to give."""
+
+    room: int
+    inserted: set[UUID] = field(default_factory=set)
+    met: list[UUID] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
 
 
 class TopUpInstructions:
@@ -38,7 +55,30 @@ class TopUpInstructions:
         room = await self._worker.room(len(told), ROOM_SECONDS)
         # Before the first statement, so that it lies before what the database makes of the same window.
         sent_at = asyncio.get_running_loop().time()
+        new = {
+            renewal_id: messages
+            for renewal_id, messages in told.items()
+            if _cannot_be_archived(messages, transaction.now)
+        }
+        begun = await self._insert(transaction, new, room, sent_at)
+        known = {
+            renewal_id: messages for renewal_id, messages in told.items() if renewal_id not in begun.inserted
+        }
+        if known:
+            begun = await self._obey_known(transaction, known, begun, sent_at)
+        jobs = begun.jobs
+        if begun.decided:
+            jobs += await decisions.write(
+                transaction, begun.decided, self._patience, room=begun.room, sent_at=sent_at
+            )
+        if jobs:
+            transaction.after_commit(lambda: self._worker.submit(jobs))
+
+    async def _insert(self, transaction: Transaction, told: _Told, room: int, sent_at: float) -> _Begun:
+        """Begin the top-ups that are missing; `room` of them are called by this process."""
         fresh = _fresh(told, transaction.now)
+        if not fresh:
+            return _Begun(room)
         rows = list(fresh.values())
         for row in rows:
             if room and row.top_up.state == "pending":
@@ -52,18 +92,33 @@ class TopUpInstructions:
             lanes=self._carriers.names,
         )
         jobs, decided = self._begin(transaction, fresh, inserted, sent_at)
-        known = [renewal_id for renewal_id in told if renewal_id not in inserted]
-        if known:
-            held = await store.lock(transaction.connection, known)
-            decided += [
-                self._fold(transaction, held[renewal_id], told[renewal_id])
-                for renewal_id in known
-                if renewal_id in held
-            ]
-        if decided:
-            jobs += await decisions.write(transaction, decided, self._patience, room=room, sent_at=sent_at)
-        if jobs:
-            transaction.after_commit(lambda: self._worker.submit(jobs))
+        met = [renewal_id for renewal_id in fresh if renewal_id not in inserted]
+        return _Begun(room, set(inserted), met, jobs, decided)
+
+    async def _obey_known(
+        self, transaction: Transaction, told: _Told, begun: _Begun, sent_at: float
+    ) -> _Begun:
+        """Fold what is told on the top-ups that are there, archived or not; begin those that are nowhere."""
+        held = await archive.hold(transaction.connection, list(told))
+        missing = {renewal_id: messages for renewal_id, messages in told.items() if renewal_id not in held}
+        if missing:
+            late = await self._insert(transaction, missing, begun.room, sent_at)
+            if late.met:
+                # Begun by somebody else just now.
+                held |= await store.lock(transaction.connection, late.met)
+            begun = _Begun(
+                late.room,
+                begun.inserted | late.inserted,
+                [],
+                begun.jobs + late.jobs,
+                begun.decided + late.decided,
+            )
+        begun.decided += [
+            self._fold(transaction, held[renewal_id], messages)
+            for renewal_id, messages in told.items()
+            if renewal_id in held
+        ]
+        return begun
 
     def _begin(
         self,
@@ -111,6 +166,14 @@ class TopUpInstructions:
         return Decided(order, held.top_up, after, says=says and after.state in SPOKEN)
 
 
+def _cannot_be_archived(messages: Sequence[Received], now: datetime) -> bool:
+    """Whether the capture is too recent, as it always is on the happy path: then no archive is asked."""
+    return any(
+        isinstance(received.message, PaymentCaptured) and is_young(received.message.captured_at, now)
+        for received in messages
+    )
+
+
 def _by_renewal(batch: Sequence[Received]) -> dict[UUID, list[Received]]:
     told: dict[UUID, list[Received]] = {}
     for received in batch:
@@ -118,7 +181,7 @@ def _by_renewal(batch: Sequence[Received]) -> dict[UUID, list[Received]]:
     return told
 
 
-def _fresh(told: dict[UUID, list[Received]], now: datetime) -> dict[UUID, NewTopUp]:
+def _fresh(told: _Told, now: datetime) -> dict[UUID, NewTopUp]:
     """What every renewal would be if none of them had a row yet."""
     rows: dict[UUID, NewTopUp] = {}
     ground = Ground(now)

@@ -8,7 +8,7 @@ import asyncpg
 from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, TypeAdapter
 
-from services.provisioning.topups import store
+from services.provisioning.topups import archive
 from services.provisioning.topups.domain.attempt import Operation, Status
 from services.provisioning.topups.domain.top_up import State
 from shared.contracts.fields import Id
@@ -94,7 +94,7 @@ def routes(transactions: Transactions) -> APIRouter:
     async def get_top_up(renewal_id: Annotated[UUID, Path()]) -> TopUpWithAttempts:
         """The top-up of one renewal, with its attempts at the carrier."""
         async with transactions.pool.acquire(timeout=10) as connection:
-            row = await store.get(connection, renewal_id)
+            row = await archive.find(connection, renewal_id)
         if row is None:
             raise Problem(
                 HTTPStatus.NOT_FOUND,
@@ -114,7 +114,7 @@ def routes(transactions: Transactions) -> APIRouter:
         """The top-ups of one subscription, newest renewal first."""
         before = position.after(PLACE)
         async with transactions.pool.acquire(timeout=10) as connection:
-            rows = await store.of_subscription(
+            rows = await archive.of_subscription(
                 connection, subscription_id, before[0] if before is not None else None, position.limit + 1
             )
         page, next_cursor = position.cut(rows, lambda row: [str(row["renewal_id"])])

@@ -137,7 +137,7 @@ async def lock(connection: Connection, renewal_ids: Sequence[UUID]) -> dict[UUID
     rows = await connection.fetch(_SQL["lock_top_ups"], renewal_ids)
     return {
         row["renewal_id"]: Held(
-            TopUp(*row[:_TOP_UP]), _order(row), row["present_iccid"], row["present_carrier"]
+            TopUp(*row[:_TOP_UP]), order_of(row), row["present_iccid"], row["present_carrier"]
         )
         for row in rows
     }
@@ -179,7 +179,7 @@ async def _read_picked(connection: Connection, keys: Sequence[AttemptKey]) -> li
     rows = await connection.fetch(_SQL["read_picked_attempts"], *columns(keys, 3))
     found = {
         (row["renewal_id"], row["operation"], row["attempt_ordinal"]): DueAttempt(
-            TopUp(*row[:_TOP_UP]), Attempt(*row[_TOP_UP:_ATTEMPT]), _order(row), row["database_now"]
+            TopUp(*row[:_TOP_UP]), Attempt(*row[_TOP_UP:_ATTEMPT]), order_of(row), row["database_now"]
         )
         for row in rows
     }
@@ -303,7 +303,8 @@ async def of_subscription(
     return await connection.fetch(_SQL["list_top_ups"], subscription_id, before, limit)
 
 
-def _order(row: asyncpg.Record) -> Order:
+def order_of(row: asyncpg.Record) -> Order:
+    """What the row of a top-up is about."""
     granted = row["granted"]
     return Order(
         row["renewal_id"],
