@@ -122,6 +122,21 @@ async def test_a_delay_is_told_once(renewal: Wired, future: Future) -> None:
     assert len(about_it(renewal.said(RenewalDelayed), about)) == 1
 
 
+async def test_a_delay_is_told_at_the_promise_by_one_of_several_processes(
+    renewal: Wired, future: Future
+) -> None:
+    about = await begin(renewal)
+    asked_at = (await row(renewal, about.renewal_id))["requested_at"]
+    promised_by = asked_at + timedelta(seconds=POLICY.promise_seconds)
+    await future.wait((promised_by - future.now - timedelta(microseconds=1)).total_seconds())
+    while await future.fire():  # silence, before that
+        assert about_it(renewal.said(RenewalDelayed), about) == []
+    future.now = promised_by
+    await asyncio.gather(*(future.fire() for _ in range(4)))
+    [told] = about_it(renewal.said(RenewalDelayed), about)
+    assert (told.promised_by, told.state) == (future.now, "requested")
+
+
 async def test_while_a_consumer_is_behind_only_planned_retries_fire(renewal: Wired, future: Future) -> None:
     silent, retried = await begin(renewal), await begin(renewal)
     failed = retried.declined().model_copy(update={"decline_class": "soft"})

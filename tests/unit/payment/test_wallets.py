@@ -4,8 +4,14 @@ import pytest
 
 from services.payment.domain.outcome import Kind
 from services.payment.domain.payment import Operation, State
-from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentDeclined, SurplusRefunded
-from tests.unit.payment.story import PRICE, Story, balances, declined
+from shared.contracts.payments import (
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+    SurplusRefunded,
+)
+from tests.unit.payment.story import PRICE, Story, balances, declined, moved
 
 
 @pytest.mark.parametrize(
@@ -43,6 +49,31 @@ def test_a_wallet_pays_only_once_the_card_before_it_can_no_longer() -> None:
     story.wallet()
     assert story.wallet_minor == 0
     assert balances(story.transfers) == {"held": PRICE, "wallet:payer-1": -PRICE}
+
+
+def test_what_a_wallet_paid_after_a_card_was_declined_goes_back_to_the_wallet_alone() -> None:
+    story = declined()
+    story.wallet_minor = PRICE
+    story.capture(2, "purse").outcome(Kind.VOIDED, gateway="sandbox").wallet()
+    assert story.wallet_minor == 0
+    story.refund()
+    assert (story.row.operation, story.row.gateway) == (Operation.REFUND, "wallet")
+    story.wallet()
+    assert story.wallet_minor == PRICE
+    [back] = story.heard(PaymentRefunded)
+    assert (back.amount_minor, back.currency) == (PRICE, "USD")
+    assert set(balances(story.transfers).values()) == {0}
+    assert "psp:sandbox" not in balances(story.transfers), "the card was never charged, so gets nothing"
+
+
+def test_what_a_card_paid_after_a_wallet_held_too_little_goes_back_to_the_card_alone() -> None:
+    story = Story(wallet_minor=PRICE - 1).capture(1, "purse").wallet()
+    story.capture(2, "card-1").created().outcome(Kind.CAPTURED).refund()
+    assert (story.row.operation, story.row.gateway) == (Operation.REFUND, "sandbox")
+    story.outcome(Kind.REFUNDED)
+    assert story.wallet_minor == PRICE - 1
+    assert balances(story.transfers) == {"held": 0, "psp:sandbox": 0}
+    assert moved(story.transfers, "refund") == PRICE
 
 
 def test_a_card_that_was_charged_after_all_pays_instead_of_the_wallet() -> None:
