@@ -40,7 +40,7 @@ class Lane(Generic[Job]):
         usual: int,
         backlog: int,
         policy: BreakerPolicy | None = None,
-        calls_per_second: float | None = None,
+        calls_per_second: int | None = None,
         horizon_seconds: float = 1.0,
         makes_room: bool = True,
     ) -> None:

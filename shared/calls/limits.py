@@ -11,7 +11,7 @@ class GatewayLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     connections: int | None = Field(None, ge=1, le=1_000, description="calls at once in each process")
-    calls_per_second: float | None = Field(
+    calls_per_second: int | None = Field(
         None, ge=1, le=100_000, description="the most it sees in any second, from all processes together"
     )
     breaker_failures: int = Field(

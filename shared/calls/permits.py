@@ -1,7 +1,7 @@
 """When the calls to a gateway with a rate limit may begin: one permit a request, each for an instant.
 
 Permits are leased in blocks from PostgreSQL (`permit_office.py`), which gives every instant away once: so the
-rate holds over all processes. docs/adr/0012 has the reckoning behind the three numbers.
+rate holds over all processes. docs/adr/0009 has the reckoning behind the numbers.
 """
 
 from collections import deque

@@ -60,7 +60,7 @@ class Callers:
 async def make() -> AsyncIterator[Callable[..., Callers]]:
     made: list[Callers] = []
 
-    def callers(*, usual: int = 2, backlog: int = 100, calls_per_second: float | None = None) -> Callers:
+    def callers(*, usual: int = 2, backlog: int = 100, calls_per_second: int | None = None) -> Callers:
         lane = Lane[int](
             "tests", "far away", usual=usual, backlog=backlog, policy=HASTY, calls_per_second=calls_per_second
         )
