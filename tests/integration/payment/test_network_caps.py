@@ -9,6 +9,7 @@ from services.payment.domain.decline_codes import CARD_BEING_TRIED, NETWORK_CAP_
 from services.payment.domain.network_caps import MOST_DECLINES
 from shared.contracts.payments import PaymentCaptured, PaymentDeclined
 from tests.integration.payment.conftest import PspJournal, Renewal, Subscribe, at_rest, hear, said
+from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
 VISA = 15
@@ -120,6 +121,31 @@ async def test_of_two_batches_at_once_only_one_takes_the_last_try(
     # It worked: the try is free again.
     await payment.consume("commands", refused[0].capture(2))
     await hear(payment, PaymentCaptured, refused[0])
+
+
+async def test_a_batch_waits_for_another_that_decides_about_the_same_card(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    first = await visa(payment, payer, "tok_timeout_after", declined=VISA - 1)
+    second = again(first)
+
+    async def is_waiting() -> bool:
+        found: bool = await payment.pool.fetchval(
+            "select exists(select from pg_stat_activity"
+            " where usename = current_user and wait_event_type = 'Lock')"
+        )
+        return found
+
+    psp.fault("confirm_intent", "timeout_before", count=1)
+    async with payment.transactions.begin() as transaction:
+        handle = payment.consumer("commands").handle
+        await handle(transaction, [payment.received(first.priced())])  # type: ignore[arg-type, call-arg]
+        coming = asyncio.create_task(payment.consume("commands", second.priced()))
+        await until(is_waiting)
+        assert not coming.done()
+    await coming
+    assert said(payment, PaymentDeclined, second)[0].decline_code == CARD_BEING_TRIED
+    await hear(payment, PaymentCaptured, first)
 
 
 async def test_a_card_has_one_count_whatever_its_methods_are_called(
