@@ -141,10 +141,10 @@ async def test_a_trigger_that_waited_too_long_is_refused_when_it_is_looked_at(re
     await renewal.consume("projections", one.subscription(2, top_ups=1))
     await resume(renewal, "everywhere")
     deadline = time.monotonic() + SECONDS
-    while not (seen := await explained(renewal, one))["refusals"]:
+    while (seen := await explained(renewal, one))["kept_trigger"] is not None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
-    assert (seen["refusals"][0]["reason"], seen["kept_trigger"]) == ("cycle_over", None)
+    assert [refused["reason"] for refused in seen["refusals"]] == ["cycle_over"]
 
 
 async def test_a_slot_that_frees_while_charges_are_stopped_begins_nothing_automatic(renewal: Wired) -> None:

@@ -1,0 +1,13 @@
+"""Starts the operators' command line: `python -m services.renewal.operators --help`."""
+
+from services.renewal.operators.bulk_commands import bulk
+from services.renewal.operators.charge_commands import charges
+from services.renewal.operators.cli import app
+
+__all__ = ["app"]
+
+app.add_typer(bulk, name="bulk")
+app.add_typer(charges, name="charges")
+
+if __name__ == "__main__":
+    app()
