@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down clean status operator-token test mutants check format bench chaos lock local dev
+.PHONY: help demo up down clean status operator-token test mutants check format bench outage chaos lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -73,6 +73,9 @@ bench: dev ## measure throughput, latency and CPU per renewal
 
 chaos: dev ## kill, stop and lie under load, then compare all books (SEED=7 MINUTES=10: the seed repeats a run)
 	@$(RUN) -m tests.chaos --seed $(or $(SEED),7) --minutes $(or $(MINUTES),10)
+
+outage: dev ## put renewals behind a carrier's outage and see what becomes of them (OUTAGE="--renewals 10000 --rate 200 --seconds 120")
+	@$(RUN) -m tests.outage $(OUTAGE)
 
 lock: dev ## renew the locks of the Python packages and of the Maven artifacts
 	@for group in services: local:local dev:local,dev; do \

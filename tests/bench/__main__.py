@@ -18,7 +18,7 @@ from deploy.local.stack import Stack
 from shared.messaging.producer import Producer
 from tests.bench import floor, phases, report
 from tests.bench.load import Watch
-from tests.bench.subscribers import seed
+from tests.bench.subscribers import Subscriber, seed
 
 RATES = (100.0, 1_000.0)
 QUIET_SECONDS = 60.0
@@ -34,7 +34,8 @@ async def bench(renewals: int, rates: list[float], open_loop: bool) -> dict[str,
             await producer.start()
             try:
                 print(f"Seeding {renewals:,} subscribers over HTTP ...")
-                subscribers = await seed(stack, producer, renewals)
+                subscribers = [Subscriber(number) for number in range(renewals)]
+                await seed(stack, producer, subscribers)
                 async with Watch(stack.kafka_bootstrap) as watch:
                     await phases.warm_up(producer, watch, subscribers)
                     print(f"Saturated: {renewals:,} requests wait in Kafka ...")

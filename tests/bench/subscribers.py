@@ -29,6 +29,7 @@ class Subscriber:
     """One subscription, whose owner pays for it by card."""
 
     number: int
+    carrier: str = "sandbox"
 
     @property
     def subscription_id(self) -> str:
@@ -43,21 +44,19 @@ class Subscriber:
         return f"bench-card-{self.number}"
 
 
-async def seed(stack: Stack, producer: Producer, count: int) -> list[Subscriber]:
+async def seed(stack: Stack, producer: Producer, subscribers: Sequence[Subscriber]) -> None:
     """Offering, price, customers, subscriptions and cards; returns when renewal knows them all."""
-    subscribers = [Subscriber(number) for number in range(count)]
-    async with _client(stack.service_url("catalog")) as catalog:
+    async with client_of(stack.service_url("catalog")) as catalog:
         await _put(catalog, f"/v1/offerings/{OFFERING}", _OFFERING)
         await _put(catalog, f"/v1/offerings/{OFFERING}/prices/first", _price())
     await _customers(producer, subscribers)
     async with (
-        _client(stack.service_url("provisioning")) as provisioning,
-        _client(stack.service_url("payment")) as payment,
+        client_of(stack.service_url("provisioning")) as provisioning,
+        client_of(stack.service_url("payment")) as payment,
     ):
-        await _bulk(provisioning, "/v1/subscriptions/bulk", subscribers, _subscription)
-        await _bulk(payment, "/v1/payment-methods/bulk", subscribers, _payment_method)
-    await _until_known(stack, count)
-    return subscribers
+        await put_all(provisioning, "/v1/subscriptions/bulk", subscribers, _subscription)
+        await put_all(payment, "/v1/payment-methods/bulk", subscribers, _payment_method)
+    await _until_known(stack, len(subscribers))
 
 
 _OFFERING = {
@@ -84,7 +83,7 @@ def _subscription(subscriber: Subscriber) -> dict[str, Any]:
     return {
         "subscription_id": subscriber.subscription_id,
         "brand": "bench",
-        "carrier": "sandbox",
+        "carrier": subscriber.carrier,
         "iccid": iccid + luhn_digit(iccid),
         "eid": eid_with_check(f"89{subscriber.number:028d}"),
         "bound_imei": imei + luhn_digit(imei),
@@ -103,7 +102,8 @@ def _payment_method(subscriber: Subscriber) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _client(url: str) -> AsyncIterator[HttpClient]:
+async def client_of(url: str) -> AsyncIterator[HttpClient]:
+    """A client that is closed at the end, and waits long enough for a thousand items."""
     client = open_client(url, timeout_seconds=60, connections=4)
     try:
         yield client
@@ -117,12 +117,13 @@ async def _put(client: HttpClient, path: str, body: Mapping[str, Any]) -> None:
         raise RuntimeError(f"{path}: {answer.status} {answer.body.decode()}")
 
 
-async def _bulk(
+async def put_all(
     client: HttpClient,
     path: str,
     subscribers: Sequence[Subscriber],
     item: Callable[[Subscriber], dict[str, Any]],
 ) -> None:
+    """Send an item for each subscriber, a thousand at a time; one that is refused is an error."""
     for chunk in _chunks(subscribers):
         answer = await client.request("POST", path, orjson.dumps({"items": [item(one) for one in chunk]}))
         if answer.status >= 300 or orjson.loads(answer.body)["refused"]:
