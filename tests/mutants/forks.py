@@ -13,7 +13,7 @@ _MOST_BYTES: Final = 4 * 2**30
 """Of address space: a mutant that grows for ever must not take the machine with it."""
 _SAID: Final = b"="
 """Begins an answer, which may be empty: who died has said nothing at all."""
-TIMED_OUT: Final = "it did not end in time"
+DID_NOT_END: Final = "did not end in time"
 DIED: Final = "the process died"
 
 
@@ -69,6 +69,14 @@ class Forks:
         os.dup2(silence, 2)
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
 
+    def bound(self, cpu_seconds: float, what: str) -> None:
+        """In a child: answer that `what` did not end, should it take more CPU than this from now on.
+
+        CPU and not time: how busy the machine is must not decide what is caught.
+        """
+        signal.signal(signal.SIGPROF, lambda *_: self.answer(f"{what} {DID_NOT_END}"))
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+
     def _listen(self) -> None:
         """Take what has been said, for at most a moment; end who is over time."""
         ready, _, _ = select.select(list(self._children), [], [], 0.2)
@@ -81,7 +89,7 @@ class Forks:
         for read, child in list(self._children.items()):
             if now > child.until:
                 os.kill(child.pid, signal.SIGKILL)
-                self._ended(read, TIMED_OUT)
+                self._ended(read, DID_NOT_END)
 
     def _ended(self, read: int, instead: str) -> None:
         child = self._children.pop(read)

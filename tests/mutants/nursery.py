@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
@@ -32,10 +32,10 @@ from tests.mutants.mutant import UNCHANGED, Mutant
 TREE: Final = Path.cwd()
 SURVIVED: Final = ""
 _ANEW: Final = "its module has to be imported anew"
-_ONCE_SECONDS: Final = 3600.0
-_FIRST_SECONDS: Final = 20.0
-_PATIENCE: Final = 10.0
-"""So many times what the tests take without a mutant, then it counts as caught: it does not end."""
+_MOST_SECONDS: Final = 3600.0
+_LEAST_CPU_SECONDS: Final = 3.0
+_PATIENCE: Final = 4.0
+"""So many times the CPU that a test takes without a mutant, then it counts as failed: it does not end."""
 
 
 class Found(NamedTuple):
@@ -76,7 +76,7 @@ class Nursery:
         """Nothing of the service is imported yet: fork here for whatever has to import it with a mutant."""
         told = Path(self._folder.name) / "found.json"
         once = Forks(1, lambda *_: None)
-        if once.begin("collected", _ONCE_SECONDS):
+        if once.begin("collected", _MOST_SECONDS):
             return None
         once.wait()
         if not told.exists():
@@ -88,7 +88,7 @@ class Nursery:
         files = {one.file for one in self._mutants}
         unchanged = [Mutant("table", file, UNCHANGED, "unchanged") for file in sorted(files)[:1]]
         for one in [*unchanged, *self._mutants]:
-            if self.killed.get(one.key, _ANEW) == _ANEW and self._forks.begin(one.key, self._limit()):
+            if self.killed.get(one.key, _ANEW) == _ANEW and self._forks.begin(one.key, _MOST_SECONDS):
                 self._here = one
                 sys.meta_path.insert(0, mutants.MutatedImport(one, TREE))
                 return None
@@ -108,27 +108,34 @@ class Nursery:
             os._exit(0)
         return True
 
-    def _limit(self) -> float:
-        return _FIRST_SECONDS + _PATIENCE * sum(self._known.seconds.values())
-
     def _first_failure(self, key: str, items: Iterable[pytest.Item]) -> str:
         """The quickest first; the dearer layers only for what nobody has explained."""
         seconds = self._known.seconds
         shown = [one for one in items if layer_of(one.nodeid) == "unit" or key not in self._explained]
-        return first_failure(sorted(shown, key=lambda one: _price(one, seconds)))
+        shown.sort(key=lambda one: _price(one, seconds))
+        return first_failure(shown, lambda one: self._bound(one.nodeid))
+
+    def _bound(self, test: str) -> None:
+        usual = self._known.seconds.get(test, 0.0)
+        self._forks.bound(_LEAST_CPU_SECONDS + _PATIENCE * usual, test)
 
 
 def _price(item: pytest.Item, seconds: dict[str, float]) -> tuple[bool, float]:
     return layer_of(item.nodeid) != "unit", seconds.get(item.nodeid, 0.0)
 
 
-def first_failure(items: Sequence[pytest.Item]) -> str:
+def first_failure(items: Sequence[pytest.Item], about_to: Callable[[pytest.Item], None]) -> str:
     """Run the tests in this order until one fails: its id, or SURVIVED."""
     for place, item in enumerate(items):
+        about_to(item)
         following = items[place + 1] if place + 1 < len(items) else None
         if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
             return item.nodeid
     return SURVIVED
+
+
+def _nothing(_item: pytest.Item) -> None:
+    """Without a mutant every test ends."""
 
 
 class _Collected:
@@ -166,17 +173,17 @@ class _Collected:
         """Each test without a mutant: how long it takes and where it passes by; the first that fails."""
         files = {str(TREE / one.file): one.file for one in self._nursery._mutants}
         for item in self._session.items:
-            began = time.perf_counter()
+            began = time.process_time()
             if item in self._dearer:
-                failed = first_failure([item])
+                failed = first_failure([item], _nothing)
             else:
                 with noted(files) as lines:
-                    failed = first_failure([item])
+                    failed = first_failure([item], _nothing)
                 for file, line in lines:
                     self._passing.setdefault((files[file], line), set()).add(item)
             if failed:
                 return failed
-            self._seconds[item.nodeid] = time.perf_counter() - began
+            self._seconds[item.nodeid] = time.process_time() - began
         return ""
 
     def _passing_by(self, one: Mutant) -> set[pytest.Item]:
@@ -188,12 +195,12 @@ class _Collected:
             self._killed[one.key] = _ANEW  # run at most while its module is imported
             return
         shown = items.union(self._dearer)
-        unit = sum(self._seconds[item.nodeid] for item in shown)
-        if self._forks.begin(one.key, _FIRST_SECONDS + _PATIENCE * unit):
+        if self._forks.begin(one.key, _MOST_SECONDS):
             if one.kind == "cell":
                 mutants.change_cell(one)
             elif not mutants.swap(one, TREE):
                 self._forks.answer(_ANEW)
+            self._nursery._forks = self._forks
             self._forks.answer(self._nursery._first_failure(one.key, shown))
 
 

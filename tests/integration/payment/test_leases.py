@@ -13,6 +13,7 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentRefunded,
 )
+from tests.integration.at_once import at_once, consuming
 from tests.integration.payment.conftest import PspJournal, Subscribe, books_balance, hear, row, said
 from tests.integration.payment.other_process import OtherProcess
 from tests.integration.wired import Wired
@@ -106,6 +107,24 @@ async def test_good_news_of_a_lost_lease_is_recorded(
 
     captured = await hear(payment, PaymentCaptured, renewal)
     assert captured.version > declined.version
+
+
+async def test_an_answer_that_comes_at_the_same_time_as_a_cancellation_does_not_undo_it(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    call = await other.confirmable(await other.consume(renewal.priced()))
+    declined = _outcome(call, Kind.DECLINED)
+
+    await at_once(
+        payment,
+        consuming(payment, "commands", renewal.cancel()),
+        lambda transaction: other.calls.record(transaction, [declined]),
+    )
+
+    await hear(payment, PaymentCancelled, renewal)
+    assert said(payment, PaymentDeclined, renewal) == []
+    assert psp.effects(renewal) == ["cancelled"]
 
 
 async def test_a_request_is_not_written_after_its_send_window(

@@ -15,10 +15,11 @@ from services.provisioning.topups.gateways.carrier import Carriers, Connected
 from services.provisioning.topups.gateways.sandbox import SandboxCarrier
 from services.provisioning.topups.handlers import TopUpInstructions
 from shared.calls.http_client import open_client
-from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed
+from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed, TopUpCancelled
 from shared.messaging.transaction import Transaction
+from tests.integration.at_once import at_once, consuming
 from tests.integration.provisioning.conftest import Carrier, Subscribe
-from tests.integration.provisioning.test_top_ups import final_answers, hear, said
+from tests.integration.provisioning.test_top_ups import TOP_UPS, final_answers, hear, said
 from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
@@ -116,6 +117,24 @@ async def test_good_news_of_a_lost_lease_is_recorded(
     applied = await hear(provisioning, TopUpApplied, captured.renewal_id)
     assert applied.version > failed.version
     assert applied.expires_at - applied.applied_at == timedelta(seconds=captured.grant.validity_seconds)
+
+
+async def test_an_answer_that_comes_at_the_same_time_as_a_cancellation_does_not_undo_it(
+    provisioning: Wired, other: OtherProcess, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe()
+    captured = subscriber.captured()
+    [job] = await other.consume(captured)
+    failed = Outcome(job, Finding("failed", "came_to_nothing"))
+
+    await at_once(
+        provisioning,
+        consuming(provisioning, TOP_UPS, subscriber.cancel(captured.renewal_id)),
+        lambda transaction: other.calls.record(transaction, [failed]),
+    )
+
+    await hear(provisioning, TopUpCancelled, captured.renewal_id)
+    assert said(provisioning, TopUpAttemptFailed, captured.renewal_id) == []
 
 
 async def test_a_request_is_not_written_after_its_send_window(
