@@ -28,7 +28,9 @@ PAUSE_SECONDS: Final = 0.05
 IDLE_SECONDS: Final = 60.0
 
 ARCHIVED: Final = Counter("recarga_archive_rows_total", "Rows moved into the archive", ["table"])
-REVIVED: Final = Counter("recarga_archive_revived_rows_total", "Rows moved back out of it", ["table"])
+BROUGHT_BACK: Final = Counter(
+    "recarga_archive_brought_back_rows_total", "Rows moved back out of it, for they change", ["table"]
+)
 _SQL = load_queries(__file__, "archive.sql")
 _log = get_logger(__name__)
 

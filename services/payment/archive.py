@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.payment import store
 from services.payment.domain.payment import Payment
-from shared.archive import REVIVED, Archive, Removal
+from shared.archive import BROUGHT_BACK, Archive, Removal
 from shared.database import Connection
 from shared.database.queries import load_queries
 from shared.messaging.transaction import Transactions
@@ -22,7 +22,7 @@ def removal(transactions: Transactions, after: timedelta, every: timedelta) -> A
 
 
 class Held(NamedTuple):
-    """Locked payments; those that are `archived` must be revived before they are written."""
+    """Locked payments; those that are `archived` must be brought back before they are written."""
 
     payments: dict[UUID, Payment]
     archived: set[UUID]
@@ -37,7 +37,7 @@ async def hold(connection: Connection, renewal_ids: Collection[UUID]) -> Held:
     archived = await _lock(connection, missing)
     gone = [renewal_id for renewal_id in missing if renewal_id not in archived]
     if gone:
-        # Revived by somebody else between the two looks: now it cannot move any more, or it never was.
+        # Brought back by somebody else between the two looks: now it cannot move any more, or it never was.
         payments |= await store.lock_payments(connection, gone)
     return Held(payments | archived, set(archived))
 
@@ -47,12 +47,12 @@ async def _lock(connection: Connection, renewal_ids: Collection[UUID]) -> dict[U
     return await read(connection, [row[0] for row in rows]) if rows else {}
 
 
-async def revive(connection: Connection, renewal_ids: Iterable[UUID]) -> None:
+async def bring_back(connection: Connection, renewal_ids: Iterable[UUID]) -> None:
     """Move locked archived payments back, with their calls."""
     wanted = list(renewal_ids)
     if wanted:
-        await connection.execute(SQL["revive_payments"], wanted)
-        REVIVED.labels(REMOVAL.table).inc(len(wanted))
+        await connection.execute(SQL["bring_payments_back"], wanted)
+        BROUGHT_BACK.labels(REMOVAL.table).inc(len(wanted))
 
 
 async def read(connection: Connection, renewal_ids: Collection[UUID]) -> dict[UUID, Payment]:

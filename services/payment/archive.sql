@@ -87,7 +87,7 @@ inner join archived_payments as a on r.renewal_id = a.renewal_id and r.closed_at
 cross join lateral json_populate_record(null::payments, a.payment) as p
 where r.renewal_id = any($1::uuid[]);
 
--- name: revive_payments
+-- name: bring_payments_back
 -- Moves archived payments back with their calls, for they change once more. Those that are not archived stay as they are.
 with wanted as (
     delete from archive_register

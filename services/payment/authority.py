@@ -214,7 +214,7 @@ class Authority:
         writes = _leased([folded for folded in folds if folded.changed], room, tokens)
         if writes:
             if archived:
-                await archive.revive(transaction.connection, archived & set(map(_renewal_of, writes)))
+                await archive.bring_back(transaction.connection, archived & set(map(_renewal_of, writes)))
             await store.write_payments(transaction.connection, writes, self._lease)
         return writes + [ToWrite(folded, False) for folded in folds if not folded.changed]
 

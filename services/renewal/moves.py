@@ -9,7 +9,7 @@ from random import random
 from typing import Final
 from uuid import UUID
 
-from services.renewal import admissions, metrics, store
+from services.renewal import admissions, archive, metrics, store
 from services.renewal.customer_links import CustomerLinks
 from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal, only_went_on
@@ -87,6 +87,10 @@ class Moves:
                 further.append((before, after))
             else:
                 deviating.append(after)
+        closed_before = [renewal_id for renewal_id in self._changed if not self._locked[renewal_id].is_open]
+        if closed_before:
+            # Seldom: a dispute, a surplus. It may lie in the archive, and what is there is never written.
+            await archive.bring_back(connection, closed_before)
         if deviating:
             await store.save(connection, deviating)
         if self._history:

@@ -144,7 +144,10 @@ select
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
 with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
 left join lateral (
-    select request_hash from renewals where renewal_id = request.renewal_id limit 1
+    select request_hash from renewals where renewal_id = request.renewal_id
+    union all
+    select request_hash from archive_register where renewal_id = request.renewal_id
+    limit 1
 ) as existing on true
 left join lateral (
     select

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from shared.archive import SHORTEST
 from shared.settings import Settings as SharedSettings
 
 
@@ -29,6 +30,12 @@ class Settings(SharedSettings):
     )
     renewal_bulk_renewals: int = Field(
         10_000, ge=1, le=100_000, description="the most that one bulk job acts upon"
+    )
+    renewal_archive_after_days: float = Field(
+        35.0, ge=SHORTEST.days, description="since a renewal was closed"
+    )
+    renewal_archive_every_seconds: float = Field(
+        21_600.0, gt=0, description="how often all renewals are looked through for closed ones"
     )
     operator_secret_file: Path | None = Field(
         None, description="holds the secret that signs operators' tokens"

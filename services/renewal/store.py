@@ -1,10 +1,11 @@
-"""Functions over queries.sql: rows in, rows out, no decisions."""
+"""Functions over queries.sql: rows in, rows out, no decisions. What is archived is found like what is not."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from services.renewal import archive
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.renewal import OPEN_STATES, HistoryEntry, Renewal
 from services.renewal.domain.rule import FIRST_TRY, RULE, Request, Trigger
@@ -19,9 +20,24 @@ _WIDTH = len(Renewal._fields) - _FIXED + 1
 
 
 async def lock(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
-    """The known ones among these, locked in key order."""
+    """The known ones among these, locked in key order: one statement where all are open or lately closed."""
+    renewals = await _lock(connection, renewal_ids)
+    if len(renewals) == len(renewal_ids):
+        return renewals
+    archived = await archive.lock(connection, _missing(renewal_ids, renewals))
+    # Brought back by somebody else between the two looks: now it cannot move any more, or it never was.
+    gone = _missing(renewal_ids, [*renewals, *archived])
+    return [*renewals, *archived, *(await _lock(connection, gone) if gone else ())]
+
+
+async def _lock(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
     rows = await connection.fetch(SQL["lock_renewals"], renewal_ids)
     return [Renewal._make(row) for row in rows]
+
+
+def _missing(renewal_ids: Collection[UUID], renewals: Sequence[Renewal]) -> list[UUID]:
+    found = {renewal.renewal_id for renewal in renewals}
+    return [renewal_id for renewal_id in renewal_ids if renewal_id not in found]
 
 
 async def claim_due(connection: Connection, now: datetime, limit: int, *, caught_up: bool) -> list[Renewal]:
@@ -194,12 +210,16 @@ async def read_stalls(connection: Connection, since: datetime, limit: int) -> li
 async def read(connection: Connection, renewal_id: UUID) -> Renewal | None:
     """The renewal as it is now, unlocked."""
     row = await connection.fetchrow(SQL["read_renewal"], renewal_id)
-    return None if row is None else Renewal._make(row)
+    if row is not None:
+        return Renewal._make(row)
+    return next(iter(await archive.read(connection, [renewal_id])), None)
 
 
 async def read_history(connection: Connection, renewal_id: UUID) -> list[HistoryEntry]:
     """Oldest first."""
     rows = await connection.fetch(SQL["read_history"], renewal_id)
+    if not rows:
+        return await archive.read_history(connection, renewal_id)
     return [HistoryEntry._make(row) for row in rows]
 
 
@@ -217,7 +237,17 @@ async def list_renewals(
         rows = await connection.fetch(SQL["list_open"], state, *place, limit)
     else:
         rows = await connection.fetch(SQL["list_all"], state, *place, limit)
-    return [Renewal._make(row) for row in rows]
+    found = [Renewal._make(row) for row in rows]
+    if state in OPEN_STATES:
+        return found
+    archived = await archive.list_renewals(connection, subscription_id, state, place, limit)
+    # By id: one that is moved between the two looks is seen twice.
+    by_id = {renewal.renewal_id: renewal for renewal in (*archived, *found)}
+    return sorted(by_id.values(), key=_place, reverse=True)[:limit]
+
+
+def _place(renewal: Renewal) -> Place:
+    return renewal.requested_at, renewal.renewal_id
 
 
 class Open(NamedTuple):

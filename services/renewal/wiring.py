@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from services.renewal import archive
 from services.renewal.catch_up import CatchUp, ProgressReport
 from services.renewal.customer_actions import CustomerActionRoutes
 from services.renewal.customer_links import CustomerLinks
@@ -67,6 +68,11 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     )
     gate = Gate(Tokens(settings.operator_secret(), utc_now))
     proposals_live = timedelta(seconds=settings.renewal_proposal_seconds)
+    removal = archive.removal(
+        transactions,
+        after=timedelta(days=settings.renewal_archive_after_days),
+        every=timedelta(seconds=settings.renewal_archive_every_seconds),
+    )
     report = ProgressReport(catch_up, saga, transactions.pool, utc_now)
     return Service(
         title="Renewal",
@@ -87,6 +93,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("bulk jobs", BulkJobs(transactions, policy).run),
             Loop("kept triggers", KeptTriggers(transactions, policy).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
+            Loop("archive", removal.run),
         ),
     )
 

@@ -9,7 +9,7 @@ import asyncpg
 from services.provisioning.topups import store
 from services.provisioning.topups.domain.top_up import TopUp
 from services.provisioning.topups.store import AttemptKey, Held, HeldAttempt
-from shared.archive import REVIVED, Archive, Removal
+from shared.archive import BROUGHT_BACK, Archive, Removal
 from shared.database import Connection
 from shared.database.queries import load_queries
 from shared.messaging.transaction import Transactions
@@ -35,7 +35,7 @@ async def hold(connection: Connection, renewal_ids: Sequence[UUID]) -> dict[UUID
     archived = await _lock(connection, missing)
     gone = [renewal_id for renewal_id in missing if renewal_id not in archived]
     if gone:
-        # Revived by somebody else between the two looks: now it cannot move any more, or it never was.
+        # Brought back by somebody else between the two looks: now it cannot move any more, or it never was.
         held |= await store.lock(connection, gone)
     return held | archived
 
@@ -59,16 +59,16 @@ async def lock_attempts(
     """Lock decisions and attempts that a carrier told something of; what is archived comes back for it."""
     held = await store.lock_attempts(connection, list(keys))
     missing = [key for key in keys if key not in held]
-    if missing and await _revive(connection, {renewal_id for renewal_id, *_ in missing}):
+    if missing and await _bring_back(connection, {renewal_id for renewal_id, *_ in missing}):
         held |= await store.lock_attempts(connection, missing)
     return held
 
 
-async def _revive(connection: Connection, renewal_ids: Collection[UUID]) -> int:
+async def _bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> int:
     """Move those of them back that are archived; how many."""
-    revived = await connection.fetch(SQL["revive_top_ups"], list(renewal_ids))
-    REVIVED.labels(REMOVAL.table).inc(len(revived))
-    return len(revived)
+    returned = await connection.fetch(SQL["bring_top_ups_back"], list(renewal_ids))
+    BROUGHT_BACK.labels(REMOVAL.table).inc(len(returned))
+    return len(returned)
 
 
 async def find(connection: Connection, renewal_id: UUID) -> asyncpg.Record | None:

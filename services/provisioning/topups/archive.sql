@@ -87,7 +87,7 @@ cross join lateral json_populate_record(null::top_ups, a.top_up) as t
 left join subscriptions as s on a.subscription_id = s.subscription_id
 where r.renewal_id = any($1::uuid []);
 
--- name: revive_top_ups
+-- name: bring_top_ups_back
 -- Moves archived top-ups back with their attempts, for a carrier has told something new of them.
 with wanted as (
     delete from archive_register

@@ -18,7 +18,15 @@ from shared.contracts.customers import CustomerChanged
 from shared.contracts.message import Grant, Terms
 from shared.contracts.offerings import OfferingChanged
 from shared.contracts.payment_methods import PaymentMethodChanged
-from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded
+from shared.contracts.payments import (
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentDisputed,
+    PaymentRefunded,
+    RefundRejected,
+    SurplusRefunded,
+)
 from shared.contracts.prices import RenewalPriced, RenewalRejected
 from shared.contracts.quotas import QuotaExhausted
 from shared.contracts.renewal_requests import RequestRenewal
@@ -201,6 +209,29 @@ class About:
 
     def top_up_rejected(self) -> TopUpRejected:
         return TopUpRejected(**self._about, version=2, reason="not_compatible")
+
+    def refund_rejected(self) -> RefundRejected:
+        return RefundRejected(**self._about, version=5, reason="refund_returned")
+
+    def disputed(self) -> PaymentDisputed:
+        return PaymentDisputed(
+            **self._about,
+            version=9,
+            amount_minor=PRICE,
+            currency="USD",
+            reason="chargeback",
+            disputed_at=utc_now(),
+        )
+
+    def surplus_refunded(self, ordinal: int) -> SurplusRefunded:
+        return SurplusRefunded(
+            **self._about,
+            version=9 + ordinal,
+            ordinal=ordinal,
+            amount_minor=PRICE,
+            currency="USD",
+            refunded_at=utc_now(),
+        )
 
     def undetermined(self) -> TopUpUndetermined:
         return TopUpUndetermined(**self._about, version=2, reason="carrier_silent")

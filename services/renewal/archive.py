@@ -1,0 +1,65 @@
+"""Renewals that are over lie in an archive: they are found there, and moved back before they change."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from services.renewal.domain.renewal import HistoryEntry, Renewal
+from shared.archive import BROUGHT_BACK, Archive, Removal
+from shared.database import Connection
+from shared.database.queries import load_queries
+from shared.messaging.transaction import Transactions
+
+SQL = load_queries(__file__, "archive.sql")
+REMOVAL = Removal("renewals", "archived_renewals", SQL["find_settled"], SQL["archive_renewals"])
+
+
+def removal(transactions: Transactions, after: timedelta, every: timedelta) -> Archive:
+    """What moves closed renewals once they have been closed for so long."""
+    return Archive(transactions, REMOVAL, after=after, every=every)
+
+
+async def lock(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
+    """The archived ones among these, locked in key order; nothing is read where none is."""
+    registered = await connection.fetch(SQL["lock_register"], renewal_ids)
+    return await read(connection, [row[0] for row in registered]) if registered else []
+
+
+async def read(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
+    """The archived ones among these, unlocked."""
+    return [_renewal(row) for row in await connection.fetch(SQL["read_archived"], renewal_ids)]
+
+
+async def bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> None:
+    """Move those of these locked renewals back that are archived, with their history."""
+    returned = await connection.fetch(SQL["bring_renewals_back"], renewal_ids)
+    BROUGHT_BACK.labels(REMOVAL.table).inc(len(returned))
+
+
+async def read_history(connection: Connection, renewal_id: UUID) -> list[HistoryEntry]:
+    """What happened to an archived renewal, oldest first."""
+    rows = await connection.fetch(SQL["read_archived_history"], renewal_id)
+    return [HistoryEntry._make(row) for row in rows]
+
+
+async def list_renewals(
+    connection: Connection,
+    subscription_id: str | None,
+    state: str | None,
+    place: tuple[datetime | None, UUID | None],
+    limit: int,
+) -> list[Renewal]:
+    """Archived ones, newest first, at most `limit`, behind the place."""
+    if subscription_id is None:
+        rows = await connection.fetch(SQL["list_archived"], state, *place, limit)
+    else:
+        rows = await connection.fetch(
+            SQL["list_archived_of_subscription"], subscription_id, state, *place, limit
+        )
+    return [_renewal(row) for row in rows]
+
+
+def _renewal(row: asyncpg.Record) -> Renewal:
+    return Renewal(*(row[name] for name in Renewal._fields))
