@@ -4,14 +4,17 @@ The service's own poller looks once a minute here, so that a test's poll is the 
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.payment.domain.calls import Call
+from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.payment import Operation
 from services.payment.settings import Settings
-from shared.contracts.payments import PaymentCaptured
+from shared.clock import utc_now
+from shared.contracts.payments import PaymentCancelled, PaymentCaptured
 from shared.messaging.transaction import Transaction
 from tests.integration.payment.conftest import Renewal, Subscribe, hear, row
 from tests.integration.payment.other_process import OtherProcess
@@ -84,6 +87,65 @@ async def test_who_takes_a_call_over_learns_until_when_it_may_have_been_sent(
     after = await attempt(payment, renewal)
     assert after["send_before"] > before["send_before"]
     assert (await row(payment, renewal))["claim"] == call.claim
+
+
+async def test_a_call_that_was_put_off_waits_in_its_queue_as_if_nobody_had_taken_it(
+    payment: Wired, other: OtherProcess, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    begun = await other.consume(renewal.priced())
+    await other.record(other.calls.put_off(begun))
+    waits = await row(payment, renewal)
+    assert (waits["lane"], waits["is_bulk"], waits["ordinal"]) == ("sandbox", False, begun.ordinal)
+    assert waits["queued_until"] == waits["due_at"]
+
+    five_minutes = timedelta(minutes=5)
+    await payment.pool.execute(
+        "update payments set due_at = due_at - $2::interval, queued_until = queued_until - $2::interval"
+        " where renewal_id = $1",
+        renewal.renewal_id,
+        five_minutes,
+    )
+    [call] = await fetched(payment, other, 10)
+    assert (call.key, call.was_sent, call.sent_before) == (begun.key, False, None)
+    taken = await row(payment, renewal)
+    assert taken["queued_until"] != taken["due_at"]
+    # Nobody could ask meanwhile: what it has to be known by has moved on with it.
+    moved = taken["resolve_before"] - waits["resolve_before"]
+    assert five_minutes <= moved <= five_minutes + timedelta(seconds=30)
+
+    # A lease that was lost gives nothing back.
+    await other.record(other.calls.put_off(begun))
+    assert await row(payment, renewal) == taken
+    await other.record(other.calls.put_off(call))
+    await payment.consume("commands", renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    assert await fetched(payment, other, 10) == []
+
+
+async def test_a_capture_whose_answer_was_lost_in_an_outage_stays_one_that_may_have_been_made(
+    payment: Wired, other: OtherProcess, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    call = await other.confirmable(await other.consume(renewal.priced()))
+    lost = Outcome(call.renewal_id, Kind.UNKNOWN, utc_now(), call.operation, is_outage=True)
+    await other.record(other.calls.excused(call, lost))
+
+    [again] = await fetched(payment, other, 10)
+    assert (again.key, again.was_sent, again.reference) == (call.key, True, call.reference)
+    await other.record(other.calls.put_off(again))
+    [once_more] = await fetched(payment, other, 10)
+    assert once_more.was_sent
+    assert once_more.sent_before == again.sent_before
+
+
+async def fetched(payment: Wired, other: OtherProcess, number: int) -> Sequence[Call]:
+    """What a lane with room for so many takes out of the PSP's queue."""
+
+    async def claim(transaction: Transaction) -> Sequence[Call]:
+        return (await other.calls.claim(transaction.connection, 0, {"sandbox": number})).queued
+
+    return await payment.transactions.run(claim)
 
 
 async def attempt(payment: Wired, renewal: Renewal) -> Any:
