@@ -62,6 +62,7 @@ class Comparison:
 def compare(books: Books) -> Comparison:
     """All that differs. An empty list means that every book tells the same, row by row."""
     found = [discrepancy for case in cases(books) for discrepancy in _of_case(case)]
+    found += _of_places(books)
     totals = _totals(books)
     found += _of_totals(books, totals)
     found += _of_wallets(books)
@@ -78,6 +79,19 @@ def compare(books: Books) -> Comparison:
         refunds=sum(effect.effect == "refunded" for effect in books.psp),
         top_ups=sum(effect.effect == "applied" for effect in books.carrier),
     )
+
+
+def _of_places(books: Books) -> Iterator[Discrepancy]:
+    """Every line stands once: among what is open, or in the archive."""
+    for book, lines in (
+        ("renewal", books.renewals),
+        ("payment", books.payments),
+        ("provisioning", books.top_ups),
+    ):
+        for renewal_id, times in Counter(line.renewal_id for line in lines).items():
+            if times > 1:
+                sentence = f"{book} has it {times} times, among what is open and in its archive"
+                yield Discrepancy("in two places", renewal_id, sentence)
 
 
 def _of_case(case: Case) -> Iterator[Discrepancy]:

@@ -1,5 +1,6 @@
 -- name: renewals
--- Renewal's book, with how far each history goes: a history that lags behind its row was not written with it.
+-- Renewal's book, with how far each history goes: a history that lags behind its row was not written with it. Closed
+-- renewals may have gone into its archive, whole.
 select
     r.renewal_id::text,
     r.subscription_id,
@@ -20,10 +21,30 @@ left join (
         (array_agg(to_state order by version desc))[1] as state
     from renewal.renewal_history
     group by renewal_id
-) as h using (renewal_id);
+) as h using (renewal_id)
+union all
+select
+    a.renewal_id::text,
+    a.subscription_id,
+    a.renewal ->> 'state',
+    (a.renewal ->> 'version')::integer,
+    (a.renewal ->> 'amount_minor')::bigint,
+    a.renewal -> 'terms' ->> 'currency',
+    a.renewal ->> 'flags',
+    h.lines,
+    coalesce(h.version, 0),
+    coalesce(h.state, '')
+from renewal.archived_renewals as a
+cross join lateral (
+    select
+        count(*)::integer as lines,
+        max((line ->> 'version')::integer) as version,
+        (array_agg(line ->> 'to_state' order by (line ->> 'version')::integer desc))[1] as state
+    from json_array_elements(a.history) as line
+) as h;
 
 -- name: payments
--- Payment's book.
+-- Payment's book, what has gone into its archive included.
 select
     renewal_id::text,
     state,
@@ -36,7 +57,21 @@ select
     disputed_at is not null,
     refund_returned_at is not null,
     surplus::text
-from payment.payments;
+from payment.payments
+union all
+select
+    renewal_id::text,
+    payment ->> 'state',
+    payment ->> 'decision',
+    payment ->> 'gateway',
+    (payment ->> 'amount_minor')::bigint,
+    payment ->> 'currency',
+    payment ->> 'provider_reference',
+    payment ->> 'applied_at' is not null,
+    payment ->> 'disputed_at' is not null,
+    payment ->> 'refund_returned_at' is not null,
+    payment ->> 'surplus'
+from payment.archived_payments;
 
 -- name: transfers
 -- The ledger, whole.
@@ -50,7 +85,7 @@ select
 from payment.ledger_transfers;
 
 -- name: top_ups
--- Provisioning's book.
+-- Provisioning's book, what has gone into its archive included.
 select
     renewal_id::text,
     subscription_id,
@@ -60,7 +95,18 @@ select
     granted ->> 'product_code',
     provider_reference,
     cycle
-from provisioning.top_ups;
+from provisioning.top_ups
+union all
+select
+    renewal_id::text,
+    subscription_id,
+    top_up ->> 'state',
+    top_up ->> 'iccid',
+    (top_up -> 'granted' ->> 'data_bytes')::bigint,
+    top_up -> 'granted' ->> 'product_code',
+    top_up ->> 'provider_reference',
+    (top_up ->> 'cycle')::integer
+from provisioning.archived_top_ups;
 
 -- name: wallets
 -- What payers have left.
@@ -84,6 +130,36 @@ select count(*) from renewal.orphans;
 
 -- name: underway
 -- What is not finished yet, by name; nothing of it is wrong, but the books cannot be compared before.
+with applied as (
+    select
+        renewal_id,
+        subscription_id,
+        cycle
+    from provisioning.top_ups
+    where state = 'applied'
+    union all
+    select
+        renewal_id,
+        subscription_id,
+        (top_up ->> 'cycle')::integer
+    from provisioning.archived_top_ups
+    where top_up ->> 'state' = 'applied'
+),
+
+asked_by_rules as (
+    select
+        subscription_id,
+        cycle
+    from renewal.renewals
+    where caller = 'rule'
+    union all
+    select
+        subscription_id,
+        (renewal ->> 'cycle')::integer
+    from renewal.archived_renewals
+    where renewal ->> 'caller' = 'rule'
+)
+
 select
     what,
     number
@@ -114,16 +190,16 @@ from (
         'captures whose top-up the ledger has not heard of',
         count(*)
     from payment.payments as p
-    inner join provisioning.top_ups as t on p.renewal_id = t.renewal_id
-    where t.state = 'applied' and p.decision = 'captured' and p.applied_at is null and p.state <> 'refunded'
+    inner join applied as t on p.renewal_id = t.renewal_id
+    where p.decision = 'captured' and p.applied_at is null and p.state <> 'refunded'
     union all
     select
         5,
         'top-ups that are not in the subscriber''s buckets',
         count(*)
-    from provisioning.top_ups as t
+    from applied as t
     where
-        t.state = 'applied' and not exists (
+        not exists (
             select from usage.buckets as b
             where b.subscription_id = t.subscription_id and b.bucket_id = 'top-up-' || t.cycle
         )
@@ -138,8 +214,8 @@ from (
         and (case g.kind when 'exhausted' then 'exhausted' else 'threshold' end) = any(u.triggers)
     where
         not exists (
-            select from renewal.renewals as r
-            where r.subscription_id = g.subscription_id and r.caller = 'rule' and r.cycle >= g.cycle
+            select from asked_by_rules as r
+            where r.subscription_id = g.subscription_id and r.cycle >= g.cycle
         )
         and not exists (
             select from renewal.refusals as f

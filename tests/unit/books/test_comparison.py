@@ -282,3 +282,17 @@ def test_an_iccid_is_compared_and_never_shown(books: Books) -> None:
 
     assert "ICCID" in found.sentence
     assert "8901" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("book", "line"),
+    [
+        ("renewals", renewal("card", "completed")),
+        ("payments", payment("card", "captured", "captured", is_applied=True)),
+        ("top_ups", top_up("back", "rejected")),
+    ],
+)
+def test_what_is_open_and_archived_at_once_is_found(books: Books, book: str, line: object) -> None:
+    add(book, line)(books)
+
+    assert kinds(compare(books)) == {"in two places"}
