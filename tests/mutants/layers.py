@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 Name = Literal["unit", "exhaustive", "simulation", "integration", "acceptance"]
 AUTHORITIES: Final = ("renewal", "payment", "provisioning")
-_FAILED: Final = re.compile(r"^FAILED (\S+?)(?: - (.*))?$", re.MULTILINE)
+_FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.MULTILINE)
 _PASSED, _FAILURES = 0, 1
 
 
@@ -69,7 +69,7 @@ def verdict(tests: list[str], tree: Path, seconds: float) -> Verdict:
     Raises:
         CannotTell: see there.
     """
-    quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--tb=short", "-rf")
+    quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--tb=short", "-rfE")
     command = [".venv/bin/python", "-m", "pytest", "-x", *quiet, "--hypothesis-seed=0", *tests]
     environment = {**os.environ, "COLUMNS": "400"}
     running = subprocess.Popen(

@@ -190,6 +190,19 @@ async def test_what_was_handled_but_not_committed_is_read_again(bench: Bench) ->
     assert times == {1: 1, 2: 1}
 
 
+async def test_a_batch_that_was_not_finished_is_read_again_by_the_next_process(bench: Bench) -> None:
+    async def unreachable(transaction: Transaction, batch: Sequence[Received]) -> None:
+        raise ConnectionResetError("the database went away")
+
+    await bench.send("key", 1)
+    loop = await bench.consume(unreachable)
+    await until(lambda: _failed(loop), "the batch has failed")
+    await loop.commit()
+    await bench.stop_consuming()
+    await bench.consume(count)
+    await until(lambda: _has(bench, [1]), "counted by the next")
+
+
 async def test_lag_is_known_and_falls_to_nothing(bench: Bench) -> None:
     loop = await bench.consume(count)
     await bench.send("key", 1)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from prometheus_client import REGISTRY
@@ -52,6 +53,18 @@ async def test_a_rollback_publishes_nothing(bench: Bench) -> None:
         async with bench.transactions.begin() as transaction:
             transaction.send(bench.message(name="a", number=1))
             raise RuntimeError("changed its mind")
+    async with bench.transactions.begin() as transaction:
+        transaction.send(bench.message(name="a", number=2))
+    (record,) = await published(bench, 1)
+    assert b'"number":2' in record.value
+
+
+async def test_what_fails_only_as_it_commits_publishes_nothing(bench: Bench) -> None:
+    await bench.pool.execute("alter table counted add unique (name) deferrable initially deferred")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with bench.transactions.begin() as transaction:
+            transaction.send(bench.message(name="a", number=1))
+            await transaction.connection.execute("insert into counted values (1, 'a'), (2, 'a')")
     async with bench.transactions.begin() as transaction:
         transaction.send(bench.message(name="a", number=2))
     (record,) = await published(bench, 1)
