@@ -26,7 +26,7 @@ class ChargeStop(NamedTuple):
 
 
 def stopping(stops: Collection[str], brand: str | None, carrier: str | None) -> str | None:
-    """The scope among `stops` that stops automatic charges of this brand and carrier; None where none does."""
+    """The scope among `stops` that stops automatic charges of this brand and carrier; None: none."""
     for scope in (EVERYWHERE, scope_of("brand", brand or ""), scope_of("carrier", carrier or "")):
         if scope in stops:
             return scope

@@ -109,6 +109,7 @@ def test_retry_after_wins_over_a_shorter_back_off() -> None:
 def test_spent_attempts_are_given_up_through_cancel_payment() -> None:
     story = new().when(says.priced())
     budget = POLICY.payment_retry("provider_unavailable").budget
+    assert budget is not None
     for attempt in range(1, budget + 1):
         story.when(says.payment_failed(attempt), RetryDue())
         assert story.state == "priced"

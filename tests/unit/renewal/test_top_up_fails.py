@@ -38,6 +38,7 @@ def test_an_undetermined_top_up_heard_before_the_capture_is_parked_once_it_is_se
 def test_failed_top_ups_are_tried_again_then_cancelled_then_refunded() -> None:
     story = captured()
     budget = POLICY.top_up_retry("carrier_unavailable").budget
+    assert budget is not None
     for attempt in range(1, budget + 1):
         story.when(says.top_up_failed(attempt), RetryDue())
         assert story.told(ApplyTopUp)[-1].attempt == attempt + 1
