@@ -60,7 +60,7 @@ class Baselines:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._said:
-                self._said[key] = verdict(tests, tree, layer.seconds)
+                self._said[key] = _again(verdict(tests, tree, layer.seconds), tree, layer)
             said = self._said[key]
         if said.test:
             raise CannotTell(f"without any defect fails {said.test}: {said.why}")
@@ -128,15 +128,16 @@ def try_one(
         baselines.check(layer, tests, tree)
         with defective(tried.defect, tree):
             said = verdict(tests, tree, layer.seconds)
-        if said.test and layer.waits:
-            said = _again(said, tree, layer)
+        if layer.waits and _again(said, tree, layer).test:
+            said = Verdict()  # it fails without the defect as well: that says nothing
         tried.said[layer.name] = said
 
 
 def _again(said: Verdict, tree: Path, layer: Layer) -> Verdict:
-    """Whether the test that failed passes without the defect: what waits for servers may fail by chance."""
-    without = verdict([said.test], tree, layer.seconds) if "::" in said.test else Verdict()
-    return Verdict() if without.test else said
+    """The test that failed once more, without a defect: what waits for servers may fail by chance."""
+    if not layer.waits or "::" not in said.test:
+        return said
+    return verdict([said.test], tree, layer.seconds)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from shared.clock import utc_now
 from shared.messaging.errors import PublishFailed
 from shared.messaging.outbox import IDLE_SECONDS, STRANDED_AFTER_SECONDS, STRANDED_LIMIT, Outbox
 from shared.messaging.producer import ACKNOWLEDGE_SECONDS
+from shared.messaging.transaction import Transaction
 from tests.integration.messaging.conftest import DEADLINE_SECONDS, Bench, until
 from tests.integration.wired import is_ours
 
@@ -67,6 +68,22 @@ async def test_what_fails_only_as_it_commits_publishes_nothing(bench: Bench) -> 
             await transaction.connection.execute("insert into counted values (1, 'a'), (2, 'a')")
     async with bench.transactions.begin() as transaction:
         transaction.send(bench.message(name="a", number=2))
+    (record,) = await published(bench, 1)
+    assert b'"number":2' in record.value
+
+
+async def test_where_two_transactions_met_the_second_is_done_again(bench: Bench) -> None:
+    tries = 0
+
+    async def work(transaction: Transaction) -> int:
+        nonlocal tries
+        tries += 1
+        transaction.send(bench.message(name="a", number=tries))
+        if tries == 1:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        return tries
+
+    assert await bench.transactions.run(work) == 2
     (record,) = await published(bench, 1)
     assert b'"number":2' in record.value
 
