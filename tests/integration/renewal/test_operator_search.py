@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from services.renewal.archive import REMOVAL
 from services.renewal.operators import search
 from services.renewal.operators.domain.filter import Filter
 from shared.clock import utc_now
 from shared.contracts.topup_commands import ApplyTopUp
+from tests.integration.archived import places, walk
 from tests.integration.renewal.conftest import About
 from tests.integration.renewal.operating import WHY, Operator, of_a_new_brand, undetermined
 from tests.integration.wired import Wired
@@ -149,6 +151,23 @@ async def test_a_timeline_tells_what_happened_who_did_what_and_what_comes_next(r
     asked_at = datetime.fromisoformat(first["at"]) - utc_now()
     assert timedelta(0) < asked_at < timedelta(minutes=2)
     assert [one.attempt for one in renewal.said(ApplyTopUp) if one.renewal_id == about.renewal_id] == [1]
+
+
+async def test_what_lies_in_the_archive_is_found_and_shown_like_everything_else(renewal: Wired) -> None:
+    brand, people, [about, other] = await of_a_new_brand(renewal, 2)
+    await renewal.consume("saga", about.rejected(), about.payment_cancelled())
+    path = f"/v1/renewals/{about.renewal_id}/operator/timeline"
+    before = (await Operator(renewal).get(path)).body
+    await walk(renewal, REMOVAL)
+    assert "archived_renewals" in await places(renewal, REMOVAL, about.renewal_id)
+    [closed] = ids([about])
+    assert sorted(await found(renewal, brand=brand)) == sorted(ids([about, other]))
+    assert await found(renewal, brand=brand, open="false") == [closed]
+    assert await found(renewal, brand=brand, reason=before["renewal"]["reason"]) == [closed]
+    assert await found(renewal, subscription_id=people[0].subscription_id) == [closed]
+    assert (await Operator(renewal).get(path)).body == before
+    reply = await Operator(renewal).decide(about, "act", before["renewal"]["version"], action="retry")
+    assert (reply.status, reply.problem, reply.body["allowed"]) == (409, "not-possible-now", [])
 
 
 async def test_a_renewal_that_nobody_knows_has_no_timeline(renewal: Wired) -> None:
