@@ -281,7 +281,10 @@ class CallWorker(Generic[Job, Outcome]):
     async def _fetch(self, is_tick: bool) -> bool:
         """Claim what is due, if it is time for that, and what the lanes want; whether more is due."""
         free = self._free
-        limit = self._claim_limit if is_tick and (free is None or free >= self._claim_limit) else 0
+        has_room = free is None or free >= self._claim_limit
+        # What is put off is to be written before more of it is fetched.
+        has_written = len(self._outcomes) <= self._record_limit
+        limit = self._claim_limit if is_tick and has_room and has_written else 0
         wanted = {}
         for lane in self._lanes.values():
             lane.age()
