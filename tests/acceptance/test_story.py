@@ -102,6 +102,17 @@ async def test_a_soft_decline_is_followed_by_the_next_payment_method(office: Off
     assert await office.effects(renewal["renewal_id"]) == ["captured", "applied"]
 
 
+async def test_a_carrier_that_is_busy_once_after_a_decline_is_asked_again(office: Office) -> None:
+    subscriber = await office.seeded(cards=("decline_insufficient_funds", "ok"), carrier_code="61")
+
+    renewal = await office.in_state(await office.begun(subscriber), "completed")
+
+    assert ("TopUpAttemptFailed", "captured") in told(renewal)
+    attempts = {step["name"]: step["attempts"] for step in renewal["steps"]}
+    assert (attempts["payment"], attempts["top_up"]) == (2, 2)
+    assert await office.effects(renewal["renewal_id"]) == ["captured", "applied"]
+
+
 async def test_a_hard_decline_ends_as_failed_and_no_money_is_held(office: Office) -> None:
     subscriber = await office.seeded(cards=("decline_stolen_card",))
 

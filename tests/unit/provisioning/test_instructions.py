@@ -35,6 +35,23 @@ def test_a_captured_payment_and_the_command_of_attempt_1_are_one_instruction() -
     assert fold(None, captured(), GROUND) == fold(None, apply(1), GROUND)
 
 
+def test_a_payment_that_took_several_attempts_begins_the_first_attempt_of_the_top_up() -> None:
+    after, _ = fold(None, captured(attempt=3), GROUND)
+    assert after is not None
+    assert after.attempt == 1
+    assert fold(after._replace(state="failed"), captured(attempt=3), GROUND)[0].state == "failed"
+    again, _ = fold(after._replace(state="failed"), apply(2), GROUND)
+    assert (again.state, again.attempt) == ("pending", 2)
+
+
+def test_a_late_payment_of_several_attempts_begins_with_the_timely_command_that_follows() -> None:
+    held, _ = fold(None, captured(PAST, attempt=2), GROUND)
+    assert fold(held, captured(PAST, attempt=2), GROUND) == (held, False)
+    after, _ = fold(held, apply(1), GROUND)
+    assert after is not None
+    assert (after.state, after.ordinal) == ("pending", 1)
+
+
 def test_a_late_payment_is_held_and_begins_nothing() -> None:
     after, says = fold(None, captured(PAST), GROUND)
     assert after is not None

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, overload
 
 from services.provisioning.topups.domain.top_up import SPOKEN, State, TopUp
 from shared.contracts.message import StartsEffect
+from shared.contracts.payments import PaymentCaptured
 from shared.contracts.topup_commands import CancelTopUp, ResolveTopUp
 
 Instruction = StartsEffect | CancelTopUp | ResolveTopUp
@@ -91,32 +92,38 @@ def fold(top_up: TopUp | None, instruction: Instruction, ground: Ground) -> Fold
 
 
 def _apply(top_up: TopUp | None, instruction: StartsEffect, ground: Ground) -> Folded:
+    attempt = _attempt_of(instruction)
     if top_up is None:
         timely = ground.now <= instruction.act_before
         first = TopUp(
             state="pending" if timely else "held",
-            attempt=instruction.attempt,
+            attempt=attempt,
             version=1,
             act_before=instruction.act_before,
             ordinal=1 if timely else 0,
         )
         return (first, False) if ground.known or not timely else refuse_unknown(first)
-    act = APPLY[top_up.state][1 + _sign(instruction.attempt - top_up.attempt)]
+    act = APPLY[top_up.state][1 + _sign(attempt - top_up.attempt)]
     if act == "start":
-        return _start(top_up, instruction, ground)
+        return _start(top_up, instruction, attempt, ground)
     return top_up, act == "answer"
 
 
-def _start(top_up: TopUp, instruction: StartsEffect, ground: Ground) -> Folded:
+def _attempt_of(instruction: StartsEffect) -> int:
+    """PaymentCaptured is ApplyTopUp attempt 1, at whichever attempt of its own the payment succeeded."""
+    return 1 if isinstance(instruction, PaymentCaptured) else instruction.attempt
+
+
+def _start(top_up: TopUp, instruction: StartsEffect, attempt: int, ground: Ground) -> Folded:
     if ground.now > instruction.act_before:
-        if top_up.state == "held" and instruction.attempt == top_up.attempt:
+        if top_up.state == "held" and attempt == top_up.attempt:
             return top_up, False
-        late = _changed(top_up, state="held", attempt=instruction.attempt, act_before=instruction.act_before)
+        late = _changed(top_up, state="held", attempt=attempt, act_before=instruction.act_before)
         return late, False
     started = _changed(
         top_up,
         state="pending",
-        attempt=instruction.attempt,
+        attempt=attempt,
         act_before=instruction.act_before,
         ordinal=top_up.ordinal if top_up.same_ordinal else top_up.ordinal + 1,
         same_ordinal=False,
