@@ -13,6 +13,6 @@ DOCUMENTS = {"read_archived", "read_archived_attempts", "list_archived", "bring_
 """Each archived row is joined with what its own document holds: one row, or its few calls."""
 
 
-@pytest.mark.parametrize("name", STATEMENTS.keys() - REPORTS - DOCUMENTS)
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - REPORTS - DOCUMENTS))
 async def test_no_statement_joins_a_list_with_a_list(database_url: str, name: str) -> None:
     assert joins_with_a_list(await generic_plan(database_url, STATEMENTS[name])) == []

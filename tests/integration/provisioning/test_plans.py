@@ -11,6 +11,6 @@ DOCUMENTS = {"read_archived", "get_archived", "list_archived", "bring_top_ups_ba
 """Each archived row is joined with what its own document holds: one row, or its few attempts."""
 
 
-@pytest.mark.parametrize("name", STATEMENTS.keys() - DOCUMENTS)
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - DOCUMENTS))
 async def test_every_generic_plan_joins_by_index(database_url: str, name: str) -> None:
     assert joins_with_a_list(await generic_plan(database_url, STATEMENTS[name])) == []
