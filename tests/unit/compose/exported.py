@@ -6,13 +6,15 @@ from importlib import import_module
 
 from prometheus_client import REGISTRY, Metric
 
-from services import NAMES
+from deploy.local.home import REPOSITORY
 
 MODULES = (
-    "shared.messaging.metrics",
-    "shared.calls.metrics",
     "shared.http.boundary",
-    *(f"services.{name}.metrics" for name in NAMES),
+    *(
+        ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
+        for folder in ("shared", "services")
+        for file in sorted((REPOSITORY / folder).rglob("metrics.py"))
+    ),
 )
 MADE_BY_PROMETHEUS = frozenset({"up", "ALERTS"})
 
