@@ -34,6 +34,8 @@ SURVIVED: Final = ""
 _ANEW: Final = "its module has to be imported anew"
 _MOST_SECONDS: Final = 3600.0
 _LEAST_CPU_SECONDS: Final = 3.0
+_QUICK_SECONDS: Final = 0.2
+_MOST_EXAMPLES: Final = 300
 _PATIENCE: Final = 4.0
 """So many times the CPU that a test takes without a mutant, then it counts as failed: it does not end."""
 
@@ -99,6 +101,7 @@ class Nursery:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In a child: the one that has imported a mutant, or the one that forks for each of the others."""
+        _with_fewer_examples(session.items)
         if self._here is not None:
             key, broken = self._here.key, bool(session.testsfailed)
             self._forks.answer("collection" if broken else self._first_failure(key, session.items))
@@ -109,15 +112,27 @@ class Nursery:
         return True
 
     def _first_failure(self, key: str, items: Iterable[pytest.Item]) -> str:
-        """The quickest first; the dearer layers only for what nobody has explained."""
+        """The quickest first. What is explained already is shown the quick ones only."""
         seconds = self._known.seconds
-        shown = [one for one in items if layer_of(one.nodeid) == "unit" or key not in self._explained]
+        shown = list(items)
+        if key in self._explained:
+            shown = [one for one in shown if seconds.get(one.nodeid, 0.0) < _QUICK_SECONDS]
         shown.sort(key=lambda one: _price(one, seconds))
         return first_failure(shown, lambda one: self._bound(one.nodeid))
 
     def _bound(self, test: str) -> None:
         usual = self._known.seconds.get(test, 0.0)
         self._forks.bound(_LEAST_CPU_SECONDS + _PATIENCE * usual, test)
+
+
+def _with_fewer_examples(items: Iterable[pytest.Item]) -> None:
+    """A property that a mutant breaks is broken soon, or hardly ever; and there are thousands of mutants."""
+    for item in items:
+        test = getattr(item, "obj", None)
+        usual = getattr(test, "_hypothesis_internal_use_settings", None)
+        if usual is not None and usual.max_examples > _MOST_EXAMPLES:
+            fewer = settings(usual, max_examples=_MOST_EXAMPLES)
+            test._hypothesis_internal_use_settings = fewer  # type: ignore[union-attr] # hypothesis has put it there
 
 
 def _price(item: pytest.Item, seconds: dict[str, float]) -> tuple[bool, float]:

@@ -16,6 +16,13 @@ def test_a_refund_failed_or_rejected_is_said_with_its_attempt() -> None:
     assert balances(story.transfers)["held"] == PRICE
 
 
+def test_a_late_duplicate_of_an_earlier_refund_begins_nothing() -> None:
+    story = captured().refund().outcome(Kind.FAILED).refund(2).outcome(Kind.FAILED)
+    story.refund(1)
+    assert story.last is None
+    assert (story.row.operation, story.row.refund_attempt) == (None, 2)
+
+
 def test_a_refund_unknown_past_the_deadline_is_rejected_once_and_may_still_be_found() -> None:
     story = captured().refund().later(seconds=121)
     story.outcome(Kind.UNKNOWN).outcome(Kind.UNKNOWN)
