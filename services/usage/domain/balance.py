@@ -30,10 +30,6 @@ class Bucket:
     is_new: bool = False
     is_changed: bool = False
 
-    @property
-    def is_open(self) -> bool:
-        return self.closed_at is None
-
     def close(self, now: datetime) -> None:
         """Take nothing from it any more."""
         self.closed_at = now
