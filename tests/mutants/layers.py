@@ -70,7 +70,8 @@ def verdict(tests: list[str], tree: Path, seconds: float) -> Verdict:
         CannotTell: see there.
     """
     quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--tb=short", "-rfE")
-    command = [".venv/bin/python", "-m", "pytest", "-x", *quiet, "--hypothesis-seed=0", *tests]
+    examples = ("-p", "tests.mutants.examples", "--hypothesis-profile=mutants")
+    command = [".venv/bin/python", "-m", "pytest", "-x", *quiet, *examples, *tests]
     environment = {**os.environ, "COLUMNS": "400"}
     running = subprocess.Popen(
         command,

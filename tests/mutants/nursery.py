@@ -22,9 +22,10 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 from _pytest.runner import runtestprotocol
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 
 from tests.mutants import mutant as mutants
+from tests.mutants.examples import PROFILE
 from tests.mutants.footprints import noted
 from tests.mutants.forks import Forks
 from tests.mutants.mutant import UNCHANGED, Mutant
@@ -227,18 +228,10 @@ def bred(
     Raises:
         SystemExit: the tests fail without any mutant.
     """
-    settings.register_profile(
-        "mutants",
-        derandomize=True,
-        database=None,
-        phases=(Phase.explicit, Phase.generate),  # that one example fails is enough
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-    )
     nursery = Nursery(service, at_once, wanted, explained)
     tests = [f"tests/unit/{service}", *(f"tests/{layer}" for layer in layers)]
     quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--capture=no")
-    arguments = [*quiet, "--hypothesis-profile=mutants", *tests]
+    arguments = [*quiet, f"--hypothesis-profile={PROFILE}", *tests]
     code = pytest.main(arguments, plugins=[nursery])
     if code == 3:
         raise SystemExit(3)
