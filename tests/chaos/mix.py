@@ -66,6 +66,11 @@ DEVIATIONS: Final[tuple[Traits, ...]] = (
     Traits(("timeout_after_once",), "10"),
     Traits(("refund_pending",), "10"),
     Traits(("slow",), "72"),
+    # One after the other: a top-up is tried again though the payment was, too.
+    Traits(("decline_insufficient_funds", "ok"), "61"),
+    Traits(("rate_limited_once",), "25"),
+    Traits(("late_success",), "61"),
+    Traits(("processing",), "71"),
 )
 
 

@@ -21,7 +21,7 @@ from tests.chaos.changes import Changes
 from tests.chaos.chaos_stack import IMPATIENT, ChaosStack
 from tests.chaos.customers import Customers
 from tests.chaos.schedule import REPLICAS, Schedule
-from tests.chaos.story import Story, Tell
+from tests.chaos.story import Story, Tell, first_sentence
 from tests.chaos.strikes import Strikes
 from tests.chaos.traffic import Traffic
 from tests.chaos.verdict import Evidence, Verdict, verdict
@@ -55,7 +55,7 @@ async def opened(
         replicas=REPLICAS,
         postgres_settings=postgres_settings,
         service_environment={**IMPATIENT, **deadlines},
-        tell=tell,
+        tell=lambda text: tell(first_sentence(text)),
         on_signals=on_signals,
     ) as stack:
         producer = Producer(stack.kafka_bootstrap, "chaos", "chaos")

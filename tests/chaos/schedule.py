@@ -75,7 +75,7 @@ def draw(seed: int, seconds: float) -> Schedule:
         seed,
         seconds,
         services=lane("services", _services, (0.5, 3.0)),
-        ground=lane("ground", _ground, (8.0, 20.0)),
+        ground=lane("ground", _ground, (12.0, 28.0)),
         gateways=lane("gateways", _gateways, (1.0, 5.0)),
     )
 

@@ -65,6 +65,11 @@ class Story:
         return sum(times for (of, _), times in self.hits.items() if of == service)
 
 
+def first_sentence(notice: str) -> str:
+    """What happened to a process, without the end of its log that comes with it."""
+    return notice.partition(" The end of ")[0]
+
+
 def hits_table(story: Story, scheduled: set[tuple[str, str]]) -> Table:
     """Crash point x service: how often hit; `never` where it was scheduled and nobody came by."""
     table = Table(box=None, pad_edge=False, title="Died as ordered", title_justify="left")

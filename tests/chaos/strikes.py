@@ -25,12 +25,12 @@ from tests.chaos.faults import (
     Zombie,
 )
 from tests.chaos.schedule import Planned, Schedule
-from tests.chaos.story import Story
+from tests.chaos.story import Story, first_sentence
 from tests.chaos.waiting import for_time, until, until_time
 
 REACHED_SECONDS: Final = 90.0
 """An order not carried out by then never will be: the longest outage of Kafka is a third of this."""
-BACK_SECONDS: Final = 120.0
+BACK_SECONDS: Final = 240.0
 ENDED_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 0.2
 
@@ -131,7 +131,7 @@ class Strikes:
             except (ChildDied, NotReady) as error:
                 if time.monotonic() > deadline:
                     raise
-                self._story.say(f"{name} could not start and is started again ({_first_sentence(error)})")
+                self._story.say(f"{name} could not start and is started again ({first_sentence(str(error))})")
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 return
@@ -154,8 +154,3 @@ class Strikes:
             self._stack.send(name, signal.SIGCONT)
         for url in (self._stack.psp_url, self._stack.carrier_url):
             await send_json(url, "DELETE", "/faults")
-
-
-def _first_sentence(error: Exception) -> str:
-    """What happened, without the end of the log that comes with it."""
-    return str(error).partition(" The end of ")[0]
