@@ -63,27 +63,21 @@ async def read(connection: Connection, renewal_ids: Collection[UUID]) -> dict[UU
 
 async def find_payment(connection: Connection, renewal_id: UUID) -> Payment | None:
     """The payment of a renewal, open or archived."""
-    payment = await store.read_payment(connection, renewal_id)
-    return payment or (await read(connection, [renewal_id])).get(renewal_id)
+    row = await connection.fetchrow(SQL["find_payment"], renewal_id)
+    return None if row is None else store.payment_of(row)
 
 
 async def find_attempts(connection: Connection, renewal_id: UUID) -> list[dict[str, Any]]:
     """Every call made for a payment, open or archived, in order."""
-    attempts = await store.read_attempts(connection, renewal_id)
-    if attempts:
-        return attempts
-    return [dict(row) for row in await connection.fetch(SQL["read_archived_attempts"], renewal_id)]
+    return [dict(row) for row in await connection.fetch(SQL["find_attempts"], renewal_id)]
 
 
-async def find_payments(
+async def list_payments(
     connection: Connection, subscription_id: str, before: UUID | None, limit: int
 ) -> list[Payment]:
     """At most `limit` payments of a subscription, open or archived, newest id first, below `before`."""
-    found = await store.list_payments(connection, subscription_id, before, limit)
-    rows = await connection.fetch(SQL["list_archived"], subscription_id, before, limit)
-    # By id: one that is moved between the two looks is seen twice.
-    by_id = {payment.renewal_id: payment for payment in [*map(store.payment_of, rows), *found]}
-    return sorted(by_id.values(), key=lambda payment: payment.renewal_id, reverse=True)[:limit]
+    rows = await connection.fetch(SQL["list_payments"], subscription_id, before, limit)
+    return [store.payment_of(row) for row in rows]
 
 
 async def unearned(connection: Connection, renewal_ids: Collection[UUID]) -> list[UUID]:

@@ -114,21 +114,50 @@ select p.*
 from taken as t
 cross join lateral json_populate_record(null::payments, t.payment) as p;
 
--- name: read_archived_attempts
--- The calls made for an archived payment, in their order.
+-- name: find_payment
+-- One payment, wherever it is: in one statement, for between two it may move.
+select p.*
+from payments as p
+where p.renewal_id = $1
+union all
+select p.*
+from archive_register as r
+inner join archived_payments as a on r.renewal_id = a.renewal_id and r.closed_at = a.closed_at
+cross join lateral json_populate_record(null::payments, a.payment) as p
+where r.renewal_id = $1
+limit 1;
+
+-- name: find_attempts
+-- The calls made for a payment, wherever it is, in their order.
+select ordinal, operation, status, code, provider_reference, payment_method_id, gateway, first_sent_at, ended_at
+from payment_attempts
+where renewal_id = $1
+union all
 select c.ordinal, c.operation, c.status, c.code, c.provider_reference, c.payment_method_id, c.gateway,
     c.first_sent_at, c.ended_at
 from archive_register as r
 inner join archived_payments as a on r.renewal_id = a.renewal_id and r.closed_at = a.closed_at
 cross join lateral json_populate_recordset(null::payment_attempts, a.attempts) as c
 where r.renewal_id = $1
-order by c.ordinal;
+order by ordinal;
 
--- name: list_archived
--- The archived payments of a subscription, newest id first, one page.
-select p.*
-from archived_payments as a
-cross join lateral json_populate_record(null::payments, a.payment) as p
-where a.subscription_id = $1 and ($2::uuid is null or a.renewal_id < $2)
-order by a.renewal_id desc
+-- name: list_payments
+-- The payments of a subscription, wherever they are, newest id first, one page.
+(
+    select p.*
+    from payments as p
+    where p.subscription_id = $1 and ($2::uuid is null or p.renewal_id < $2)
+    order by p.renewal_id desc
+    limit $3
+)
+union all
+(
+    select p.*
+    from archived_payments as a
+    cross join lateral json_populate_record(null::payments, a.payment) as p
+    where a.subscription_id = $1 and ($2::uuid is null or a.renewal_id < $2)
+    order by a.renewal_id desc
+    limit $3
+)
+order by renewal_id desc
 limit $3;

@@ -326,31 +326,12 @@ from unnest($1::uuid[]) as a (renewal_id)
 left join payments as p on a.renewal_id = p.renewal_id
 where p.applied_at is null;
 
--- name: read_payment
--- One payment, as it stands.
-select * from payments where renewal_id = $1;
-
--- name: read_attempts
--- The calls made for a payment, in their order.
-select ordinal, operation, status, code, provider_reference, payment_method_id, gateway, first_sent_at, ended_at
-from payment_attempts
-where renewal_id = $1
-order by ordinal;
-
 -- name: read_transfers
 -- The ledger lines of a payment.
 select kind, debit_account, credit_account, amount_minor, currency, transferred_at
 from ledger_transfers
 where renewal_id = $1
 order by transferred_at, kind;
-
--- name: list_payments
--- The payments of a subscription, newest id first, one page.
-select *
-from payments
-where subscription_id = $1 and ($2::uuid is null or renewal_id < $2)
-order by renewal_id desc
-limit $3;
 
 -- name: read_accounts
 -- Every account of the ledger but the wallets, with what it holds.

@@ -130,7 +130,7 @@ def routes(transactions: Transactions) -> APIRouter:
         """The payments of a subscription, newest first."""
         place = position.after(PLACE)
         async with transactions.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            payments = await archive.find_payments(
+            payments = await archive.list_payments(
                 connection, subscription_id, place[0] if place else None, position.limit + 1
             )
         kept, following = position.cut(payments, lambda payment: (str(payment.renewal_id),))

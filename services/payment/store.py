@@ -372,27 +372,9 @@ def _read_answer(text: str | None) -> RenewalMessage | None:
     return answer
 
 
-async def read_payment(connection: Connection, renewal_id: UUID) -> Payment | None:
-    row = await connection.fetchrow(SQL["read_payment"], renewal_id)
-    return None if row is None else payment_of(row)
-
-
-async def read_attempts(connection: Connection, renewal_id: UUID) -> list[dict[str, Any]]:
-    """Every call made for a payment, in order."""
-    return [dict(row) for row in await connection.fetch(SQL["read_attempts"], renewal_id)]
-
-
 async def read_transfers(connection: Connection, renewal_id: UUID) -> list[dict[str, Any]]:
     """The ledger lines of a payment, in order."""
     return [dict(row) for row in await connection.fetch(SQL["read_transfers"], renewal_id)]
-
-
-async def list_payments(
-    connection: Connection, subscription_id: str, before: UUID | None, limit: int
-) -> list[Payment]:
-    """At most `limit` payments of a subscription, newest id first, below `before`."""
-    rows = await connection.fetch(SQL["list_payments"], subscription_id, before, limit)
-    return [payment_of(row) for row in rows]
 
 
 async def read_accounts(connection: Connection) -> list[dict[str, Any]]:

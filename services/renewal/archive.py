@@ -24,12 +24,10 @@ def removal(transactions: Transactions, after: timedelta, every: timedelta) -> A
 async def lock(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
     """The archived ones among these, locked in key order; nothing is read where none is."""
     registered = await connection.fetch(SQL["lock_register"], renewal_ids)
-    return await read(connection, [row[0] for row in registered]) if registered else []
-
-
-async def read(connection: Connection, renewal_ids: Collection[UUID]) -> list[Renewal]:
-    """The archived ones among these, unlocked."""
-    return [_renewal(row) for row in await connection.fetch(SQL["read_archived"], renewal_ids)]
+    if not registered:
+        return []
+    rows = await connection.fetch(SQL["read_archived"], [row[0] for row in registered])
+    return [_renewal(row) for row in rows]
 
 
 async def bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> None:
@@ -38,10 +36,15 @@ async def bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> N
     BROUGHT_BACK.labels(REMOVAL.table).inc(len(returned))
 
 
-async def read_history(connection: Connection, renewal_id: UUID) -> list[HistoryEntry]:
-    """What happened to an archived renewal, oldest first."""
-    rows = await connection.fetch(SQL["read_archived_history"], renewal_id)
-    return [HistoryEntry._make(row) for row in rows]
+async def find_renewal(connection: Connection, renewal_id: UUID) -> Renewal | None:
+    """The renewal as it is now, open or archived, unlocked."""
+    row = await connection.fetchrow(SQL["find_renewal"], renewal_id)
+    return None if row is None else _renewal(row)
+
+
+async def find_history(connection: Connection, renewal_id: UUID) -> list[HistoryEntry]:
+    """What happened to a renewal, open or archived, oldest first."""
+    return [HistoryEntry._make(row) for row in await connection.fetch(SQL["find_history"], renewal_id)]
 
 
 async def list_renewals(
@@ -51,13 +54,11 @@ async def list_renewals(
     place: tuple[datetime | None, UUID | None],
     limit: int,
 ) -> list[Renewal]:
-    """Archived ones, newest first, at most `limit`, behind the place."""
+    """Open and archived ones, newest first, at most `limit`, behind the place."""
     if subscription_id is None:
-        rows = await connection.fetch(SQL["list_archived"], state, *place, limit)
+        rows = await connection.fetch(SQL["list_all"], state, *place, limit)
     else:
-        rows = await connection.fetch(
-            SQL["list_archived_of_subscription"], subscription_id, state, *place, limit
-        )
+        rows = await connection.fetch(SQL["list_of_subscription"], subscription_id, state, *place, limit)
     return [_renewal(row) for row in rows]
 
 

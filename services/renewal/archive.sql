@@ -92,44 +92,93 @@ from taken as t
 cross join lateral json_populate_record(null::renewals, t.renewal) as r
 returning renewal_id;
 
--- name: read_archived_history
--- What happened to one archived renewal, in order.
-select
-    h.renewal_id,
-    h.version,
-    h.at,
-    h.message,
-    lag(h.to_state) over (order by h.version) as from_state,
-    h.to_state,
-    h.attempt,
-    h.reason,
-    h.detail
+-- name: find_renewal
+-- One renewal as it is now, wherever it is, for whoever found none among renewals: it may be coming back just now.
+select r.*
+from renewals as r
+where r.renewal_id = $1
+union all
+select r.*
 from archive_register as entry
 inner join archived_renewals as a on entry.renewal_id = a.renewal_id and entry.closed_at = a.closed_at
-cross join lateral json_populate_recordset(null::renewal_history, a.history) as h
+cross join lateral json_populate_record(null::renewals, a.renewal) as r
 where entry.renewal_id = $1
-order by h.version
+limit 1;
+
+-- name: find_history
+-- What happened to one renewal, wherever it is, in order; bounded, a longer history is an incident.
+select
+    renewal_id,
+    version,
+    at,
+    message,
+    lag(to_state) over (order by version) as from_state,
+    to_state,
+    attempt,
+    reason,
+    detail
+from (
+    select h.*
+    from renewal_history as h
+    where h.renewal_id = $1
+    union all
+    select h.*
+    from archive_register as entry
+    inner join archived_renewals as a on entry.renewal_id = a.renewal_id and entry.closed_at = a.closed_at
+    cross join lateral json_populate_recordset(null::renewal_history, a.history) as h
+    where entry.renewal_id = $1
+) as history
+order by version
 limit 500;
 
--- name: list_archived_of_subscription
--- One subscription's archived renewals, newest first.
-select r.*
-from archived_renewals as a
-cross join lateral json_populate_record(null::renewals, a.renewal) as r
-where
-    a.subscription_id = $1
-    and ($2::text is null or a.state = $2)
-    and ($3::timestamptz is null or (a.requested_at, a.renewal_id) < ($3, $4::uuid))
-order by a.requested_at desc, a.renewal_id desc
+-- name: list_of_subscription
+-- One subscription's renewals, wherever they are, newest first.
+(
+    select r.*
+    from renewals as r
+    where
+        r.subscription_id = $1
+        and ($2::text is null or r.state = $2)
+        and ($3::timestamptz is null or (r.requested_at, r.renewal_id) < ($3, $4::uuid))
+    order by r.requested_at desc, r.renewal_id desc
+    limit $5
+)
+union all
+(
+    select r.*
+    from archived_renewals as a
+    cross join lateral json_populate_record(null::renewals, a.renewal) as r
+    where
+        a.subscription_id = $1
+        and ($2::text is null or a.state = $2)
+        and ($3::timestamptz is null or (a.requested_at, a.renewal_id) < ($3, $4::uuid))
+    order by a.requested_at desc, a.renewal_id desc
+    limit $5
+)
+order by requested_at desc, renewal_id desc
 limit $5;
 
--- name: list_archived
--- All archived renewals, or those closed in one way, newest first.
-select r.*
-from archived_renewals as a
-cross join lateral json_populate_record(null::renewals, a.renewal) as r
-where
-    ($1::text is null or a.state = $1)
-    and ($2::timestamptz is null or (a.requested_at, a.renewal_id) < ($2, $3::uuid))
-order by a.requested_at desc, a.renewal_id desc
+-- name: list_all
+-- All renewals, or those closed in one way, wherever they are, newest first.
+(
+    select r.*
+    from renewals as r
+    where
+        ($1::text is null or r.state = $1)
+        and ($2::timestamptz is null or (r.requested_at, r.renewal_id) < ($2, $3::uuid))
+    order by r.requested_at desc, r.renewal_id desc
+    limit $4
+)
+union all
+(
+    select r.*
+    from archived_renewals as a
+    cross join lateral json_populate_record(null::renewals, a.renewal) as r
+    where
+        ($1::text is null or a.state = $1)
+        and ($2::timestamptz is null or (a.requested_at, a.renewal_id) < ($2, $3::uuid))
+    order by a.requested_at desc, a.renewal_id desc
+    limit $4
+)
+order by requested_at desc, renewal_id desc
 limit $4;

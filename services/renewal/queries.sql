@@ -342,22 +342,6 @@ where renewal_id = $1
 order by version
 limit 500;
 
--- name: list_of_subscription
--- One subscription's renewals, newest first.
-select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
-    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
-    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
-    delayed, top_up, refund_before, flags,
-    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
-from renewals
-where
-    subscription_id = $1
-    and ($2::text is null or state = $2)
-    and ($3::timestamptz is null or (requested_at, renewal_id) < ($3, $4::uuid))
-order by requested_at desc, renewal_id desc
-limit $5;
-
 -- name: list_open
 -- Open renewals in one state, newest first: read from the few that are open, however many are closed.
 select
@@ -370,21 +354,6 @@ from renewals
 where
     closed_at is null
     and state = $1
-    and ($2::timestamptz is null or (requested_at, renewal_id) < ($2, $3::uuid))
-order by requested_at desc, renewal_id desc
-limit $4;
-
--- name: list_all
--- All renewals, or those closed in one way, newest first.
-select
-    renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
-    deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
-    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
-    delayed, top_up, refund_before, flags,
-    state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
-from renewals
-where
-    ($1::text is null or state = $1)
     and ($2::timestamptz is null or (requested_at, renewal_id) < ($2, $3::uuid))
 order by requested_at desc, renewal_id desc
 limit $4;

@@ -210,17 +210,13 @@ async def read_stalls(connection: Connection, since: datetime, limit: int) -> li
 async def read(connection: Connection, renewal_id: UUID) -> Renewal | None:
     """The renewal as it is now, unlocked."""
     row = await connection.fetchrow(SQL["read_renewal"], renewal_id)
-    if row is not None:
-        return Renewal._make(row)
-    return next(iter(await archive.read(connection, [renewal_id])), None)
+    return await archive.find_renewal(connection, renewal_id) if row is None else Renewal._make(row)
 
 
 async def read_history(connection: Connection, renewal_id: UUID) -> list[HistoryEntry]:
     """Oldest first."""
     rows = await connection.fetch(SQL["read_history"], renewal_id)
-    if not rows:
-        return await archive.read_history(connection, renewal_id)
-    return [HistoryEntry._make(row) for row in rows]
+    return [HistoryEntry._make(row) for row in rows] or await archive.find_history(connection, renewal_id)
 
 
 Place = tuple[datetime, UUID]
@@ -231,23 +227,9 @@ async def list_renewals(
 ) -> list[Renewal]:
     """Newest first, at most `limit`, behind the place `after`."""
     place: tuple[datetime | None, UUID | None] = after or (None, None)
-    if subscription_id is not None:
-        rows = await connection.fetch(SQL["list_of_subscription"], subscription_id, state, *place, limit)
-    elif state in OPEN_STATES:
-        rows = await connection.fetch(SQL["list_open"], state, *place, limit)
-    else:
-        rows = await connection.fetch(SQL["list_all"], state, *place, limit)
-    found = [Renewal._make(row) for row in rows]
-    if state in OPEN_STATES:
-        return found
-    archived = await archive.list_renewals(connection, subscription_id, state, place, limit)
-    # By id: one that is moved between the two looks is seen twice.
-    by_id = {renewal.renewal_id: renewal for renewal in (*archived, *found)}
-    return sorted(by_id.values(), key=_place, reverse=True)[:limit]
-
-
-def _place(renewal: Renewal) -> Place:
-    return renewal.requested_at, renewal.renewal_id
+    if subscription_id is None and state in OPEN_STATES:
+        return [Renewal._make(row) for row in await connection.fetch(SQL["list_open"], state, *place, limit)]
+    return await archive.list_renewals(connection, subscription_id, state, place, limit)
 
 
 class Open(NamedTuple):

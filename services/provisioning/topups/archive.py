@@ -73,16 +73,11 @@ async def _bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> 
 
 async def find(connection: Connection, renewal_id: UUID) -> asyncpg.Record | None:
     """One top-up, open or archived, with its attempts as JSON text, None where there is none."""
-    row = await store.get(connection, renewal_id)
-    return row if row is not None else await connection.fetchrow(SQL["get_archived"], renewal_id)
+    return await connection.fetchrow(SQL["find_top_up"], renewal_id)
 
 
 async def of_subscription(
     connection: Connection, subscription_id: str, before: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """The top-ups of a subscription, open or archived, newest renewal first, from before that renewal on."""
-    found = await store.of_subscription(connection, subscription_id, before, limit)
-    rows = await connection.fetch(SQL["list_archived"], subscription_id, before, limit)
-    # By id: one that is moved between the two looks is seen twice.
-    by_id = {row["renewal_id"]: row for row in [*rows, *found]}
-    return [by_id[renewal_id] for renewal_id in sorted(by_id, reverse=True)[:limit]]
+    return await connection.fetch(SQL["list_top_ups"], subscription_id, before, limit)

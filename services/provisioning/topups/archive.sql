@@ -115,8 +115,36 @@ from taken as t
 cross join lateral json_populate_record(null::top_ups, t.top_up) as p
 returning renewal_id;
 
--- name: get_archived
--- One archived top-up with all its attempts, for the API: none of them is due any more.
+-- name: find_top_up
+-- One top-up with all its attempts, wherever it is, for the API: in one statement, for between two it may move.
+select
+    t.*,
+    coalesce(
+        (
+            select
+                jsonb_agg(
+                    jsonb_build_object(
+                        'operation', a.operation,
+                        'ordinal', a.ordinal,
+                        'status', a.status,
+                        'calls', a.asked,
+                        'first_sent_at', a.first_sent_at,
+                        'due_at', case when a.ended_at is null then a.due_at end,
+                        'waits_for', case when a.ended_at is null and a.queued_until = a.due_at then a.lane end,
+                        'ended_at', a.ended_at,
+                        'reason', a.reason,
+                        'provider_reference', a.provider_reference
+                    )
+                    order by a.first_sent_at, a.operation, a.ordinal
+                )
+            from top_up_attempts as a
+            where a.renewal_id = t.renewal_id
+        ),
+        '[]'::jsonb
+    ) as attempts
+from top_ups as t
+where t.renewal_id = $1
+union all
 select
     t.*,
     coalesce(
@@ -144,13 +172,26 @@ select
 from archive_register as r
 inner join archived_top_ups as a on r.renewal_id = a.renewal_id and r.closed_at = a.closed_at
 cross join lateral json_populate_record(null::top_ups, a.top_up) as t
-where r.renewal_id = $1;
+where r.renewal_id = $1
+limit 1;
 
--- name: list_archived
--- The archived top-ups of one subscription, newest renewal first.
-select t.*
-from archived_top_ups as a
-cross join lateral json_populate_record(null::top_ups, a.top_up) as t
-where a.subscription_id = $1 and ($2::uuid is null or a.renewal_id < $2)
-order by a.renewal_id desc
+-- name: list_top_ups
+-- The top-ups of one subscription, wherever they are, newest renewal first.
+(
+    select t.*
+    from top_ups as t
+    where t.subscription_id = $1 and ($2::uuid is null or t.renewal_id < $2)
+    order by t.renewal_id desc
+    limit $3
+)
+union all
+(
+    select t.*
+    from archived_top_ups as a
+    cross join lateral json_populate_record(null::top_ups, a.top_up) as t
+    where a.subscription_id = $1 and ($2::uuid is null or a.renewal_id < $2)
+    order by a.renewal_id desc
+    limit $3
+)
+order by renewal_id desc
 limit $3;

@@ -291,18 +291,6 @@ async def open_attempts(
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
-async def get(connection: Connection, renewal_id: UUID) -> asyncpg.Record | None:
-    """One top-up with its attempts as JSON text, None where there is none."""
-    return await connection.fetchrow(_SQL["get_top_up"], renewal_id)
-
-
-async def of_subscription(
-    connection: Connection, subscription_id: str, before: UUID | None, limit: int
-) -> list[asyncpg.Record]:
-    """The top-ups of a subscription, newest renewal first, from before that renewal on."""
-    return await connection.fetch(_SQL["list_top_ups"], subscription_id, before, limit)
-
-
 def order_of(row: asyncpg.Record) -> Order:
     """What the row of a top-up is about."""
     granted = row["granted"]

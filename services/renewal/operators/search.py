@@ -1,7 +1,6 @@
 """Functions over search.sql: which renewals match, page by page, in a bounded time."""
 
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -50,10 +49,9 @@ async def find(
     states = list(wanted.state) or None
     values = [states, wanted.brand, wanted.carrier, wanted.reason, asked_by, *place, limit + 1]
     if wanted.subscription_id is not None:
-        values.append(wanted.subscription_id)
-        rows = await connection.fetch(SQL["search_subscription"], *values, wanted.is_open)
-        if not wanted.is_open:
-            rows = _merged(rows, await connection.fetch(SQL["search_archived_of_subscription"], *values))
+        rows = await connection.fetch(
+            SQL["search_subscription"], *values, wanted.subscription_id, wanted.is_open
+        )
     elif wanted.takes_only_open:
         rows = await connection.fetch(SQL["search_open"], *values)
     else:
@@ -71,8 +69,6 @@ async def find(
 async def read(connection: Connection, renewal_id: UUID) -> Found | None:
     """One renewal as it is now, unlocked."""
     row = await connection.fetchrow(SQL["read_found"], renewal_id)
-    if row is None:
-        row = await connection.fetchrow(SQL["read_archived_found"], renewal_id)
     return None if row is None else _found([row])[0]
 
 
@@ -81,12 +77,6 @@ def _asked_by(wanted: Filter, now: datetime) -> datetime | None:
     if wanted.older_than_seconds is None:
         return None
     return now - timedelta(seconds=wanted.older_than_seconds)
-
-
-def _merged(rows: list[Any], archived: list[Any]) -> list[Any]:
-    """Both, newest first. By id: one that is moved between the two looks is seen twice."""
-    by_id = {row["renewal_id"]: row for row in (*archived, *rows)}
-    return sorted(by_id.values(), key=itemgetter("requested_at", "renewal_id"), reverse=True)
 
 
 def _found(rows: list[Any]) -> list[Found]:

@@ -153,57 +153,62 @@ order by requested_at desc, renewal_id desc
 offset $4 limit 1;
 
 -- name: search_subscription
--- One subscription's renewals that match, newest first: it never has many.
-select
-    subscription.brand,
-    subscription.carrier,
-    r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
-    r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
-    r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
-    r.closed_at
-from renewals as r
-left join subscriptions as subscription on r.subscription_id = subscription.subscription_id
-where
-    r.subscription_id = $9
-    and ($1::text [] is null or r.state = any($1))
-    and ($2::text is null or subscription.brand = $2)
-    and ($3::text is null or subscription.carrier = $3)
-    and ($4::text is null or $4 in (r.reason, r.parked_reason))
-    and ($5::timestamptz is null or r.requested_at <= $5)
-    and ($6::timestamptz is null or (r.requested_at, r.renewal_id) < ($6, $7::uuid))
-    and ($10::boolean is null or $10 = (r.closed_at is null))
-order by r.requested_at desc, r.renewal_id desc
-limit $8;
-
--- name: search_archived_of_subscription
--- One subscription's archived renewals that match, newest first.
-select
-    subscription.brand,
-    subscription.carrier,
-    r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
-    r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
-    r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
-    r.closed_at
-from archived_renewals as a
-cross join lateral json_populate_record(null::renewals, a.renewal) as r
-left join subscriptions as subscription on r.subscription_id = subscription.subscription_id
-where
-    a.subscription_id = $9
-    and ($1::text [] is null or r.state = any($1))
-    and ($2::text is null or subscription.brand = $2)
-    and ($3::text is null or subscription.carrier = $3)
-    and ($4::text is null or $4 in (r.reason, r.parked_reason))
-    and ($5::timestamptz is null or a.requested_at <= $5)
-    and ($6::timestamptz is null or (a.requested_at, a.renewal_id) < ($6, $7::uuid))
-order by a.requested_at desc, a.renewal_id desc
+-- One subscription's renewals that match, wherever they are, newest first: it never has many.
+(
+    select
+        subscription.brand,
+        subscription.carrier,
+        r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
+        r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
+        r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
+        r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+        r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
+        r.closed_at
+    from renewals as r
+    left join subscriptions as subscription on r.subscription_id = subscription.subscription_id
+    where
+        r.subscription_id = $9
+        and ($1::text [] is null or r.state = any($1))
+        and ($2::text is null or subscription.brand = $2)
+        and ($3::text is null or subscription.carrier = $3)
+        and ($4::text is null or $4 in (r.reason, r.parked_reason))
+        and ($5::timestamptz is null or r.requested_at <= $5)
+        and ($6::timestamptz is null or (r.requested_at, r.renewal_id) < ($6, $7::uuid))
+        and ($10::boolean is null or $10 = (r.closed_at is null))
+    order by r.requested_at desc, r.renewal_id desc
+    limit $8
+)
+union all
+(
+    select
+        subscription.brand,
+        subscription.carrier,
+        r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
+        r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
+        r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
+        r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+        r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
+        r.closed_at
+    from archived_renewals as a
+    cross join lateral json_populate_record(null::renewals, a.renewal) as r
+    left join subscriptions as subscription on r.subscription_id = subscription.subscription_id
+    where
+        a.subscription_id = $9
+        and ($1::text [] is null or r.state = any($1))
+        and ($2::text is null or subscription.brand = $2)
+        and ($3::text is null or subscription.carrier = $3)
+        and ($4::text is null or $4 in (r.reason, r.parked_reason))
+        and ($5::timestamptz is null or a.requested_at <= $5)
+        and ($6::timestamptz is null or (a.requested_at, a.renewal_id) < ($6, $7::uuid))
+        and $10::boolean is not true
+    order by a.requested_at desc, a.renewal_id desc
+    limit $8
+)
+order by requested_at desc, renewal_id desc
 limit $8;
 
 -- name: read_found
--- One renewal with what its subscription says.
+-- One renewal, wherever it is, with what its subscription says.
 select
     subscription.brand,
     subscription.carrier,
@@ -215,10 +220,8 @@ select
     r.closed_at
 from renewals as r
 left join subscriptions as subscription on r.subscription_id = subscription.subscription_id
-where r.renewal_id = $1;
-
--- name: read_archived_found
--- The same of one that is archived.
+where r.renewal_id = $1
+union all
 select
     subscription.brand,
     subscription.carrier,
@@ -232,4 +235,5 @@ from archive_register as entry
 inner join archived_renewals as a on entry.renewal_id = a.renewal_id and entry.closed_at = a.closed_at
 cross join lateral json_populate_record(null::renewals, a.renewal) as r
 left join subscriptions as subscription on r.subscription_id = subscription.subscription_id
-where entry.renewal_id = $1;
+where entry.renewal_id = $1
+limit 1;

@@ -9,7 +9,7 @@ from tests.integration.plans import generic_plan, joins_with_a_list
 STATEMENTS = {**load_queries(store.__file__), **archive.SQL}
 REPORTS = {"read_proof"}
 """Read when somebody looks at the books: sums over whole tables, a row per currency to join."""
-DOCUMENTS = {"read_archived", "read_archived_attempts", "list_archived", "bring_payments_back"}
+DOCUMENTS = {"read_archived", "find_payment", "find_attempts", "list_payments", "bring_payments_back"}
 """Each archived row is joined with what its own document holds: one row, or its few calls."""
 
 

@@ -7,7 +7,7 @@ from shared.database.queries import load_queries
 from tests.integration.plans import generic_plan, joins_with_a_list
 
 STATEMENTS = {**load_queries(store.__file__), **archive.SQL}
-DOCUMENTS = {"read_archived", "get_archived", "list_archived", "bring_top_ups_back"}
+DOCUMENTS = {"read_archived", "find_top_up", "list_top_ups", "bring_top_ups_back"}
 """Each archived row is joined with what its own document holds: one row, or its few attempts."""
 
 
