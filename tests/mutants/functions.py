@@ -206,6 +206,7 @@ def _of_call(node: ast.Call) -> Iterator[Found]:
 
 
 def _other(value: object) -> tuple[Plain, ...]:
+    """Another value. Sentences are for people: another one decides nothing."""
     match value:
         case bool():
             return (not value,)
@@ -213,7 +214,7 @@ def _other(value: object) -> tuple[Plain, ...]:
             return (value + 1,)
         case float():
             return (value * 2 or 1.0,)
-        case str():
+        case str() if len(value.split()) < 3:
             return ("mutated",)
         case _:
             return ()

@@ -69,7 +69,18 @@ def verdict(tests: list[str], tree: Path, seconds: float) -> Verdict:
     Raises:
         CannotTell: see there.
     """
-    quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--tb=short", "-rfE")
+    quiet: tuple[str, ...] = (
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:warnings",
+        "-p",
+        "no:schemathesis",
+        "--tb=short",
+        "-rfE",
+    )
+    # Whole services over Kafka read topics from their beginning: slow, and no defect needs them.
+    quiet += ("--ignore-glob=*/integration/*/test_running.py",)
     examples = ("-p", "tests.mutants.examples", "--hypothesis-profile=mutants")
     command = [".venv/bin/python", "-m", "pytest", "-x", *quiet, *examples, *tests]
     environment = {**os.environ, "COLUMNS": "400"}

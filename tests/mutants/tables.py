@@ -144,7 +144,7 @@ def _other(value: object) -> tuple[Plain, ...]:
             return (value * 2, value / 2, 0.0)
         case float():
             return (1.0,)
-        case str():
+        case str() if len(value.split()) < 3:
             return ("mutated",)
         case None:
             return (1,)

@@ -32,6 +32,14 @@ def test_the_answer_says_why_not_and_what_to_do(
     assert verdict.next_action
 
 
+@pytest.mark.parametrize(
+    ("version", "number"),
+    [("0", (0,)), ("0.0", (0,)), ("17.0.1", (17, 0, 1)), ("17.0.0", (17,)), ("17.4.0", (17, 4))],
+)
+def test_trailing_zeros_of_a_version_say_nothing(version: str, number: tuple[int, ...]) -> None:
+    assert version_number(version) == number
+
+
 def test_the_tac_is_the_first_eight_digits() -> None:
     assert tac_of("490154203237518") == "49015420"
 

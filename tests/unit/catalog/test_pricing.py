@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from services.catalog.offerings.domain.offering import EVER, OfferingStatus, OfferingVersion
 from services.catalog.prices.domain.price_list import PriceList
-from services.catalog.prices.domain.pricing import price_renewal
+from services.catalog.prices.domain.pricing import MAY_BE_TOO_NEW, price_renewal
 from services.catalog.prices.domain.schedule import Price
+from shared.contracts.fields import Stacking
 from shared.contracts.message import Grant, Terms
 from shared.contracts.prices import RenewalPriced, RenewalRejected
 from shared.contracts.renewals import RenewalRequested
@@ -89,6 +90,29 @@ def test_a_priced_renewal_carries_all_that_is_needed_to_go_on() -> None:
         act_before=NOW + 10 * MINUTE,
         priced_at=NOW,
     )
+
+
+@pytest.mark.parametrize("stacking", ["extend", "queue", "replace"])
+def test_the_grant_says_how_the_data_is_stacked(stacking: Stacking) -> None:
+    sold = OfferingVersion("cuba-1gb", 1, EVER, 10**9, 86_400, stacking, "cu1", "on_sale")
+    answer = price_renewal(request(), known([sold], [price("p-1", 1000, NOW - MINUTE)]))
+    assert isinstance(answer, RenewalPriced)
+    assert answer.grant.stacking == stacking
+
+
+def test_a_rejection_is_the_first_and_only_answer() -> None:
+    answer = price_renewal(request(offering_id="nothing-like-it"), LIST)
+    assert isinstance(answer, RenewalRejected)
+    assert (answer.version, answer.attempt, answer.terms.offering_id) == (1, 1, "nothing-like-it")
+
+
+def test_only_what_needs_no_notice_may_be_too_new_to_be_known() -> None:
+    assert {"offering_unknown", "not_priced", "currency_mismatch"} == MAY_BE_TOO_NEW
+
+
+def test_a_list_of_nothing_knows_nothing() -> None:
+    assert PriceList() == PriceList(0, EVER, {})
+    assert PriceList().revision == 0
 
 
 def test_a_request_sent_again_later_gets_the_same_bytes_whatever_changed_meanwhile() -> None:

@@ -72,6 +72,12 @@ def test_a_price_well_ahead_can_be_changed() -> None:
     assert schedule([FIRST, ahead], wanted, NOW, NOTICE) == wanted
 
 
+def test_a_price_can_be_changed_up_to_the_notice_that_it_needs() -> None:
+    ahead = price("p-2", 900, NOTICE)
+    wanted = replace(ahead, amount_minor=950)
+    assert schedule([FIRST, ahead], wanted, NOW, NOTICE) == wanted
+
+
 def test_a_withdrawn_price_cannot_be_changed() -> None:
     ahead, _ = withdraw([price("p-2", 900, HOUR)], "p-2", NOW, LEAD)
     assert refusal([FIRST, ahead], price("p-2", 950, HOUR)) == "price-withdrawn"
@@ -88,6 +94,13 @@ def test_the_number_of_waiting_prices_is_bounded() -> None:
     waiting = [price(f"w-{number}", 900, HOUR * number) for number in range(1, MAX_SCHEDULED + 1)]
     assert refusal([FIRST, *waiting], price("p-2", 900, 9999 * HOUR)) == "too-many-prices"
     assert schedule([FIRST, *waiting[1:]], price("p-2", 900, 9999 * HOUR), NOW, NOTICE) is not None
+    begins = price("p-0", 900, timedelta(0))
+    assert schedule([begins, *waiting[1:]], price("p-2", 900, 9999 * HOUR), NOW, NOTICE) is not None
+    assert MAX_SCHEDULED == 100
+
+
+def test_a_refusal_says_its_reason_and_what_to_do_wherever_it_is_shown() -> None:
+    assert str(PriceRefused("price-too-soon", "Choose a later one.")) == "price-too-soon: Choose a later one."
 
 
 def test_a_withdrawn_price_holds_for_requests_made_before_its_withdrawal_only() -> None:
