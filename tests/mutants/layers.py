@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 Name = Literal["unit", "exhaustive", "simulation", "integration", "acceptance"]
+BESIDE: Final = {
+    "calls": ("tests/integration/payment/test_outage.py", "tests/integration/provisioning/test_outage.py")
+}
+"""Integration tests of services in which a shared part shows what it is for."""
 AUTHORITIES: Final = ("renewal", "payment", "provisioning")
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.MULTILINE)
 _PASSED, _FAILURES = 0, 1
@@ -34,6 +38,8 @@ class Layer(NamedTuple):
         if self.areas is not None and area not in self.areas:
             return []
         found = [path.format(area=area) for path in self.paths]
+        if self.name == "integration":
+            found += BESIDE.get(area, ())
         return [path for path in found if (tree / path).exists()]
 
 
