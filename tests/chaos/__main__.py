@@ -15,8 +15,10 @@ import typer
 
 from deploy.local.books.tables import totals_table
 from deploy.local.console import console
+from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
 from shared.observability.logging import configure_logging
+from tests.acceptance.office import NotInTime
 from tests.chaos.changes import told
 from tests.chaos.run import Load, Outcome, opened, run
 from tests.chaos.schedule import Schedule, draw
@@ -35,12 +37,16 @@ def main(
     schedule = draw(seed, minutes * 60)
     home = Home.at(None).path / "chaos"
     shutil.rmtree(home, ignore_errors=True)
+    # What our own clients meet while Kafka is away is not the story.
+    log = Home.at(home).log_of("chaos")
+    log.parent.mkdir(parents=True)
+    configure_logging("chaos", "chaos", output=log.open("ab"))
     try:
         outcome = asyncio.run(_run(home, schedule, Load(SUBSCRIBERS, per_second)))
-    except Exception as error:
-        _say(f"The run broke off: {type(error).__name__}: {error}")
+    except (LocalStackError, NotInTime) as error:
+        _say(f"The run broke off: {error}")
         _repeat(seed, minutes, home)
-        raise
+        raise typer.Exit(1) from None
     _report(outcome)
     if outcome.verdict.broken:
         _repeat(seed, minutes, home)
@@ -51,10 +57,7 @@ async def _run(home: Path, schedule: Schedule, load: Load) -> Outcome:
     faults = sum(len(lane) for lane in schedule.lanes)
     _say(f"Seed {schedule.seed}: {faults} faults in {schedule.seconds / 60:g} minutes.")
     async with opened(home, _say) as office:
-        # What our own clients meet while Kafka is away is not the story.
-        with office.stack.home.log_of("chaos").open("ab") as log:
-            configure_logging("chaos", "chaos", output=log)
-            return await run(office, schedule, load, _say)
+        return await run(office, schedule, load, _say)
 
 
 def _report(outcome: Outcome) -> None:

@@ -105,10 +105,12 @@ async def run(office: Office, schedule: Schedule, load: Load, tell: Tell) -> Out
         try:
             await strikes.carry_out(schedule)
             story.say("the faults are over")
-        finally:
             stopping.set()
+            await flowing
+        finally:
             await strikes.end_all()
-        await flowing
+            flowing.cancel()
+            await asyncio.gather(flowing, return_exceptions=True)
     story.say(f"{traffic.asked} renewals were asked for; waiting until all is quiet")
     unrest = await rest(office, traffic)
     story.say("; ".join(unrest) or "all is quiet")
