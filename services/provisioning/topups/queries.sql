@@ -1,6 +1,6 @@
 -- name: insert_top_ups
 -- Begins every renewal that has no row yet, with its first attempt already claimed where there is room for the call,
--- else in its carrier's queue ($16: the carriers that have one of their own).
+-- else in its carrier's queue ($17: the carriers that have one of their own).
 -- The arrays come in key order: two batches that bring the same renewals wait for each other in one direction only.
 with inserted as (
     insert into top_ups (
@@ -12,7 +12,7 @@ with inserted as (
         w.subscription_id,
         w.state,
         w.attempt,
-        1,
+        w.version,
         w.ordinal,
         w.cancel_wanted,
         w.act_before,
@@ -25,10 +25,10 @@ with inserted as (
         s.iccid,
         s.carrier
     from unnest(
-        $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::boolean [], $7::timestamptz [],
-        $8::json [], $9::json [], $10::bigint [], $11::text [], $12::text [], $13::text []
+        $1::uuid [], $2::text [], $3::text [], $4::integer [], $5::integer [], $6::integer [], $7::boolean [],
+        $8::timestamptz [], $9::json [], $10::json [], $11::bigint [], $12::text [], $13::text [], $14::text []
     ) as w (
-        renewal_id, subscription_id, state, attempt, ordinal, cancel_wanted, act_before,
+        renewal_id, subscription_id, state, attempt, version, ordinal, cancel_wanted, act_before,
         terms, granted, amount_minor, currency, reason, traceparent
     )
     left join subscriptions as s on w.subscription_id = s.subscription_id
@@ -50,12 +50,12 @@ begun as (
         case state when 'sending' then 'sending' else 'waiting' end,
         case state when 'sending' then 1 else 0 end,
         case state when 'sending' then 1 else 0 end,
-        case state when 'sending' then clock_timestamp() + make_interval(secs => $14) end,
+        case state when 'sending' then clock_timestamp() + make_interval(secs => $15) end,
         case state when 'sending' then clock_timestamp() end,
         case state
-            when 'sending' then clock_timestamp() + make_interval(secs => $15) else now() + interval '10 minutes'
+            when 'sending' then clock_timestamp() + make_interval(secs => $16) else now() + interval '10 minutes'
         end,
-        case when waiting_origin is not null then case when carrier = any($16::text []) then carrier else '*' end end,
+        case when waiting_origin is not null then case when carrier = any($17::text []) then carrier else '*' end end,
         waiting_origin = 'rule',
         case when waiting_origin is not null then now() + interval '10 minutes' end
     from inserted

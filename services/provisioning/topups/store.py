@@ -108,7 +108,7 @@ async def insert(
 
     What is not claimed waits in its carrier's queue, if that is one of `lanes`, else in that of the others.
     """
-    arrays = sparse(columns(sorted(map(_new_row, rows), key=_first), 13))
+    arrays = sparse(columns(sorted(map(_new_row, rows), key=_first), 14))
     inserted = await connection.fetch(_SQL["insert_top_ups"], *arrays, send_window, lease, lanes)
     return {row[0]: (row[1], row[2]) for row in inserted}
 
@@ -120,6 +120,7 @@ def _new_row(row: NewTopUp) -> tuple[Any, ...]:
         order.subscription_id,
         top_up.state,
         top_up.attempt,
+        top_up.version,
         top_up.ordinal,
         top_up.cancel_wanted,
         top_up.act_before,

@@ -127,3 +127,16 @@ async def test_a_decision_is_updated_in_place(provisioning: Wired, subscribe: Su
 async def _if_both(hot_share: Callable[[], Awaitable[dict[str, float]]]) -> dict[str, float] | None:
     shares = await hot_share()
     return shares if len(shares) == 2 else None
+
+
+async def test_what_is_called_off_in_the_batch_that_brings_it_is_said_again_as_the_same_event(
+    provisioning: Wired, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe()
+    captured = subscriber.captured()
+    cancel = subscriber.cancel(captured.renewal_id)
+    await provisioning.consume(TOP_UPS, captured, cancel)
+    await provisioning.consume(TOP_UPS, cancel)
+    said = [each for each in provisioning.said(TopUpCancelled) if each.renewal_id == captured.renewal_id]
+    assert len(said) == 2
+    assert len({each.event_id for each in said}) == 1
