@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down clean status operator-token test mutants check format bench outage chaos lock local dev
+.PHONY: help demo up down clean status operator-token test exhaustive mutants check format bench outage chaos lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -34,6 +34,9 @@ operator-token: local ## print a token that names an operator (NAME=ana, ROLE=vi
 
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
 	@$(RUN) -m pytest -n 2 --dist loadgroup $(TESTS)
+
+exhaustive: dev ## go every way that one renewal can go, and hold every promise in every state (DEEPER=1: with one deviation more)
+	@$(RUN) -m tests.exhaustive $(if $(DEEPER),--deeper $(DEEPER))
 
 mutants: dev ## put deliberate and generated defects into copies of the tree and see which tests notice (MUTANTS="--only text")
 	@$(RUN) -m tests.mutants $(MUTANTS)
