@@ -6,11 +6,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.compose.prepare import NotPrepared, main, prepare
 from deploy.local.database_roles import url_as
+from deploy.local.readiness import wait_until
 from services import NAMES
 from tests.conftest import FreshLayout
 from tests.integration.compose.conftest import Prepared
 
 PARTITIONS = 3
+DEADLINE_SECONDS = 10.0
 
 
 async def tables_of(url: str) -> set[str]:
@@ -32,12 +34,17 @@ async def test_it_makes_everything_and_can_be_repeated(
     for service in NAMES:
         assert {"outbox", "set_aside"} < await tables_of(urls[service])
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+
+    async def all_are_laid_out() -> bool:
+        # A broker tells of a topic a moment after the controller has made it.
+        described = await admin.describe_topics([topic.name for topic in topics])
+        return [len(topic["partitions"]) for topic in described] == [PARTITIONS, PARTITIONS]
+
     await admin.start()
     try:
-        described = await admin.describe_topics([topic.name for topic in topics])
+        await wait_until(all_are_laid_out, "Both topics with all partitions", DEADLINE_SECONDS)
     finally:
         await admin.close()
-    assert [len(topic["partitions"]) for topic in described] == [PARTITIONS, PARTITIONS]
 
 
 async def test_a_service_cannot_touch_the_tables_of_another(
