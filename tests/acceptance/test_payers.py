@@ -24,7 +24,7 @@ async def told(office: Office, renewal_id: str) -> CustomerActionRequired:
         async with asyncio.timeout(DEADLINE_SECONDS):
             async for record in consumer:
                 headers = dict(record.headers)
-                if (headers["ce_type"], headers["ce_subject"]) == (
+                if (headers.get("ce_type"), headers.get("ce_subject")) == (
                     CustomerActionRequired.__name__.encode(),
                     renewal_id.encode(),
                 ):
