@@ -59,16 +59,17 @@ async def lock_attempts(
     """Lock decisions and attempts that a carrier told something of; what is archived comes back for it."""
     held = await store.lock_attempts(connection, list(keys))
     missing = [key for key in keys if key not in held]
-    if missing and await _bring_back(connection, {renewal_id for renewal_id, *_ in missing}):
+    if missing:
+        await _bring_back(connection, {renewal_id for renewal_id, *_ in missing})
+        # Also where nothing came back: somebody else may have done that between the two looks.
         held |= await store.lock_attempts(connection, missing)
     return held
 
 
-async def _bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> int:
-    """Move those of them back that are archived; how many."""
+async def _bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> None:
+    """Move those of them back that are archived."""
     returned = await connection.fetch(SQL["bring_top_ups_back"], list(renewal_ids))
     BROUGHT_BACK.labels(REMOVAL.table).inc(len(returned))
-    return len(returned)
 
 
 async def find(connection: Connection, renewal_id: UUID) -> asyncpg.Record | None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.provisioning.metrics import CONTRADICTED
-from services.provisioning.topups.archive import REMOVAL
+from services.provisioning.topups.archive import REMOVAL, lock_attempts
 from services.provisioning.topups.calls import Outcome
 from services.provisioning.topups.domain.findings import Finding
 from shared.contracts.payments import PaymentCaptured
@@ -146,6 +146,29 @@ async def test_a_top_up_that_is_applied_after_it_was_archived_as_cancelled_is_an
     # And now it stays, for whoever has to look into it.
     await walk(provisioning, REMOVAL)
     assert await where(provisioning, captured.renewal_id) == OPEN
+
+
+async def test_good_news_is_not_lost_while_somebody_else_brings_its_top_up_back(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe("20")
+    captured = subscriber.captured()
+    [job] = await other.consume(captured)
+    await hear(provisioning, TopUpAttemptFailed, captured.renewal_id)
+    await provisioning.consume(TOP_UPS, subscriber.cancel(captured.renewal_id))
+    await hear(provisioning, TopUpCancelled, captured.renewal_id)
+    await archive(provisioning, captured.renewal_id)
+    alarms = CONTRADICTED._value.get()
+
+    async with provisioning.transactions.begin() as transaction:
+        assert await lock_attempts(transaction.connection, [job.attempt_key])
+        told = asyncio.create_task(other.record([Outcome(job, Finding("applied"))]))
+        blocked = "select count(*) from pg_locks where not granted and pid <> pg_backend_pid()"
+        await until(lambda: provisioning.pool.fetchval(blocked))
+        assert not told.done()
+    await told
+
+    assert CONTRADICTED._value.get() == alarms + 1
 
 
 async def test_a_finding_about_nobodys_top_up_changes_nothing(
