@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from shared.archive import Archive, Removal
 from shared.clock import utc_now
+from shared.database import Connection
 from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
@@ -47,3 +51,41 @@ async def places(service: Wired, removal: Removal, renewal_id: UUID) -> list[str
 def long_ago() -> datetime:
     """Before anything that a test has begun."""
     return utc_now() - timedelta(days=40)
+
+
+BringBack = Callable[[Connection, Collection[UUID]], Awaitable[Any]]
+
+
+class _MovingBetween:
+    """A connection before each of whose statements a renewal is moved, out of the archive or into it."""
+
+    def __init__(self, connection: Connection, move: Callable[[], Awaitable[None]]) -> None:
+        self._connection = connection
+        self._move = move
+
+    async def fetch(self, *statement: Any) -> Any:
+        await self._move()
+        return await self._connection.fetch(*statement)
+
+    async def fetchrow(self, *statement: Any) -> Any:
+        await self._move()
+        return await self._connection.fetchrow(*statement)
+
+
+@asynccontextmanager
+async def moving_between(
+    service: Wired, removal: Removal, bring_back: BringBack, renewal_id: UUID
+) -> AsyncIterator[Connection]:
+    """A connection on which whoever reads in two statements finds the renewal elsewhere in the second."""
+
+    async def move() -> None:
+        if removal.table in await places(service, removal, renewal_id):
+            await walk(service, removal)
+            assert removal.archive in await places(service, removal, renewal_id)
+        else:
+            async with service.transactions.begin() as transaction:
+                await bring_back(transaction.connection, [renewal_id])
+            assert await places(service, removal, renewal_id) == [removal.table]
+
+    async with service.pool.acquire() as connection:
+        yield cast(Connection, _MovingBetween(connection, move))

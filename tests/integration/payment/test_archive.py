@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.payment.archive import REMOVAL
+from services.payment.archive import REMOVAL, bring_back, find_attempts, find_payment, list_payments
 from services.payment.metrics import APPLIED_WITHOUT_CAPTURE
 from shared.contracts.payments import (
     PaymentCancelled,
@@ -21,7 +21,8 @@ from shared.contracts.payments import (
     SurplusRefunded,
 )
 from shared.contracts.prices import RenewalPriced
-from tests.integration.archived import at_once, places, walk
+from shared.database import Connection
+from tests.integration.archived import at_once, moving_between, places, walk
 from tests.integration.payment.conftest import (
     PRICE,
     PspJournal,
@@ -274,6 +275,27 @@ async def test_the_api_shows_archived_payments_as_before(payment: Wired, complet
     assert await payment.request("GET", path) == shown
     assert await paged(payment, page) == pages
     assert len(pages) == 5
+
+
+@pytest.mark.parametrize("begins_in_the_archive", [False, True])
+async def test_who_reads_while_a_payment_is_moved_finds_it_once(
+    payment: Wired, completed: Settle, begins_in_the_archive: bool
+) -> None:
+    renewal = await completed("tok_decline_generic", "tok_ok")
+
+    async def seen(connection: Connection) -> list[Any]:
+        return [
+            await find_payment(connection, renewal.renewal_id),
+            await find_attempts(connection, renewal.renewal_id),
+            await list_payments(connection, renewal.subscription_id, None, 10),
+        ]
+
+    async with payment.pool.acquire() as connection:
+        shown = await seen(connection)
+    if begins_in_the_archive:
+        await archive(payment, renewal)
+    async with moving_between(payment, REMOVAL, bring_back, renewal.renewal_id) as moving:
+        assert await seen(moving) == shown
 
 
 async def paged(payment: Wired, path: str) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from services.provisioning.metrics import CONTRADICTED
-from services.provisioning.topups.archive import REMOVAL, lock_attempts
+from services.provisioning.topups.archive import REMOVAL, find, lock_attempts, of_subscription
 from services.provisioning.topups.calls import Outcome
 from services.provisioning.topups.domain.findings import Finding
 from shared.contracts.payments import PaymentCaptured
@@ -20,7 +21,8 @@ from shared.contracts.topups import (
     TopUpRejected,
     TopUpUndetermined,
 )
-from tests.integration.archived import at_once, long_ago, places, walk
+from shared.database import Connection
+from tests.integration.archived import at_once, long_ago, moving_between, places, walk
 from tests.integration.provisioning.conftest import Carrier, Subscribe, Subscriber
 from tests.integration.provisioning.test_leases import OtherProcess, other
 from tests.integration.provisioning.test_top_ups import TOP_UPS, final_answers, hear, said
@@ -198,6 +200,30 @@ async def test_the_api_shows_archived_top_ups_as_before(
     assert len(pages) == 5
     missing = await provisioning.request("GET", f"/v1/top-ups/{uuid4()}")
     assert (missing.status, missing.problem) == (404, "top-up-not-found")
+
+
+@pytest.mark.parametrize("begins_in_the_archive", [False, True])
+async def test_who_reads_while_a_top_up_is_moved_finds_it_once(
+    provisioning: Wired, carrier: Carrier, subscribe: Subscribe, begins_in_the_archive: bool
+) -> None:
+    captured = await decided(provisioning, await subscribe(), "applied")
+    renewal_id, subscription_id = captured.renewal_id, captured.subscription_id
+
+    async def seen(connection: Connection) -> list[Any]:
+        return [
+            await find(connection, renewal_id),
+            await of_subscription(connection, subscription_id, None, 10),
+        ]
+
+    async def bring_back(connection: Connection, renewal_ids: Collection[UUID]) -> None:
+        await lock_attempts(connection, [(one, "apply", 0) for one in renewal_ids])
+
+    async with provisioning.pool.acquire() as connection:
+        shown = await seen(connection)
+    if begins_in_the_archive:
+        await archive(provisioning, renewal_id)
+    async with moving_between(provisioning, REMOVAL, bring_back, renewal_id) as moving:
+        assert await seen(moving) == shown
 
 
 async def paged(provisioning: Wired, subscriber: Subscriber) -> list[Any]:

@@ -8,13 +8,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.renewal.archive import REMOVAL
+from services.renewal import store
+from services.renewal.archive import REMOVAL, bring_back
+from services.renewal.operators import search
+from services.renewal.operators.domain.filter import Filter
+from shared.clock import utc_now
 from shared.contracts.renewals import (
     RenewalRefused,
     RenewalRequested,
 )
+from shared.database import Connection
 from shared.messaging.transaction import Transaction
-from tests.integration.archived import at_once, places, walk
+from tests.integration.archived import at_once, moving_between, places, walk
 from tests.integration.renewal.conftest import About, Subscriber, begun, known, row
 from tests.integration.renewal.operating import Operator
 from tests.integration.renewal.test_routes import created, post
@@ -200,6 +205,33 @@ async def test_the_api_shows_archived_renewals_as_before(renewal: Wired) -> None
     assert await paged(renewal, "/v1/renewals?state=completed&limit=50") == all_completed
     missing = await renewal.request("GET", f"/v1/renewals/{uuid4()}")
     assert (missing.status, missing.problem) == (404, "renewal-not-found")
+
+
+@pytest.mark.parametrize("begins_in_the_archive", [False, True])
+async def test_who_reads_while_a_renewal_is_moved_finds_it_once(
+    renewal: Wired, begins_in_the_archive: bool
+) -> None:
+    one, about, _ = await closed(renewal, "completed")
+    renewal_id, subscription_id = about.renewal_id, one.subscription_id
+    filtered = Filter(subscription_id=subscription_id)
+
+    async def seen(connection: Connection) -> list[Any]:
+        return [
+            await store.read(connection, renewal_id),
+            await store.read_history(connection, renewal_id),
+            await store.list_renewals(connection, subscription_id, None, None, 10),
+            await store.list_renewals(connection, None, "completed", None, 1),
+            await search.read(connection, renewal_id),
+            await search.find(connection, filtered, utc_now(), None, 10),
+            await search.find(connection, Filter(state=("completed",)), utc_now(), None, 1),
+        ]
+
+    async with renewal.pool.acquire() as connection:
+        shown = await seen(connection)
+    if begins_in_the_archive:
+        await archive(renewal, about)
+    async with moving_between(renewal, REMOVAL, bring_back, renewal_id) as moving:
+        assert await seen(moving) == shown
 
 
 async def paged(renewal: Wired, path: str) -> list[Any]:
