@@ -1,0 +1,525 @@
+"""services/renewal/store.py on tables in memory: same names, same arguments, same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from services.renewal import store
+from services.renewal.domain.admission import Admitted, Refusal, Standing
+from services.renewal.domain.renewal import HistoryEntry, Renewal
+from services.renewal.domain.rule import FIRST_TRY, RULE, RenewalRule, Request, Trigger
+from services.renewal.operators import charge_store
+from services.renewal.store import Asked, Orphan, Progress
+from services.renewal.timers import CATCH_UP_SECONDS
+from tests.simulation.database import Database, Open, Table, statement
+
+_FIRST_FACT: Final = Renewal._fields.index("amount_minor")
+_STALLS_KEPT: Final = timedelta(days=3)
+
+
+class RenewalLine(NamedTuple):
+    """A row of renewals."""
+
+    renewal: Renewal
+    caller: str
+    request_id: str
+    request_hash: bytes
+    dunning_try: int | None
+
+
+class HistoryLine(NamedTuple):
+    """A row of renewal_history."""
+
+    at: datetime
+    message: str
+    to_state: str
+    attempt: int | None
+    reason: str | None
+    detail: str | None
+
+
+class RefusalLine(NamedTuple):
+    """A row of refusals."""
+
+    caller: str
+    request_id: str
+    request_hash: bytes
+    subscription_id: str
+    reason: str
+    detail: str
+    refused_at: datetime
+
+
+class SubscriptionLine(NamedTuple):
+    """A row of the projection of subscriptions."""
+
+    brand: str
+    carrier: str
+    owner_id: str
+    status: str
+    device_bound: bool
+    device_matches: bool
+    top_ups: int
+
+
+class OfferingLine(NamedTuple):
+    """A row of the projection of offerings."""
+
+    status: str
+    brands: list[str]
+    carriers: list[str]
+    subscription_statuses: list[str]
+
+
+class ProgressLine(NamedTuple):
+    """A row of consumer_progress."""
+
+    lag: int
+    caught_up_at: datetime | None
+    updated_at: datetime
+
+
+class ArchivedLine(NamedTuple):
+    """A renewal that is over, whole, with its history by version."""
+
+    line: RenewalLine
+    history: tuple[tuple[int, HistoryLine], ...]
+
+
+class RenewalDatabase(Database):
+    """Renewal's tables. `slots` is the unique index on the open renewals of a subscription."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
+        self.renewals: Table[UUID, RenewalLine] = Table("renewals")
+        self.slots: Table[str, UUID] = Table("renewals_slot")
+        self.history: Table[tuple[UUID, int], HistoryLine] = Table("renewal_history")
+        self.archive: Table[UUID, ArchivedLine] = Table("archive_register")
+        self.stops: Table[str, None] = Table("charge_stops")
+        self.refusals: Table[UUID, RefusalLine] = Table("refusals")
+        self.kept: Table[str, tuple[Trigger, datetime]] = Table("kept_triggers")
+        self.orphans: Table[UUID, Orphan] = Table("orphans")
+        self.progress: Table[tuple[str, int], ProgressLine] = Table("consumer_progress")
+        self.stalls: Table[tuple[str, int, datetime], datetime] = Table("stalls")
+        self.rules: Table[str, RenewalRule] = Table("renewal_rules")
+        self.subscriptions: Table[str, SubscriptionLine] = Table("subscriptions")
+        self.customers: Table[str, bool] = Table("customers")
+        self.methods: Table[str, tuple[str, str]] = Table("payment_methods")
+        self.offerings: Table[str, OfferingLine] = Table("offerings")
+
+    def every_renewal(self) -> dict[UUID, Renewal]:
+        """All renewals as they stand, open, closed or archived."""
+        archived = {renewal_id: kept.line.renewal for renewal_id, kept in self.archive.rows.items()}
+        return archived | {renewal_id: line.renewal for renewal_id, line in self.renewals.rows.items()}
+
+    def next_timer(self, now: datetime) -> datetime | None:
+        """When claim_due would find something first, for a process with that clock.
+
+        Silence and deadlines wait until every partition is caught up, planned retries do not.
+        """
+        since = now - timedelta(seconds=CATCH_UP_SECONDS)
+        known = self.progress.rows.values()
+        if known and all(line.caught_up_at is not None and line.caught_up_at >= since for line in known):
+            return self.until_a_commit("next timer", self._next_due)
+        return self.until_a_commit("next retry", self._next_retry)
+
+    def _next_due(self) -> datetime | None:
+        due = (renewal.next_due_at for renewal in self._open_ones())
+        return min((at for at in due if at is not None), default=None)
+
+    def _next_retry(self) -> datetime | None:
+        due = (renewal.retry_at for renewal in self._open_ones() if renewal.next_due_at is not None)
+        return min((at for at in due if at is not None), default=None)
+
+    def _open_ones(self) -> list[Renewal]:
+        return [line.renewal for line in self.renewals.rows.values() if line.renewal.closed_at is None]
+
+
+def tables(transaction: Open) -> RenewalDatabase:
+    database = transaction.database
+    assert isinstance(database, RenewalDatabase)
+    return database
+
+
+@statement
+async def _lock(transaction: Open, renewal_ids: Collection[UUID]) -> list[Renewal]:
+    wanted = sorted(set(renewal_ids))
+    transaction.about.update(wanted)
+    found = await transaction.lock_each(tables(transaction).renewals, wanted)
+    return [line.renewal for _, line in found]
+
+
+@statement
+async def claim_due(transaction: Open, now: datetime, limit: int, *, caught_up: bool) -> list[Renewal]:
+    table = tables(transaction).renewals
+    due = []
+    for renewal_id, line in transaction.scan(table):
+        renewal = line.renewal
+        if renewal.closed_at is not None or renewal.next_due_at is None or renewal.next_due_at > now:
+            continue
+        if caught_up or (renewal.retry_at is not None and renewal.retry_at <= now):
+            due.append((renewal.next_due_at, renewal_id))
+    claimed: list[Renewal] = []
+    for _, renewal_id in sorted(due):
+        if transaction.is_free(table, renewal_id) and len(claimed) < limit:
+            transaction.take(table, renewal_id)
+            transaction.about.add(renewal_id)
+            line = table.rows[renewal_id]
+            claimed.append(line.renewal)
+    return claimed
+
+
+@statement
+async def advance(
+    transaction: Open,
+    now: datetime,
+    moves: Collection[tuple[Renewal, Renewal]],
+    history: Collection[HistoryEntry],
+) -> None:
+    own = tables(transaction)
+    for before, after in moves:
+        line = await transaction.lock(own.renewals, after.renewal_id)
+        if line is None:
+            continue
+        was = line.renewal
+        learnt: dict[str, Any] = {
+            name: new
+            for name, old, new in zip(
+                Renewal._fields[_FIRST_FACT:], before[_FIRST_FACT:], after[_FIRST_FACT:], strict=True
+            )
+            if new is not old and new is not None
+        }
+        await _write(
+            transaction,
+            line,
+            was._replace(heard_at=now, state=after.state, version=after.version, **learnt),
+        )
+    for entry in history:
+        written = HistoryLine(now, entry.message, entry.to_state, entry.attempt, entry.reason, entry.detail)
+        if not await transaction.insert(own.history, (entry.renewal_id, entry.version), written):
+            raise asyncpg.UniqueViolationError("renewal_history")
+
+
+@statement
+async def save(transaction: Open, renewals: Collection[Renewal]) -> None:
+    own = tables(transaction)
+    for renewal in renewals:
+        line = await transaction.lock(own.renewals, renewal.renewal_id)
+        if line is not None:
+            fixed = Renewal._fields.index("heard_at")
+            await _write(transaction, line, Renewal._make((*line.renewal[:fixed], *renewal[fixed:])))
+
+
+async def _write(transaction: Open, line: RenewalLine, renewal: Renewal) -> None:
+    """The row, and its place in the index of slots."""
+    own = tables(transaction)
+    if (renewal.closed_at is not None) != (renewal.state in ("completed", "refunded", "failed", "cancelled")):
+        raise asyncpg.CheckViolationError("closed_states_are_closed")
+    transaction.put(own.renewals, renewal.renewal_id, line._replace(renewal=renewal))
+    if renewal.closed_at is not None and line.renewal.closed_at is None:
+        await transaction.hold(own.slots, renewal.subscription_id)
+        transaction.remove(own.slots, renewal.subscription_id)
+
+
+@statement
+async def read_standing(transaction: Open, asking: Sequence[Asked]) -> list[Standing]:
+    return [_standing(transaction, tables(transaction), asked) for asked in asking]
+
+
+def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing:
+    def get(table: Table[Any, Any], key: Any) -> Any:
+        return transaction.get(table, key)
+
+    existing = get(own.renewals, asked.renewal_id)
+    if existing is None and (archived := get(own.archive, asked.renewal_id)) is not None:
+        existing = archived.line
+    stops = [scope for scope, _ in transaction.scan(own.stops)]
+    refusal = get(own.refusals, asked.renewal_id)
+    subscription = get(own.subscriptions, asked.subscription_id)
+    by_rule = asked.offering_id is None
+    rule = get(own.rules, asked.subscription_id) if by_rule else None
+    offering_id = asked.offering_id or (rule.offering_id if rule is not None else None)
+    offering = get(own.offerings, offering_id)
+    if asked.payment_method_ids is not None:
+        named = asked.payment_method_ids.split(",")
+    else:
+        named = rule.payment_method_ids if rule is not None else []
+    methods = [(name, *method) for name in sorted(set(named)) if (method := get(own.methods, name))]
+    return Standing._make(
+        (
+            asked.renewal_id,
+            existing.request_hash if existing is not None else None,
+            refusal.request_hash if refusal is not None else None,
+            refusal.reason if refusal is not None else None,
+            refusal.detail if refusal is not None else None,
+            *(subscription[:6] if subscription is not None else (None,) * 6),
+            _cycle(transaction, own, asked, subscription.top_ups if subscription is not None else None),
+            get(own.customers, subscription.owner_id) if subscription is not None else None,
+            *(offering if offering is not None else (None,) * 4),
+            [" ".join(method) for method in methods],
+            get(own.slots, asked.subscription_id),
+            *(rule[1:] if rule is not None else (None,) * 7),
+            stops or None,
+        )
+    )
+
+
+def _cycle(transaction: Open, own: RenewalDatabase, asked: Asked, top_ups: int | None) -> int | None:
+    """Only a trigger can be of an old cycle; the projection may not have heard of what we completed."""
+    known = [] if top_ups is None else [top_ups]
+    if asked.offering_id is None:
+        known += [
+            line.renewal.top_up_cycle
+            for _, line in transaction.scan(own.renewals)
+            if line.renewal.subscription_id == asked.subscription_id and line.renewal.top_up_cycle is not None
+        ]
+    return max(known, default=None)
+
+
+@statement
+async def insert(transaction: Open, now: datetime, admitted: Collection[Admitted]) -> set[UUID]:
+    own = tables(transaction)
+    inserted = set()
+    for renewal, _terms, request in admitted:
+        transaction.about.add(renewal.renewal_id)
+        await transaction.hold(own.renewals, renewal.renewal_id)
+        await transaction.hold(own.slots, renewal.subscription_id)
+        taken = transaction.get(own.slots, renewal.subscription_id) is not None
+        if taken or transaction.get(own.renewals, renewal.renewal_id) is not None:
+            continue
+        fresh = Renewal(
+            renewal.renewal_id,
+            renewal.subscription_id,
+            renewal.terms,
+            renewal.cycle,
+            now,
+            renewal.traceparent,
+            now,
+            renewal.deadline_at,
+            renewal.payment_method_id,
+            renewal.next_due_at,
+        )
+        line = RenewalLine(
+            fresh,
+            request.caller,
+            request.request_id,
+            request.fingerprint,
+            FIRST_TRY if request.caller == RULE else None,
+        )
+        transaction.put(own.renewals, renewal.renewal_id, line)
+        transaction.put(own.slots, renewal.subscription_id, renewal.renewal_id)
+        begun = HistoryLine(now, "RequestRenewal", "requested", None, None, f"by {request.caller}")
+        if not await transaction.insert(own.history, (renewal.renewal_id, 1), begun):
+            raise asyncpg.UniqueViolationError("renewal_history")
+        inserted.add(renewal.renewal_id)
+    return inserted
+
+
+@statement
+async def keep_refusals(
+    transaction: Open, refused: Collection[tuple[Request, Refusal]], now: datetime
+) -> None:
+    table = tables(transaction).refusals
+    for request, refusal in {request.renewal_id: (request, refusal) for request, refusal in refused}.values():
+        line = RefusalLine(
+            request.caller,
+            request.request_id,
+            request.fingerprint,
+            request.subscription_id,
+            refusal.reason,
+            refusal.detail,
+            now,
+        )
+        if not await transaction.insert(table, request.renewal_id, line) and line.caller == "rule":
+            known = transaction.get(table, request.renewal_id)
+            assert known is not None
+            again = known._replace(reason=line.reason, detail=line.detail, refused_at=now)
+            transaction.put(table, request.renewal_id, again)
+
+
+@statement
+async def keep_triggers(transaction: Open, triggers: Collection[Trigger], now: datetime) -> None:
+    table = tables(transaction).kept
+    newest: dict[str, Trigger] = {}
+    for trigger in triggers:
+        known = newest.get(trigger.subscription_id)
+        if known is None or known.cycle < trigger.cycle:
+            newest[trigger.subscription_id] = trigger
+    for trigger in newest.values():
+        if not await transaction.insert(table, trigger.subscription_id, (trigger, now)):
+            kept = transaction.get(table, trigger.subscription_id)
+            if kept is not None and kept[0].cycle < trigger.cycle:
+                transaction.put(table, trigger.subscription_id, (trigger, now))
+
+
+@statement
+async def take_kept_triggers(transaction: Open, subscription_ids: Collection[str]) -> list[Trigger]:
+    table = tables(transaction).kept
+    taken = await transaction.lock_each(table, sorted(set(subscription_ids)))
+    for subscription_id, _ in taken:
+        transaction.remove(table, subscription_id)
+    return [trigger for _, (trigger, _) in taken]
+
+
+@statement
+async def keep_orphans(transaction: Open, orphans: Collection[Orphan]) -> None:
+    for orphan in orphans:
+        await transaction.insert(tables(transaction).orphans, orphan.event_id, orphan)
+
+
+@statement
+async def report_progress(
+    transaction: Open, rows: Collection[Progress], now: datetime, stalled_after_seconds: float
+) -> None:
+    own = tables(transaction)
+    long_ago = now - timedelta(seconds=stalled_after_seconds)
+    forgotten = [key for key, ended_at in transaction.scan(own.stalls) if ended_at < now - _STALLS_KEPT]
+    for topic, partition, lag, caught_up in sorted(rows):
+        key = (topic, partition)
+        known = transaction.get(own.progress, key)
+        if (
+            caught_up
+            and known is not None
+            and known.caught_up_at is not None
+            and known.caught_up_at < long_ago
+        ):
+            await transaction.insert(own.stalls, (*key, known.caught_up_at), now)
+        await transaction.hold(own.progress, key)
+        latest = transaction.get(own.progress, key)
+        before = latest.caught_up_at if latest is not None else None
+        transaction.put(own.progress, key, ProgressLine(lag, now if caught_up else before, now))
+    for stall in forgotten:
+        if await transaction.lock(own.stalls, stall) is not None:
+            transaction.remove(own.stalls, stall)
+
+
+@statement
+async def is_caught_up(transaction: Open, now: datetime, within_seconds: float) -> bool:
+    known = transaction.scan(tables(transaction).progress)
+    since = now - timedelta(seconds=within_seconds)
+    return bool(known) and all(
+        line.caught_up_at is not None and line.caught_up_at >= since for _, line in known
+    )
+
+
+@statement
+async def read_stalls(transaction: Open, since: datetime, limit: int) -> list[tuple[datetime, datetime]]:
+    stalls = [
+        (key[2], ended_at)
+        for key, ended_at in transaction.scan(tables(transaction).stalls)
+        if ended_at > since
+    ]
+    stalls.sort(key=lambda stall: (stall[1], stall[0]), reverse=True)
+    return stalls[:limit]
+
+
+def entries_of(renewal_id: UUID, lines: Sequence[tuple[int, HistoryLine]]) -> list[HistoryEntry]:
+    """History lines by version, each with the state that the line before went to; bounded."""
+    entries: list[HistoryEntry] = []
+    before: Any = None
+    for version, (at, message, to_state, attempt, reason, detail) in lines:
+        entries.append(
+            HistoryEntry(renewal_id, version, at, message, before, to_state, attempt, reason, detail)  # type: ignore[arg-type] # only states are ever stored
+        )
+        before = to_state
+    return entries[:500]
+
+
+@statement
+async def take_resumed(transaction: Open, limit: int) -> list[Trigger]:
+    own = tables(transaction)
+    stops = {scope for scope, _ in transaction.scan(own.stops)}
+    over = [
+        name
+        for name, (trigger, _) in transaction.scan(own.kept)
+        if trigger.held_by is not None and trigger.held_by not in stops
+    ]
+    return _take_kept(transaction, over, limit)
+
+
+@statement
+async def take_freed(transaction: Open, kept_before: datetime, limit: int) -> list[Trigger]:
+    own = tables(transaction)
+    freed = [
+        name
+        for name, (trigger, kept_at) in transaction.scan(own.kept)
+        if trigger.held_by is None and kept_at < kept_before and transaction.get(own.slots, name) is None
+    ]
+    return _take_kept(transaction, freed, limit)
+
+
+def _take_kept(transaction: Open, names: Sequence[str], limit: int) -> list[Trigger]:
+    table = tables(transaction).kept
+    taken: list[Trigger] = []
+    for name in sorted(names):
+        row = transaction.get(table, name)
+        if row is not None and len(taken) < limit and transaction.is_free(table, name):
+            transaction.take(table, name)
+            transaction.remove(table, name)
+            taken.append(row[0])
+    return taken
+
+
+@statement
+async def count_stops(transaction: Open) -> dict[str, int]:
+    return {}  # nobody looks at the gauge
+
+
+@statement
+async def count_kept(transaction: Open) -> dict[bool, int]:
+    return {}  # nobody looks at the gauge
+
+
+@statement
+async def read_methods(transaction: Open, payment_method_ids: Collection[str]) -> list[str]:
+    table = tables(transaction).methods
+    return [
+        " ".join((name, *method))
+        for name in sorted(set(payment_method_ids))
+        if (method := transaction.get(table, name)) is not None
+    ]
+
+
+FUNCTIONS: Final = {
+    store: {
+        "_lock": _lock,
+        "claim_due": claim_due,
+        "advance": advance,
+        "save": save,
+        "read_standing": read_standing,
+        "insert": insert,
+        "keep_refusals": keep_refusals,
+        "keep_triggers": keep_triggers,
+        "take_kept_triggers": take_kept_triggers,
+        "keep_orphans": keep_orphans,
+        "report_progress": report_progress,
+        "is_caught_up": is_caught_up,
+        "read_stalls": read_stalls,
+        "read_methods": read_methods,
+    },
+    charge_store: {
+        "take_resumed": take_resumed,
+        "take_freed": take_freed,
+        "count_stops": count_stops,
+        "count_kept": count_kept,
+    },
+}
+NOT_ASKED: Final = {
+    store: {"lock", "read", "read_history", "list_renewals", "survey_open"},
+    charge_store: {
+        "list_stops",
+        "insert_stop",
+        "delete_stop",
+        "is_known",
+        "some_names",
+        "read_kept",
+        "read_refusals",
+        "read_subscription",
+    },
+}
+"""Functions that only HTTP needs, or that are made of others."""
