@@ -1,8 +1,9 @@
-"""Named places at which a process can be ordered to die, so that a test kills it exactly there.
+"""Named places at which a process can be ordered to die or to stand still, so that a test meets it there.
 
-RECARGA_CRASH_ORDER names a file; the order in it is `<point> <n>`: passing that point for the n-th time kills
-the process with SIGKILL. The file is read whenever a point is passed, so a running process can be ordered to
-die. Without the variable, as in every real deployment, `orders` is None and a point costs one look:
+RECARGA_CRASH_ORDER names a file; the order in it is `<point> <n> <signal>`: passing that point for the n-th
+time the process sends itself SIGKILL, or SIGSTOP. The file is read whenever a point is passed, so a running
+process can be ordered to. Without the variable, as in every real deployment, `orders` is None and a point
+costs one look:
 
     if crash_points.orders is not None:
         crash_points.orders.pass_by(crash_points.BEFORE_COMMIT)
@@ -47,29 +48,31 @@ class Orders:
         self._passed = 0
 
     def pass_by(self, point: str) -> None:
-        """Die here, if that is the order and this is the time."""
+        """Die or stand still here, if that is the order and this is the time."""
         try:
             order = self._file.read_text()
         except FileNotFoundError:
             return
         if order != self._order:
             self._order, self._passed = order, 0
-        wanted, times = order.split()
+        wanted, times, name = order.split()
         if wanted != point:
             return
         self._passed += 1
         if self._passed >= int(times):
+            # Who only stood still counts anew, should the same be ordered again.
+            self._order = ""
             # First, so that whoever finds us dead knows that it was here, and who follows us lives.
             self._file.rename(self._carried_out)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[name])
 
 
-def write_order(file: Path, point: str, times: int) -> None:
-    """Order whoever looks at `file` to die when it passes `point` for the `times`-th time from now on."""
+def write_order(file: Path, point: str, times: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Order whoever looks at `file` to send itself the signal when it passes `point` for the n-th time."""
     if point not in POINTS:
         raise ValueError(f"no such point: {point!r}")
     fresh = file.with_name(file.name + ".new")
-    fresh.write_text(f"{point} {times}")
+    fresh.write_text(f"{point} {times} {number.name}")
     fresh.replace(file)
 
 
@@ -83,7 +86,7 @@ def taken_back(file: Path) -> bool:
 
 
 def was_carried_out(file: Path) -> bool:
-    """Whether the process died of its order. Asked once: the trace is removed."""
+    """Whether the process followed its order. Asked once: the trace is removed."""
     return taken_back(file.with_name(file.name + ".carried-out"))
 
 

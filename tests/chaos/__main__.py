@@ -22,7 +22,7 @@ from tests.acceptance.office import NotInTime
 from tests.chaos.changes import told
 from tests.chaos.run import Load, Outcome, opened, run
 from tests.chaos.schedule import Schedule, draw
-from tests.chaos.story import hits_table
+from tests.chaos.story import hits_table, strikes_table
 from tests.chaos.verdict import MOST_LISTED
 
 SUBSCRIBERS = 2_000
@@ -66,6 +66,7 @@ def _report(outcome: Outcome) -> None:
         _say(line)
     console.print()
     console.print(hits_table(outcome.story, outcome.schedule.crashes))
+    console.print(strikes_table(outcome.story, outcome.schedule.kinds))
     comparison, found = outcome.comparison, outcome.verdict
     endings = ", ".join(f"{number} {state}" for state, number in found.endings.most_common())
     _say(

@@ -33,6 +33,14 @@ SERVICE_POINTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The places that each service comes by: only some call gateways, only the catalog answers without a row."""
 
+AMID_A_CALL: Final = frozenset({points.BEFORE_SEND, points.SEND_TO_RESULT})
+ZOMBIE_POINTS: Final[dict[str, tuple[str, ...]]] = {
+    service: tuple(point for point in passed if point in AMID_A_CALL) or passed
+    for service, passed in SERVICE_POINTS.items()
+}
+"""Where a process stands still: amid a call, so that its lease runs out in its hands. Who makes no calls does
+amid a transaction, with its rows locked, or between two steps, of which others must not need the second."""
+
 Gateway = Literal["psp", "carrier"]
 
 
@@ -44,19 +52,33 @@ class Crash:
     point: str
     times: int
 
+    @property
+    def kind(self) -> str:
+        return f"{service_of(self.instance)} dies at {self.point}"
+
     def __str__(self) -> str:
         return f"{self.instance} is to die at {self.point}, the {_nth(self.times)} time it comes there"
 
 
 @dataclass(frozen=True, slots=True)
 class Zombie:
-    """A process stands still for longer than its leases, then goes on as if nothing had happened."""
+    """A process stands still when it passes `point` for the `times`-th time, for longer than its leases; then
+    it goes on as if nothing had happened."""
 
     instance: str
+    point: str
+    times: int
     seconds: float
 
+    @property
+    def kind(self) -> str:
+        return f"{service_of(self.instance)} stands still"
+
     def __str__(self) -> str:
-        return f"{self.instance} stands still for {self.seconds:.0f} s (SIGSTOP), longer than its leases"
+        return (
+            f"{self.instance} is to stand still for {self.seconds:.0f} s (SIGSTOP), longer than its leases, "
+            f"at {self.point}, the {_nth(self.times)} time it comes there"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +86,10 @@ class PostgresRestart:
     """Fast: open transactions are rolled back. Immediate: as a crash, with recovery at the start."""
 
     mode: Literal["fast", "immediate"]
+
+    @property
+    def kind(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return f"PostgreSQL is restarted ({self.mode})"
@@ -75,6 +101,10 @@ class KafkaRestart:
 
     how: Literal["SIGTERM", "SIGKILL"]
 
+    @property
+    def kind(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return f"Kafka is restarted ({self.how})"
 
@@ -85,6 +115,10 @@ class KafkaPause:
 
     seconds: float
 
+    @property
+    def kind(self) -> str:
+        return "Kafka stands still"
+
     def __str__(self) -> str:
         return f"Kafka stands still for {self.seconds:.0f} s (SIGSTOP)"
 
@@ -94,6 +128,10 @@ class GatewaysPause:
     """PSP and carrier take requests and answer none until later."""
 
     seconds: float
+
+    @property
+    def kind(self) -> str:
+        return "PSP and carrier stand still"
 
     def __str__(self) -> str:
         return f"PSP and carrier stand still for {self.seconds:.0f} s (SIGSTOP)"
@@ -109,12 +147,17 @@ class Lie:
     probability: float
     seconds: float
 
+    @property
+    def kind(self) -> str:
+        return f"{self.gateway} lies: {self.behaviour} on {self.operation}"
+
     def __str__(self) -> str:
         who = "the PSP" if self.gateway == "psp" else "the carrier"
         what = "everything" if self.operation == "*" else self.operation
         return f"{who} lies: {self.behaviour} on {self.probability:.0%} of {what} for {self.seconds:.0f} s"
 
 
+# `kind` is the same for faults of which one is as good as the other: each kind that is planned must strike.
 Fault: TypeAlias = Crash | Zombie | PostgresRestart | KafkaRestart | KafkaPause | GatewaysPause | Lie
 
 LIES: Final[tuple[tuple[Gateway, str, str], ...]] = (
@@ -157,6 +200,11 @@ LIES: Final[tuple[tuple[Gateway, str, str], ...]] = (
 )
 """Every lie breaks an answer or a mood, none breaks what a gateway has promised to be able to do: a carrier
 that honours keys and forgets them would be paid for twice by anybody (DESIGN, promise 1)."""
+
+
+def service_of(instance: str) -> str:
+    """The service of a process: `payment` of `payment-2`."""
+    return instance.partition("-")[0]
 
 
 def _nth(number: int) -> str:

@@ -29,7 +29,11 @@ from tests.chaos.verdict import Evidence, Verdict, verdict
 DEADLINE_SECONDS: Final = 45.0
 ANSWERED_SECONDS: Final = 120.0
 QUIET_SECONDS: Final = 240.0
-"""From the last fault on: a deadline, a resolution, back-offs and the outbox's poller one after another."""
+"""From the last fault on: a deadline (45 s), both resolutions of a payment (40 s), an outbox whose poller
+died, too (30 s), one more question about a refund (60 s), and back-offs, one after another.
+
+Shorter than the time that a late capture has (`late_capture_seconds`, five minutes): one that nothing but
+that deadline would have ended is stuck, and is found so. A test holds both ends."""
 
 
 @asynccontextmanager

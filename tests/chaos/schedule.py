@@ -7,6 +7,7 @@ enough meets everything, a short one meets every service once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 from tests.chaos.faults import (
     LIES,
     SERVICE_POINTS,
+    ZOMBIE_POINTS,
     Crash,
     Fault,
     GatewaysPause,
@@ -23,6 +25,7 @@ from tests.chaos.faults import (
     Lie,
     PostgresRestart,
     Zombie,
+    service_of,
 )
 
 REPLICAS: Final = 2
@@ -62,7 +65,12 @@ class Schedule:
     def crashes(self) -> set[tuple[str, str]]:
         """The (service, point) pairs at which somebody is to die."""
         faults = [planned.fault for planned in self.services]
-        return {(one.instance.partition("-")[0], one.point) for one in faults if isinstance(one, Crash)}
+        return {(service_of(one.instance), one.point) for one in faults if isinstance(one, Crash)}
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How often each kind of fault is planned."""
+        return Counter(planned.fault.kind for lane in self.lanes for planned in lane)
 
 
 def draw(seed: int, seconds: float) -> Schedule:
@@ -121,9 +129,14 @@ def _services(random: Random) -> list[Fault]:
         ]
         if zombies:
             seconds = LONG_ZOMBIE_SECONDS if len(zombies) == 1 else ZOMBIE_SECONDS
-            dying.insert(len(dying) // 2, Zombie(_process(random, zombies.pop()), seconds))
+            dying.insert(len(dying) // 2, _zombie(random, zombies.pop(), seconds))
         dealt += dying
     return dealt
+
+
+def _zombie(random: Random, service: str, seconds: float) -> Zombie:
+    point = random.choice(ZOMBIE_POINTS[service])
+    return Zombie(_process(random, service), point, random.randint(1, _most_passes(service)), seconds)
 
 
 def _most_passes(service: str) -> int:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from shared.crash_points import POINTS
-from tests.chaos.faults import SERVICE_POINTS, Fault
+from tests.chaos.faults import SERVICE_POINTS, Crash, Fault, Zombie, service_of
 
 Tell = Callable[[str], None]
 
@@ -24,8 +24,13 @@ class Struck:
     began_at: datetime
     ended_at: datetime
     tale: str
-    concerns: str = ""
-    """The process it struck; empty where it concerned all."""
+    times: int
+    """How often it struck: how many calls met a lie; for everything else 1, or 0 where it came to nothing."""
+
+    @property
+    def concerns(self) -> str:
+        """The process it was for; empty where it concerned all."""
+        return self.fault.instance if isinstance(self.fault, Crash | Zombie) else ""
 
 
 @dataclass(slots=True)
@@ -35,8 +40,6 @@ class Story:
     tell: Tell
     began: float = field(default_factory=time.monotonic)
     struck: list[Struck] = field(default_factory=list)
-    hits: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each service died at each point, as it was ordered to."""
     misses: list[str] = field(default_factory=list)
     """Orders that were never carried out."""
 
@@ -48,21 +51,27 @@ class Story:
         """Since the beginning."""
         return time.monotonic() - self.began
 
-    def happened(self, fault: Fault, began_at: datetime, tale: str, concerns: str = "") -> None:
-        self.struck.append(Struck(fault, began_at, datetime.now(UTC), tale, concerns))
+    def happened(self, fault: Fault, began_at: datetime, tale: str, times: int) -> None:
+        self.struck.append(Struck(fault, began_at, datetime.now(UTC), tale, times))
         self.say(f"{fault}: {tale}")
 
-    def was_hit(self, instance: str, point: str) -> bool:
-        """Whether a process of that service has died there."""
-        return self.hits[instance.partition("-")[0], point] > 0
+    def times(self, kind: str) -> int:
+        """How often a kind of fault has struck."""
+        return sum(struck.times for struck in self.struck if struck.fault.kind == kind)
 
-    def died_as_ordered(self, instance: str, point: str) -> None:
-        self.hits[instance.partition("-")[0], point] += 1
+    def deaths(self, service: str, point: str) -> int:
+        """How often a process of that service has died there, as it was ordered to."""
+        return sum(
+            struck.times
+            for struck in self.struck
+            if isinstance(struck.fault, Crash)
+            and (service_of(struck.fault.instance), struck.fault.point) == (service, point)
+        )
 
     def deaths_of(self, instance: str) -> int:
         """How many deaths of that service were ordered; its processes are not told apart."""
-        service = instance.partition("-")[0]
-        return sum(times for (of, _), times in self.hits.items() if of == service)
+        service = service_of(instance)
+        return sum(self.deaths(service, point) for point in SERVICE_POINTS[service])
 
 
 def first_sentence(notice: str) -> str:
@@ -84,7 +93,22 @@ def hits_table(story: Story, scheduled: set[tuple[str, str]]) -> Table:
 def _cell(story: Story, service: str, point: str, scheduled: set[tuple[str, str]]) -> str:
     if point not in SERVICE_POINTS[service]:
         return ""
-    times = story.hits[service, point]
-    if times:
-        return str(times)
-    return "[red]never[/red]" if (service, point) in scheduled else "-"
+    return _times(story.deaths(service, point), is_planned=(service, point) in scheduled)
+
+
+def strikes_table(story: Story, planned: Counter[str]) -> Table:
+    """All that is no death: how often it was planned, and how often it struck, a lie once for every call."""
+    table = Table(box=None, pad_edge=False, title="What else struck", title_justify="left")
+    table.add_column("fault")
+    table.add_column("planned", justify="right")
+    table.add_column("struck", justify="right")
+    deaths = {struck.fault.kind for struck in story.struck if isinstance(struck.fault, Crash)}
+    for kind in sorted(planned.keys() - deaths):
+        table.add_row(kind, str(planned[kind]), _times(story.times(kind), is_planned=True))
+    return table
+
+
+def _times(number: int, *, is_planned: bool) -> str:
+    if number:
+        return str(number)
+    return "[red]never[/red]" if is_planned else "-"

@@ -6,12 +6,25 @@ from itertools import pairwise
 
 import pytest
 
-from tests.chaos.faults import LIES, SERVICE_POINTS, Crash, KafkaRestart, Lie, PostgresRestart, Zombie
+from tests.chaos.chaos_stack import IMPATIENT
+from tests.chaos.faults import (
+    AMID_A_CALL,
+    LIES,
+    SERVICE_POINTS,
+    Crash,
+    KafkaPause,
+    KafkaRestart,
+    Lie,
+    PostgresRestart,
+    Zombie,
+    service_of,
+)
 from tests.chaos.schedule import FIRST_AT_SECONDS, draw, lasts
 
 TEN_MINUTES = 600.0
 EVERY_POINT = {(service, point) for service, points in SERVICE_POINTS.items() for point in points}
 SEEDS = range(50)
+CALLERS = ("payment", "provisioning")
 
 
 def test_the_same_seed_is_the_same_schedule_and_another_one_is_another() -> None:
@@ -32,17 +45,16 @@ def test_ten_minutes_meet_every_point_every_outage_and_every_lie(seed: int) -> N
     ground = [planned.fault for planned in schedule.ground]
     lies = [planned.fault for planned in schedule.gateways]
     assert schedule.crashes == EVERY_POINT
-    assert {one.instance.partition("-")[0] for one in services if isinstance(one, Zombie)} == set(
-        SERVICE_POINTS
-    )
+    assert {service_of(one.instance) for one in services if isinstance(one, Zombie)} == set(SERVICE_POINTS)
     assert {one.mode for one in ground if isinstance(one, PostgresRestart)} == {"fast", "immediate"}
     assert {one.how for one in ground if isinstance(one, KafkaRestart)} == {"SIGTERM", "SIGKILL"}
+    assert any(isinstance(one, KafkaPause) for one in ground)
     assert {(one.gateway, one.operation, one.behaviour) for one in lies if isinstance(one, Lie)} == set(LIES)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_short_run_kills_every_service_and_wakes_the_dead(seed: int) -> None:
-    schedule = draw(seed, 45.0)
+    schedule = draw(seed, 50.0)
     assert {service for service, _ in schedule.crashes} == set(SERVICE_POINTS)
     assert any(isinstance(planned.fault, Zombie) for planned in schedule.services)
 
@@ -55,7 +67,21 @@ def test_nothing_of_a_lane_begins_before_the_fault_before_it_is_mended() -> None
         assert lane[-1].at_seconds + lasts(lane[-1].fault) <= TEN_MINUTES
 
 
-def test_who_is_to_die_somewhere_comes_by_there() -> None:
+def test_who_is_to_die_or_to_stand_still_somewhere_comes_by_there() -> None:
     for planned in draw(7, TEN_MINUTES).services:
-        if isinstance(planned.fault, Crash):
-            assert planned.fault.point in SERVICE_POINTS[planned.fault.instance.partition("-")[0]]
+        if isinstance(planned.fault, Crash | Zombie):
+            assert planned.fault.point in SERVICE_POINTS[service_of(planned.fault.instance)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_calls_gateways_stands_still_amid_a_call_longer_than_its_lease(seed: int) -> None:
+    callers = [
+        planned.fault
+        for planned in draw(seed, TEN_MINUTES).services
+        if isinstance(planned.fault, Zombie) and service_of(planned.fault.instance) in CALLERS
+    ]
+    assert {service_of(one.instance) for one in callers} == set(CALLERS)
+    for one in callers:
+        lease = float(IMPATIENT[f"RECARGA_{service_of(one.instance).upper()}_LEASE_SECONDS"])
+        assert one.point in AMID_A_CALL
+        assert one.seconds > lease

@@ -1,4 +1,4 @@
-"""A process dies exactly where and when it was ordered to, and nowhere without an order."""
+"""A process dies, or stands still, exactly where and when it was ordered to, and nowhere without an order."""
 
 from __future__ import annotations
 
@@ -62,6 +62,34 @@ def test_who_comes_after_the_dead_lives(order_file: Path) -> None:
     passing(order_file)
 
     assert passing(order_file).returncode == 0
+
+
+STANDS_STILL_TWICE = """
+import sys
+from pathlib import Path
+from signal import SIGSTOP
+from shared import crash_points
+for _ in range(2):
+    crash_points.write_order(Path(sys.argv[1]), "before_send", 2, SIGSTOP)
+    for passed in range(1, 4):
+        crash_points.orders.pass_by("before_send")
+        print(passed, crash_points.was_carried_out(Path(sys.argv[1])), flush=True)
+"""
+
+
+def test_a_process_that_stood_still_goes_on_behind_the_point_and_counts_anew(order_file: Path) -> None:
+    environment = os.environ | {crash_points.VARIABLE: str(order_file)}
+    command = [sys.executable, "-c", STANDS_STILL_TWICE, str(order_file)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        for _ in range(2):
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status), "it did not stand still"
+            os.kill(process.pid, signal.SIGCONT)
+        told, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert told.splitlines() == 2 * ["1 False", "2 True", "3 False"]
 
 
 def test_an_order_for_another_point_or_a_later_time_kills_nobody(order_file: Path) -> None:
