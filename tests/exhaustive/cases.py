@@ -101,6 +101,12 @@ CASES: Final = (
         "with neither keys nor questions nor calling off",
         Capabilities(honours_keys=False, queries=False, cancels=False),
     ),
+    Case(
+        "lying carrier",
+        "a carrier that refuses and applies later, and cannot always be reached to call that off",
+        3,
+        prices=dict.fromkeys(("late top-up", "answer lost", "no connection", "early timer"), 1),
+    ),
     Case("told late", "the customer is still to be told that it takes longer", 1, is_told=False),
     Case("free", "a price of zero", 1, amount_minor=0),
     Case("not sold", "catalog refuses", 2, is_sold=False),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 from unittest.mock import patch
 
 from services.payment.domain import answers, commands, decisions, facts
@@ -55,7 +55,7 @@ class Defect:
             yield
 
 
-_settle, _surplus_found = findings.settle, facts._surplus_found
+_settle, _surplus_found, _call_off = findings.settle, facts._surplus_found, instructions.call_off
 
 
 def _without_fence(top_up: TopUp, attempt: Attempt, finding: Finding, _claim: int, known: Known) -> Settled:
@@ -67,6 +67,10 @@ def _time_out_as_failure(
 ) -> Settled:
     kind = "failed" if finding.kind == "unknown" and attempt.operation == "apply" else finding.kind
     return _settle(top_up, attempt, finding._replace(kind=kind), claim, known)
+
+
+def _refusal_believed(top_up: TopUp, **asked: Any) -> TopUp:
+    return _call_off(top_up, **{**asked, "unsure": False})
 
 
 def _always_certain(_send_before: datetime, _carrier: Capabilities, _patience: TopUpPatience) -> datetime:
@@ -163,6 +167,15 @@ DEFECTS: Final = (
         facts,
         "_surplus_found",
         _surplus_as_capture,
+    ),
+    Defect(
+        "a refusal is believed where it could not be called off",
+        ("late top-up", "no connection"),
+        3,
+        "TopUpRejected was said, and it was applied",
+        findings,
+        "call_off",
+        _refusal_believed,
     ),
     Defect("a surplus is kept", ("answer lost",), 2, STUCK, facts, "next_surplus", _surplus_kept),
 )

@@ -209,7 +209,7 @@ class PaymentMachine:
         idle = side.was_sent and not side.jobs and not side.wire
         is_old = idle and choices.among("", ("the keys are forgotten by now", "keys forgotten")) != ""
         if is_old:
-            psps = tuple(psp.remembering(one, ()) for one in psps)
+            psps = tuple(map(psp.forgetful, psps))
         asks = payment.operation in (Operation.REFUND, Operation.SURPLUS)
         job = job._replace(
             was_sent=side.was_sent,

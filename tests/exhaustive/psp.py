@@ -279,6 +279,11 @@ class _Event(NamedTuple):
     data: _Content
 
 
+def forgetful(psp: Psp) -> Psp:
+    """The PSP when so much time has passed that it remembers no key; what it wrote down it still tells."""
+    return psp._replace(remembered=frozenset())
+
+
 def remembering(psp: Psp, usable: Collection[str]) -> Psp:
     """The PSP without keys that nobody can use again: they would only tell states apart."""
     kept = frozenset(one for one in psp.remembered if one[0] in usable)

@@ -66,8 +66,8 @@ class Search:
         # The graph of free steps, by place.
         self._free_from = array("I")
         self._free_to = array("I")
-        # Worlds still to be met, with where they come from, by the deviations that they need.
-        self._levels: list[list[tuple[int, int]]] = [[] for _ in range(case.deviations + 1)]
+        # Worlds still to be met, and the place each comes from, by the deviations that they need.
+        self._levels: list[dict[int, int]] = [{} for _ in range(case.deviations + 1)]
 
     def run(self) -> Found:
         began, cpu = time.monotonic(), time.process_time()
@@ -86,11 +86,11 @@ class Search:
         return found
 
     def _explore(self) -> None:
-        self._levels[0].append((self._worlds.first(), _FIRST))
+        self._levels[0][self._worlds.first()] = _FIRST
         place = 0
         for deviations, level in enumerate(self._levels):
             before = place
-            for world, came_from in level:
+            for world, came_from in level.items():
                 self._meet(world, came_from)
             level.clear()
             while place < len(self._order):
@@ -111,7 +111,7 @@ class Search:
                 self._free_from.append(place)
                 self._free_to.append(self._meet(after, place))
             elif cost <= left and after not in self._place:
-                self._levels[deviations + cost].append((after, place))
+                self._levels[deviations + cost].setdefault(after, place)
 
     def _meet(self, world: int, came_from: int) -> int:
         known = self._place.get(world)

@@ -67,7 +67,7 @@ def test_anything_else_from_a_lost_lease_or_an_ended_attempt_is_dropped(kind: Ki
 
 def test_a_refusal_for_good_is_called_off_before_it_is_said() -> None:
     settled = settle(SENDING, attempt(), Finding("rejected", "product_unavailable"), 1, KNOWN)
-    assert (settled.top_up.state, settled.top_up.unsure, settled.says) == ("calling_off", False, False)
+    assert (settled.top_up.state, settled.top_up.unsure, settled.says) == ("calling_off", True, False)
     assert settled.attempt.status == "rejected"
 
     final = settle(settled.top_up, CANCEL, Finding("called_off"), 1, KNOWN)
@@ -214,10 +214,20 @@ def test_a_negative_where_cancelling_is_wanted_is_the_cancellation() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["failed", "rejected", "called_off"])
-def test_a_negative_while_calling_off_waits_for_the_carrier_s_word(kind: Kind) -> None:
+@pytest.mark.parametrize(("kind", "unsure"), [("failed", False), ("rejected", True), ("called_off", False)])
+def test_a_negative_while_calling_off_waits_for_the_carrier_s_word(kind: Kind, unsure: bool) -> None:
     settled = settle(CALLING_OFF, attempt(), Finding(kind, "x"), 1, KNOWN)
-    assert (settled.top_up.state, settled.top_up.unsure, settled.says) == ("calling_off", False, False)
+    assert (settled.top_up.state, settled.top_up.unsure, settled.says) == ("calling_off", unsure, False)
+
+
+def test_a_refusal_that_could_not_be_called_off_is_not_believed() -> None:
+    refused = settle(SENDING, attempt(), Finding("rejected", "product_unavailable"), 1, KNOWN)
+    settled = settle(refused.top_up, exhausted(CANCEL), UNKNOWN, 1, KNOWN)
+    assert (settled.top_up.state, settled.top_up.reason, settled.says) == (
+        "undetermined",
+        "cancellation_unanswered",
+        True,
+    )
 
 
 def test_called_off_at_the_carrier_is_cancelled() -> None:

@@ -114,15 +114,16 @@ def _applied(top_up: TopUp, attempt: Attempt, finding: Finding, now: datetime) -
 def _refused_for_good(top_up: TopUp, attempt: Attempt, finding: Finding, known: Known) -> Settled:
     done = _ended(attempt, "rejected" if finding.kind == "rejected" else "cancelled", finding)
     reason = finding.reason or "rejected"
+    # Carriers have been seen to refuse and apply later: final only once it is called off.
+    unsure = finding.kind == "rejected" and known.carrier.cancels
     if top_up.state == "calling_off":
-        return Settled(_next(top_up, unsure=False), done)
+        return Settled(_next(top_up, unsure=unsure), done)
     if top_up.state != "sending":
         return Settled(top_up, done)
     if top_up.cancel_wanted:
         return Settled(_next(top_up, state="cancelled"), done, says=True)
-    if finding.kind == "rejected" and known.carrier.cancels:
-        # Carriers have been seen to refuse and apply later: final only once it is called off.
-        return Settled(call_off(top_up, unsure=False, cancel_wanted=False, reason=reason), done)
+    if unsure:
+        return Settled(call_off(top_up, unsure=True, cancel_wanted=False, reason=reason), done)
     return Settled(_next(top_up, state="rejected", reason=reason), done, says=True)
 
 
