@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_json
 
 
-class _Read(dict[str, Any]):
+class Read(dict[str, Any]):
     """Fields that were read already: the model's validator may be wrapped in itself when a field uses it."""
 
 
@@ -36,7 +36,7 @@ class Body(BaseModel):
 
     @classmethod
     def _read_as_json(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
-        if not isinstance(value, dict) or isinstance(value, _Read):
+        if not isinstance(value, dict) or isinstance(value, Read):
             return handler(value)
         try:
             text = to_json(value)
@@ -46,7 +46,7 @@ class Body(BaseModel):
         # Once more with the exact types: only this fills the object that the constructor was called for.
         fields = cls.model_fields
         return handler(
-            _Read({fields[name].alias or name: getattr(read, name) for name in read.model_fields_set})
+            Read({fields[name].alias or name: getattr(read, name) for name in read.model_fields_set})
         )
 
 

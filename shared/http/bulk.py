@@ -1,14 +1,15 @@
 """Many things in one request. Each is judged by itself: what is wrong with one does not stop the others."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_json
 
-from shared.http.body import Answer, Body
+from shared.http.body import Answer, Body, Read
 from shared.http.problems import Problem, invalid_request
 
 MAX_ITEMS = 1000
@@ -32,7 +33,7 @@ class _ByItself:
             return TypeAdapter(source)
 
         def read(value: Any, _read_inside: core_schema.ValidatorFunctionWrapHandler) -> Any:
-            if isinstance(value, Invalid):
+            if isinstance(value, Invalid | source):
                 return value
             try:
                 # Not from inside: there, a list read from JSON hands over Python values but has their
@@ -67,6 +68,14 @@ class Bulk(Body, Generic[Item]):
 
     items: Annotated[list[Annotated[Item, _ByItself()]], Field(min_length=1, max_length=MAX_ITEMS)]
 
+    @classmethod
+    def _read_as_json(cls, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        # Nearly always every item is good: then all are read in one go, for a fraction of the price.
+        if type(value) is dict and value.keys() == {"items"} and isinstance(value["items"], list):
+            with suppress(ValidationError, PydanticSerializationError, UnicodeError):
+                value = Read(items=_whole(cls).validate_json(to_json(value["items"][: MAX_ITEMS + 1])))
+        return super()._read_as_json(value, handler)
+
     @property
     def valid(self) -> list[tuple[int, Item]]:
         """The items that could be read, each with its place in the request."""
@@ -81,3 +90,10 @@ class Bulk(Body, Generic[Item]):
             accepted=len(self.items) - len(problems),
             refused=[Refused(index=index, problem=problems[index].document()) for index in sorted(problems)],
         )
+
+
+@cache
+def _whole(bulk: type[Bulk[Any]]) -> TypeAdapter[list[Any]]:
+    """Reads the items of such a body where all of them are good."""
+    (item,) = bulk.__pydantic_generic_metadata__["args"]
+    return TypeAdapter(list[item])  # type: ignore[valid-type]

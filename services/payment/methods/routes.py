@@ -20,10 +20,16 @@ from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
 
 ACQUIRE_SECONDS = 10.0
-
+_GROUPING = str.maketrans("", "", " -.")
 
 Network = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """As PSPs name them: visa, mastercard, amex, ..."""
+
+
+def looks_like_a_card_number(text: str) -> bool:
+    """12 to 19 digits, however grouped, with a Luhn digit at their end."""
+    digits = text.translate(_GROUPING)
+    return 12 <= len(digits) <= 19 and luhn_is_valid(digits)
 
 
 class MethodBody(Body):
@@ -45,8 +51,7 @@ class MethodBody(Body):
         text = token.get_secret_value()
         if not 1 <= len(text) <= 255 or not all("!" <= character <= "~" for character in text):
             raise ValueError("must be 1 to 255 visible ASCII characters")
-        digits = text.replace("-", "")
-        if 12 <= len(digits) <= 19 and digits.isdigit() and luhn_is_valid(digits):
+        if looks_like_a_card_number(text):
             raise ValueError("looks like a card number: send the token that the PSP made of it")
         return token
 

@@ -1,0 +1,73 @@
+"""One kind of thing that can be imported: its columns are the fields of what the bulk route takes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.imports.forms import Form, form_of
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the file. `form` None is text; a `secret` one is never shown."""
+
+    form: Form | None
+    required: bool
+    secret: bool
+
+
+def _nothing(_text: str) -> str | None:
+    """The default of `forbidden`: any text may be there."""
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file holds, and the bulk route that takes it."""
+
+    name: str
+    item: type[BaseModel]
+    """One item of the bulk route's body, flat: each of its fields is a column."""
+    service: str
+    """Its address: RECARGA_<SERVICE>_URL, or `url`."""
+    url: str
+    path: str
+    unique: tuple[tuple[str, ...], ...]
+    """Columns that together name one thing: two lines of one file with the same are never both sent."""
+    in_flight: int = 4
+    """Requests at once; 1 where a line may build upon the lines before it."""
+    not_yet: frozenset[str] = frozenset()
+    """Types of problems with one item that pass by themselves: it is sent again for a while."""
+    forbidden: Callable[[str], str | None] = _nothing
+    """Says why a text may stand in no column at all. The line is refused, and nothing of it is ever shown."""
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """By name, in the order of the body's fields."""
+        schema = self.item.model_json_schema()
+        required = set(schema.get("required", ()))
+        return MappingProxyType(
+            {
+                name: Column(form_of(field), name in required, _is_secret(field))
+                for name, field in schema["properties"].items()
+            }
+        )
+
+    @cached_property
+    def forms(self) -> Mapping[str, Form]:
+        """The columns that hold anything but plain text."""
+        return {name: column.form for name, column in self.columns.items() if column.form is not None}
+
+    @cached_property
+    def keeps_secrets(self) -> bool:
+        """Whether a line may be shown only without some of its columns."""
+        return self.forbidden is not _nothing or any(column.secret for column in self.columns.values())
+
+
+def _is_secret(field: Mapping[str, Any]) -> bool:
+    options = field.get("anyOf", ())
+    return any(option.get("writeOnly") for option in (field, *options))
