@@ -14,6 +14,8 @@ _MOST_BYTES: Final = 4 * 2**30
 _SAID: Final = b"="
 """Begins an answer, which may be empty: who died has said nothing at all."""
 DID_NOT_END: Final = "did not end in time"
+_WALL: Final = 20.0
+"""So many times its CPU may something last: who waits for ever takes none."""
 DIED: Final = "the process died"
 
 
@@ -72,10 +74,15 @@ class Forks:
     def bound(self, cpu_seconds: float, what: str) -> None:
         """In a child: answer that `what` did not end, should it take more CPU than this from now on.
 
-        CPU and not time: how busy the machine is must not decide what is caught.
+        CPU and not time: how busy the machine is must not decide what is caught. Only who waits is
+        bounded by time.
         """
-        signal.signal(signal.SIGPROF, lambda *_: self.answer(f"{what} {DID_NOT_END}"))
-        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+        for timer, ring, seconds in (
+            (signal.ITIMER_PROF, signal.SIGPROF, cpu_seconds),
+            (signal.ITIMER_REAL, signal.SIGALRM, cpu_seconds * _WALL),
+        ):
+            signal.signal(ring, lambda *_: self.answer(f"{what} {DID_NOT_END}"))
+            signal.setitimer(timer, seconds)
 
     def _listen(self) -> None:
         """Take what has been said, for at most a moment; end who is over time."""

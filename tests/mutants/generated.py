@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.mutants.layers import LAYERS
+from tests.mutants.progress import Progress, path_of
 from tests.mutants.survivors import explained
 from tests.mutants.trees import private_copies
 
@@ -40,13 +41,18 @@ def _of_service(service: str, tree: Path, wanted: str, at_once: int, dearer: boo
     into = tree / f"{service}.json"
     command = [".venv/bin/python", "-m", "tests.mutants.nursery", service, "--into", str(into)]
     command += ["--at-once", str(at_once), "--wanted", wanted, "--explained", "explained.json"]
-    layers = [layer.name for layer in LAYERS if layer.is_pure and layer.tests(service, tree)]
-    if dearer and layers:
-        command += ["--dearer", *layers]
+    pure = [layer for layer in LAYERS if dearer and layer.is_pure]
+    shown = [path for layer in pure for path in layer.tests(service, tree)]
+    sources = [f"services/{service}", "shared", f"tests/unit/{service}", "tests/mutants"]
+    beside = [f"tests/{layer.name}" for layer in pure]
+    progress = path_of(service, tree, [*sources, *beside])
+    command += ["--progress", str(progress), "--dearer", *shown]
     ran = subprocess.run(
         command, cwd=tree, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False
     )
     if not into.exists():
         raise TestsFail(f"{service}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
     found: dict[str, str] = json.loads(into.read_text())
+    if not wanted:
+        Progress(progress).forget()
     return found

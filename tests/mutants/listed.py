@@ -1,6 +1,7 @@
 """Tries the listed defects, each in a private copy of the tree, layer by layer."""
 
 import asyncio
+import json
 import os
 import queue
 import shutil
@@ -14,8 +15,9 @@ from typing import Final
 from deploy.local.ports import Ports
 from deploy.local.stack import Stack
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
-from tests.mutants.defects import Defect, defective
+from tests.mutants.defects import Defect, defective, listed
 from tests.mutants.layers import LAYERS, CannotTell, Layer, Name, Verdict, area_of, verdict
+from tests.mutants.progress import Progress, hash_of, path_of
 from tests.mutants.trees import private_copies
 
 PROMISES: Final[frozenset[Name]] = frozenset({"exhaustive", "simulation", "integration", "acceptance"})
@@ -76,14 +78,17 @@ def try_all(
     done: dict[str, Tried] = {}
     baselines = Baselines()
     with private_copies(at_once) as trees, servers("integration" in layers):
+        known = Known(defects, layers, trees[0])
         workers = [
-            threading.Thread(target=_work, args=(waiting, tree, layers, baselines, done, tell))
+            threading.Thread(target=_work, args=(waiting, tree, layers, baselines, known, done, tell))
             for tree in trees
         ]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
+    if len(defects) == len(listed()):
+        known.forget()
     return [done[defect.name] for defect in defects]
 
 
@@ -92,6 +97,7 @@ def _work(
     tree: Path,
     layers: Sequence[Name],
     baselines: Baselines,
+    known: "Known",
     done: dict[str, Tried],
     tell: Callable[[Tried], None],
 ) -> None:
@@ -100,12 +106,50 @@ def _work(
             defect = waiting.get_nowait()
         except queue.Empty:
             return
-        tried = done[defect.name] = Tried(defect)
+        tried = done[defect.name] = Tried(defect, known.said_of(defect))
         try:
-            try_one(tried, tree, layers, baselines)
+            if not tried.said:
+                try_one(tried, tree, layers, baselines)
+                known.note(tried)
         except Exception as error:
             tried.trouble = f"{type(error).__name__}: {error}"
         tell(tried)
+
+
+class Known:
+    """What an interrupted run of these layers has found out, part by part of the tree."""
+
+    def __init__(self, defects: Sequence[Defect], layers: Sequence[Name], tree: Path) -> None:
+        # Looked at before any defect is put in.
+        self._parts = {
+            area: Progress(path_of(f"listed-{area}-{'-'.join(layers)}", tree, _sources(area)))
+            for area in {area_of(defect.file) for defect in defects}
+        }
+
+    def said_of(self, defect: Defect) -> dict[Name, Verdict]:
+        """What each layer said of it then; empty where it was not tried."""
+        noted = self._of(defect).known.get(_named(defect), "{}")
+        return {layer: Verdict(*verdict) for layer, verdict in json.loads(noted).items()}
+
+    def note(self, tried: Tried) -> None:
+        self._of(tried.defect).note(_named(tried.defect), json.dumps(tried.said))
+
+    def forget(self) -> None:
+        for part in self._parts.values():
+            part.forget()
+
+    def _of(self, defect: Defect) -> Progress:
+        return self._parts[area_of(defect.file)]
+
+
+def _sources(area: str) -> list[str]:
+    """What decides who catches a defect of this area."""
+    return ["services", "shared", f"tests/unit/{area}", f"tests/integration/{area}", "tests/exhaustive"]
+
+
+def _named(defect: Defect) -> str:
+    """The defect as it is listed now: another text under its name is another one."""
+    return f"{defect.name} {hash_of(repr(defect.edits))}"
 
 
 def try_one(

@@ -11,6 +11,7 @@ of this nursery, and ends it.
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -24,14 +25,17 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
+from tests.mutants import imports
 from tests.mutants import mutant as mutants
 from tests.mutants.examples import PROFILE
 from tests.mutants.footprints import noted
 from tests.mutants.forks import Forks
 from tests.mutants.mutant import UNCHANGED, Mutant
+from tests.mutants.progress import Progress
 
 TREE: Final = Path.cwd()
 SURVIVED: Final = ""
+_UNCHANGED: Final = " unchanged"
 _ANEW: Final = "its module has to be imported anew"
 _MOST_SECONDS: Final = 3600.0
 _LEAST_CPU_SECONDS: Final = 3.0
@@ -47,6 +51,8 @@ class Found(NamedTuple):
     failed: str
     killed: dict[str, str]
     seconds: dict[str, float]
+    modules: list[str]
+    """What else was imported, that knows nothing of the service."""
 
 
 def files_of(service: str) -> list[str]:
@@ -62,17 +68,26 @@ def layer_of(nodeid: str) -> str:
 class Nursery:
     """The pytest plugin. `killed`: by mutant, the first test that failed with it, or SURVIVED."""
 
-    def __init__(self, service: str, at_once: int, wanted: str, explained: frozenset[str]) -> None:
+    def __init__(
+        self, service: str, at_once: int, wanted: str, explained: frozenset[str], progress: Progress
+    ) -> None:
+        self._service = service
+        self._progress = progress
         self._mutants = [one for one in mutants.generated(files_of(service), TREE) if wanted in one.key]
         self._with_matrix = service == "renewal"
         self._wanted = wanted
         self._explained = explained
         self._at_once = at_once
         self._here: Mutant | None = None
-        self._known = Found("", {}, {})
+        self._known = Found("", {}, {}, [])
         self._folder = TemporaryDirectory()
-        self.killed: dict[str, str] = {}
-        self._forks = Forks(at_once, self.killed.__setitem__)
+        self.killed: dict[str, str] = dict(progress.known)
+        self._forks = Forks(at_once, self._answered)
+
+    def _answered(self, key: str, test: str) -> None:
+        self.killed[key] = test
+        if test != _ANEW and not key.endswith(_UNCHANGED):
+            self._progress.note(key, test)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:
@@ -88,6 +103,8 @@ class Nursery:
         if self._known.failed:
             pytest.exit(f"without any mutant fails {self._known.failed}", returncode=3)
         self.killed.update(self._known.killed)
+        imports.import_all(self._known.modules, self._service)
+        gc.freeze()  # what is there already is neither looked through nor copied by those who fork
         files = {one.file for one in self._mutants}
         unchanged = [Mutant("table", file, UNCHANGED, "unchanged") for file in sorted(files)[:1]]
         for one in [*unchanged, *self._mutants]:
@@ -164,26 +181,32 @@ class _Collected:
         self._passing: dict[tuple[str, int], set[pytest.Item]] = {}
         self._dearer = [one for one in session.items if layer_of(one.nodeid) != "unit"]
         self._killed: dict[str, str] = {}
-        self._forks = Forks(nursery._at_once, self._killed.__setitem__)
+        self._forks = Forks(nursery._at_once, self._answered)
+
+    def _answered(self, key: str, test: str) -> None:
+        self._killed[key] = test
+        if test != _ANEW:
+            self._nursery._progress.note(key, test)
 
     def found(self) -> Found:
         """Run everything once, then each mutant that this process can take on."""
         if self._session.testsfailed:
-            return Found("the collection", {}, {})
+            return Found("the collection", {}, {}, [])
         failed = self._run_once()
         if failed:
-            return Found(failed, {}, {})
+            return Found(failed, {}, {}, [])
         nursery = self._nursery
-        nursery._known = Found("", {}, self._seconds)
+        known = nursery._known = Found("", self._killed, self._seconds, imports.beside(nursery._service))
+        gc.freeze()
         for one in nursery._mutants:
-            if one.kind == "function":
+            if one.kind == "function" and one.key not in nursery._progress.known:
                 self._try(one, self._passing_by(one))
         if nursery._with_matrix:
-            cells = [one for one in mutants.cells() if nursery._wanted in one.key]
-            for one in cells:
-                self._try(one, set(self._session.items))
+            for one in mutants.cells():
+                if nursery._wanted in one.key and one.key not in nursery._progress.known:
+                    self._try(one, set(self._session.items))
         self._forks.wait()
-        return Found("", self._killed, self._seconds)
+        return known
 
     def _run_once(self) -> str:
         """Each test without a mutant: how long it takes and where it passes by; the first that fails."""
@@ -221,24 +244,31 @@ class _Collected:
 
 
 def bred(
-    service: str, at_once: int, wanted: str, explained: frozenset[str], layers: Sequence[str] = ()
+    service: str,
+    at_once: int,
+    wanted: str,
+    explained: frozenset[str],
+    progress: Progress,
+    dearer: Sequence[str] = (),
 ) -> dict[str, str]:
     """Try every generated mutant of the service whose key contains `wanted`.
 
     Raises:
         SystemExit: the tests fail without any mutant.
     """
-    nursery = Nursery(service, at_once, wanted, explained)
-    tests = [f"tests/unit/{service}", *(f"tests/{layer}" for layer in layers)]
+    nursery = Nursery(service, at_once, wanted, explained, progress)
+    tests = [f"tests/unit/{service}", *dearer]
     quiet = ("-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:schemathesis", "--capture=no")
     arguments = [*quiet, f"--hypothesis-profile={PROFILE}", *tests]
     code = pytest.main(arguments, plugins=[nursery])
     if code == 3:
         raise SystemExit(3)
     for key, test in nursery.killed.items():
-        if key.endswith(" unchanged") and test != SURVIVED:
+        if key.endswith(_UNCHANGED) and test != SURVIVED:
             sys.exit(f"with nothing changed fails {test}: the nursery itself is at fault")
-    return {key: test for key, test in nursery.killed.items() if not key.endswith(" unchanged")}
+    return {
+        key: test for key, test in nursery.killed.items() if wanted in key and not key.endswith(_UNCHANGED)
+    }
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -249,10 +279,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--wanted", default="")
     parser.add_argument("--explained", type=Path, help="a JSON list of the survivors that are explained")
     parser.add_argument("--dearer", nargs="*", default=(), help="pure layers beyond the unit tests")
+    parser.add_argument("--progress", type=Path, required=True, help="what an interrupted run found out")
     parser.add_argument("--into", type=Path, required=True)
     given: Any = parser.parse_args(arguments)
     explained: frozenset[str] = frozenset(json.loads(given.explained.read_text()) if given.explained else ())
-    killed = bred(given.service, given.at_once, given.wanted, explained, given.dearer)
+    progress = Progress(given.progress)
+    killed = bred(given.service, given.at_once, given.wanted, explained, progress, given.dearer)
     given.into.write_text(json.dumps(killed))
 
 
