@@ -9,12 +9,14 @@ if TYPE_CHECKING:
 
 
 class Path(NamedTuple):
-    """What was written, said and asked about one renewal, each in its order."""
+    """What was written, said, asked, done and brought about one renewal, each in its order."""
 
     history: tuple[tuple[Any, ...], ...]
     said: tuple[tuple[str, str], ...]
     asked: tuple[tuple[Any, ...], ...]
     done: tuple[tuple[str, str, int], ...]
+    brought: tuple[tuple[str, str], ...]
+    """Webhooks, those that were refused among them."""
 
 
 def paths(world: World) -> dict[str, Path]:
@@ -41,6 +43,7 @@ def paths(world: World) -> dict[str, Path]:
             tuple(world.broker.said.get(name, ())),
             tuple(asked.get(name, ())),
             tuple(done.get(name, ())),
+            tuple(world.people.brought.get(name, ())),
         )
         for name in sorted(named)
     }

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 CALLER: Final = "app"
 GATEWAY: Final = "sandbox"
 BRAND, CARRIER_NAME = "nauta", "cubacel"
+TAKEN: Final = "taken"
+"""What became of a webhook that was believed."""
 _PATIENCE_SECONDS: Final = 6.0
 _TRIES: Final = 3
 """How often a payer tries to pay for one renewal."""
@@ -52,8 +54,12 @@ class People:
         self._world = world
         self._waiting: dict[str, Wish] = {}
         self._asked: Counter[str] = Counter()
+        self.resolved: set[str] = set()
+        """Renewals that an operator had to look after."""
         self.untold: set[str] = set()
         """Renewals about which a webhook never arrived."""
+        self.brought: dict[str, list[tuple[str, str]]] = {}
+        """By renewal: the type of every webhook that was brought, and whether it was taken."""
 
     def settle_in(self) -> None:
         """What was told long ago: subscriptions, owners, cards, what is sold, standing rules."""
@@ -179,6 +185,7 @@ class People:
                 found = "applied" if str(renewal_id) in applied else "not_applied"
                 self._world.tell("operator", f"finds out that {str(renewal_id)[:8]} is {found}")
                 self._act(renewal_id, OperatorResolves("operator", found))  # type: ignore[arg-type]
+                self.resolved.add(str(renewal_id))
                 told = True
         return told
 
@@ -187,18 +194,24 @@ class People:
     def carry_webhook(self, delivery: Delivery) -> None:
         """Bring it to some process of payment, as often as the PSP tries."""
 
-        async def work(replica: Replica) -> None:
-            secret = WEBHOOK_SECRET.encode() if delivery.honest else b"not the secret"
-            at_seconds = int(self._world.loop.now.timestamp())
-            await _receiver(replica)(_Body(delivery.body), signature(secret, at_seconds, delivery.body))
-
-        about = orjson.loads(delivery.body)["data"]["object"]["metadata"].get("renewal_id", "")
+        event = orjson.loads(delivery.body)
+        about = event["data"]["object"]["metadata"].get("renewal_id", "")
         if delivery.honest:
             self.untold.add(about)
 
         async def told(replica: Replica) -> None:
-            await work(replica)
-            self.untold.discard(about)
+            secret = WEBHOOK_SECRET.encode() if delivery.honest else b"not the secret"
+            at_seconds = int(self._world.loop.now.timestamp())
+            brought, name = self.brought.setdefault(about, []), event["type"]
+            name = name if delivery.honest else f"forged {name}"
+            try:
+                await _receiver(replica)(_Body(delivery.body), signature(secret, at_seconds, delivery.body))
+            except Exception as refusal:
+                brought.append((name, type(refusal).__name__))
+                raise
+            brought.append((name, TAKEN))
+            if delivery.honest:
+                self.untold.discard(about)
 
         delay = delivery.delay_us / 1_000_000 + 0.01
         tries = 6 if delivery.honest else 1

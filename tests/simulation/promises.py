@@ -5,15 +5,16 @@ The truth about money is what the PSP's state machine did, the truth about data 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from services.payment.domain.payment import WALLET, Decision, Payment, State
 from services.renewal.domain.renewal import Renewal
+from tests.simulation.books import Truth, unbalanced
 from tests.simulation.ends import possible_ends
+from tests.simulation.people import TAKEN
 from tests.simulation.plan import Wish
 from tests.simulation.timeline import BEGINNING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _NEEDS_A_PERSON: Final = frozenset({"top_up_undetermined", "refund_rejected", "refund_attempts_spent"})
+LONGEST_SECONDS: Final = 30 * 3600.0
+"""The sum of all budgets: an hour until the deadline, longer by a stall; an hour to find out what became of
+the capture, another for the top-up; two to cancel; a day in which a refund is tried again."""
 _PAYMENT_DECIDES: Final = frozenset({"PaymentCaptured", "PaymentCancelled"})
 _TOP_UP_DECIDES: Final = frozenset({"TopUpApplied", "TopUpRejected", "TopUpCancelled"})
 
@@ -33,42 +37,6 @@ class Broken(NamedTuple):
     how: str
 
 
-class Truth:
-    """What really happened, by renewal."""
-
-    def __init__(self, world: World) -> None:
-        psp: Any = world.servers["psp"].gateway.state
-        self.money: dict[str, Counter[str]] = defaultdict(Counter)
-        """By renewal, then by intent: what the PSP holds for us, in minor units."""
-        self.disputed: set[str] = set()
-        self.returned: set[str] = set()
-        """Renewals some refund of which came back."""
-        self.captured_at: dict[str, int] = {}
-        self.applied: Counter[str] = Counter()
-        self.applied_at: dict[str, int] = {}
-        for effect in world.servers["psp"].effects:
-            name = effect.reference or ""
-            match effect.effect:
-                case "captured":
-                    self.money[name][effect.id] += effect.amount
-                    self.captured_at.setdefault(name, effect.at)
-                case "refunded":
-                    self.money[name][psp.refunds[effect.id].intent_id] -= effect.amount
-                case "refund_failed":
-                    self.money[name][psp.refunds[effect.id].intent_id] += effect.amount
-                    self.returned.add(name)
-                case "disputed":
-                    self.disputed.add(name)
-        for effect in world.servers["carrier"].effects:
-            if effect.effect == "applied":
-                self.applied[effect.reference or ""] += 1
-                self.applied_at[effect.reference or ""] = effect.at
-
-    def kept(self, name: str) -> list[str]:
-        """The intents that hold money."""
-        return [intent for intent, minor in self.money[name].items() if minor > 0]
-
-
 def broken(world: World) -> list[Broken]:
     """Every promise that does not hold, in the order of their numbers."""
     truth = Truth(world)
@@ -77,11 +45,12 @@ def broken(world: World) -> list[Broken]:
         case = _Case(world, truth, renewal_id, renewal)
         found += [Broken(number, str(renewal_id), how) for number, how in case.broken()]
     found += [Broken(5, name, how) for name, how in _ended_otherwise(world)]
-    found += [Broken(4, "", how) for how in _ledger(world, truth)]
+    found += [Broken(4, name, how) for name, how in unbalanced(world, truth)]
     found += [Broken(6, "", how) for how in _nothing_lost(world)]
     found += [
         Broken(7, name, "money or data for a renewal that nobody knows") for name in _unknown(world, truth)
     ]
+    found += [Broken(7, name, "a forged webhook was believed") for name in _deceived(world)]
     found += [Broken(6, name, how) for name, how in _changed_by_replay(world)]
     return sorted(found)
 
@@ -103,9 +72,14 @@ class _Case:
     @property
     def paid(self) -> bool:
         """Whether money of ours is held for it: at the PSP, or taken from a wallet."""
-        by_wallet = self.payment is not None and self.payment.gateway == WALLET
-        captured = self.payment is not None and self.payment.state in (State.CAPTURED, State.REFUNDING)
-        return bool(self.kept) or (by_wallet and captured) or self.name in self.truth.disputed
+        return bool(self.kept) or self.by_wallet or self.name in self.truth.disputed
+
+    @property
+    def by_wallet(self) -> bool:
+        """Whether a wallet's money is held for it."""
+        payment = self.payment
+        captured = payment is not None and payment.state in (State.CAPTURED, State.REFUNDING)
+        return captured and payment is not None and payment.gateway == WALLET
 
     def broken(self) -> Iterator[tuple[int, str]]:
         yield from ((1, how) for how in self._once())
@@ -115,8 +89,9 @@ class _Case:
         yield from ((7, how) for how in self._agrees())
 
     def _once(self) -> Iterator[str]:
-        if len(self.kept) > 1:
-            yield f"{len(self.kept)} captures are kept"
+        captures = len(self.kept) + self.by_wallet
+        if captures > 1:
+            yield f"{captures} captures are kept"
         forgetful = any(a.behaviour == "forgotten_key" for a in self._asked("carrier"))
         if self.applied > 1 and not forgetful:
             # A carrier that forgets keys although it says that it honours them is beyond the promise.
@@ -140,11 +115,16 @@ class _Case:
         refused = min(first.get((self.name, t), float("inf")) for t in ("TopUpRejected", "TopUpCancelled"))
         if self.payment is None or self.payment.decision is not Decision.CAPTURED:
             return
-        refunds: Any = self.world.servers["psp"].gateway.state
-        for refund_id in refunds.refunds_of.get(self.payment.provider_reference, ()):
-            created_at = timedelta(microseconds=refunds.refunds[refund_id].created_at) - _SINCE_EPOCH
-            if created_at < timedelta(seconds=refused):
-                yield "a refund was sent before the top-up was known never to be applied"
+        psp: Any = self.world.servers["psp"].gateway.state
+        sent = [
+            psp.refunds[refund_id].created_at / 1_000_000 - BEGINNING.timestamp()
+            for refund_id in psp.refunds_of.get(self.payment.provider_reference, ())
+        ]
+        for (renewal_id, _), line in self.world.payment.transfers.rows.items():
+            if renewal_id == self.renewal.renewal_id and line.kind == "refund":
+                sent.append((line.transferred_at - BEGINNING).total_seconds())
+        if min(sent, default=refused) < refused:
+            yield "a refund was sent before the top-up was known never to be applied"
 
     def _comes_to_an_end(self) -> Iterator[str]:
         renewal = self.renewal
@@ -155,6 +135,12 @@ class _Case:
             yield f"still {renewal.state}"
         elif self.paid and not self.applied and not self._may_hold():
             yield f"{renewal.state}, and money is held for nothing"
+        if renewal.closed_at is not None and self.name not in self.world.people.resolved:
+            took = (renewal.closed_at - renewal.requested_at).total_seconds()
+            if took > LONGEST_SECONDS:
+                yield f"{renewal.state} only after {took:.0f} s"
+        if renewal.parked_reason is not None and not self.said["RenewalParked"]:
+            yield "parked, and nobody was told"
 
     def _may_hold(self) -> bool:
         """What a bank or a refund that came back left with us is a case of its own."""
@@ -164,6 +150,9 @@ class _Case:
         renewal, payment, top_up = self.renewal, self.payment, self.top_up
         if renewal.has_flag("promise_broken"):
             yield "the saga has seen a promise broken"
+        told = {state for state in _ENDS if self.said[f"Renewal{state.capitalize()}"]}
+        if renewal.closed_at is not None and told != {renewal.state}:
+            yield f"{renewal.state}, but people were told {sorted(told)}"
         if (top_up is not None and top_up.state == "applied") != bool(self.applied):
             yield f"top-up {top_up.state if top_up else 'unknown'}, at the carrier {self.applied} applied"
         expected = _ENDS.get(renewal.state)
@@ -177,8 +166,9 @@ class _Case:
             yield f"{renewal.state}, but the carrier has {self.applied} applied"
         if payment is not None and payment.gateway != WALLET and not self._may_hold():
             held = State.CAPTURED in states
-            if bool(self.kept) != held:
-                yield f"{renewal.state}, but the PSP holds {len(self.kept)} captures"
+            expected_minor = (payment.amount_minor or 0) * held
+            if sum(self.kept.values()) != expected_minor:
+                yield f"{renewal.state}, but the PSP holds {self.kept}"
         if renewal.state == "completed" and payment is not None and payment.applied_at is None:
             yield "completed, but the capture is not earned in the ledger"
 
@@ -186,7 +176,6 @@ class _Case:
         return [asked for asked in self.world.servers[server].asked if asked.reference == self.name]
 
 
-_SINCE_EPOCH: Final = timedelta(seconds=BEGINNING.timestamp())
 _ENDS: Final[dict[str, tuple[Decision, frozenset[State], bool]]] = {
     "completed": (Decision.CAPTURED, frozenset({State.CAPTURED}), True),
     "refunded": (Decision.CAPTURED, frozenset({State.REFUNDED}), False),
@@ -202,33 +191,6 @@ def _ended_otherwise(world: World) -> Iterator[tuple[str, str]]:
         renewal, possible = every.get(world.people.renewal_id(wish)), possible_ends(world.plan, wish)
         if renewal is not None and renewal.state not in possible:
             yield str(renewal.renewal_id), f"{renewal.state}, but only {sorted(possible)} can be explained"
-
-
-def _ledger(world: World, truth: Truth) -> Iterator[str]:
-    accounts: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
-    for line in world.payment.transfers.rows.values():
-        accounts[line.debit_account] += line.amount_minor
-        accounts[line.credit_account] -= line.amount_minor
-        kinds[line.kind] += line.amount_minor
-    if sum(accounts.values()):
-        yield "debits and credits differ"
-    refunded = kinds["refund"] - kinds["refund_returned"]
-    held, applied, disputed = (-accounts[name] for name in ("held", "applied", "disputed"))
-    if kinds["capture"] != held + applied + disputed + refunded:
-        yield f"captured {kinds['capture']} is not {held} + {applied} + {disputed} + {refunded}"
-    if min(held, applied, disputed, -accounts["surplus"]) < 0:
-        yield "an account is overdrawn"
-    if accounts["surplus"]:
-        yield f"a surplus of {-accounts['surplus']} was not sent back"
-    at_psp = sum(minor for money in truth.money.values() for minor in money.values())
-    if accounts["psp:sandbox"] != at_psp and not world.people.untold:
-        yield f"the ledger says that the PSP holds {accounts['psp:sandbox']}, it holds {at_psp}"
-    for subscriber in world.plan.subscribers:
-        wallet = world.payment.wallets.rows[subscriber.owner_id, "USD"]
-        moved = accounts[f"wallet:{subscriber.owner_id}"]
-        if wallet != subscriber.balance_minor - moved:
-            yield f"the wallet of {subscriber.owner_id} holds {wallet}, the ledger moved {moved}"
 
 
 def _nothing_lost(world: World) -> Iterator[str]:
@@ -268,6 +230,12 @@ def _answered(world: World, wish: Wish) -> bool:
 def _unknown(world: World, truth: Truth) -> set[str]:
     known = {str(renewal_id) for renewal_id in world.renewal.every_renewal()}
     return {name for name in (*truth.money, *truth.applied) if name not in known}
+
+
+def _deceived(world: World) -> Iterator[str]:
+    for name, brought in world.people.brought.items():
+        if any(kind.startswith("forged") and became == TAKEN for kind, became in brought):
+            yield name
 
 
 def _changed_by_replay(world: World) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -48,12 +48,13 @@ class Report:
     """How many runs did without a safety net."""
     changed: dict[str, int] = field(default_factory=dict)
     """By kind of fault, a seed in which it has changed some renewal's path."""
-    compares: bool = True
+    asked: Collection[str] = KINDS
+    """The kinds of which that is to be found out."""
 
     @property
     def idle(self) -> list[str]:
         """Kinds of fault that have changed no renewal's path."""
-        return [kind for kind in KINDS if kind not in self.changed] if self.compares else []
+        return [kind for kind in self.asked if kind not in self.changed]
 
     @property
     def is_good(self) -> bool:
@@ -93,42 +94,44 @@ def run_seed(seed: int, without: frozenset[str] = frozenset()) -> tuple[World, R
     return world, Run(seed, broken(world), ends, touched, nets_off, world.loop.time())
 
 
-def run_some(seeds: Iterable[int], *, compare: bool = True) -> Report:
-    """These seeds, one after the other; to `compare`, some of them once more without one kind of fault.
+def run_some(seeds: Iterable[int], compared: Collection[str] = KINDS) -> Report:
+    """These seeds, one after the other, and some of them once more without one of the `compared` faults.
 
     A kind whose first seed shows what it changes costs one run more, and is not looked at again.
     """
-    report = Report(compares=compare)
+    report = Report(asked=compared)
     tried: Counter[str] = Counter()
     for seed in seeds:
         world, run = run_seed(seed)
         report.count(run)
-        ways = paths(world) if compare else {}
-        for kind in sorted(run.touched if compare else ()):
+        ways = paths(world)
+        del world
+        for kind in sorted(run.touched.keys() & set(compared)):
             if kind not in report.changed and run.touched[kind] and tried[kind] < _MOST_COMPARED:
                 tried[kind] += 1
                 others = paths(run_seed(seed, frozenset({kind}))[0])
                 if any(ways.get(name) != others.get(name) for name in run.touched[kind]):
                     report.changed[kind] = seed
-        del world
         gc.collect()
     return report
 
 
-def run_many(seeds: Sequence[int], jobs: int, defect: str | None = None, *, compare: bool = True) -> Report:
+def run_many(
+    seeds: Sequence[int], jobs: int, defect: str | None = None, compared: Collection[str] = KINDS
+) -> Report:
     """The same on several interpreters, each with its share of them."""
-    report = Report(compares=compare)
-    shares = [(seeds[number::jobs], defect, compare) for number in range(jobs)]
+    report = Report(asked=compared)
+    shares = [(seeds[number::jobs], defect, compared) for number in range(jobs)]
     with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
         for share in pool.map(_share, shares):
             report.add(share)
     return report
 
 
-def _share(asked: tuple[Sequence[int], str | None, bool]) -> Report:
-    seeds, defect, compare = asked
+def _share(asked: tuple[Sequence[int], str | None, Collection[str]]) -> Report:
+    seeds, defect, compared = asked
     with seams.installed(), defects.made(defect):
-        return run_some(seeds, compare=compare)
+        return run_some(seeds, compared)
 
 
 def _end(state: str, parked_reason: str | None) -> str:
@@ -143,8 +146,8 @@ def lines(report: Report) -> Iterator[str]:
     off = ", ".join(f"{number} without {net}" for net, number in sorted(report.nets_off.items()))
     yield f"  seeds {off or 'all with every net'}"
     yield f"  {len(report.struck)} of {len(KINDS)} kinds of fault struck"
-    if report.compares:
-        yield f"  {len(report.changed)} of them changed some renewal's path"
+    if report.asked:
+        yield f"  {len(report.changed)} of {len(report.asked)} changed some renewal's path"
     for kind in report.idle:
         yield f"  changed nothing: {kind} (struck in {report.struck[kind]} runs)"
     for run in report.failed[:20]:
