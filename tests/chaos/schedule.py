@@ -41,7 +41,7 @@ RARE: Final = frozenset({"catalog"})
 
 
 class Planned(NamedTuple):
-    """A fault, and when it is due, in seconds from the start. It may begin later, if the one before lasts."""
+    """A fault, and when it is due, in seconds from the start; later by as much as its lane is behind."""
 
     at_seconds: float
     fault: Fault
