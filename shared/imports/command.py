@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 import uvloop
 
-from shared.calls.http_client import open_client
+from shared.calls.http_client import HttpClient, open_client
 from shared.imports.importing import Ending, Import
 from shared.imports.kinds import Kind
 from shared.imports.lines import Source, Unreadable
@@ -17,7 +18,7 @@ from shared.imports.reading import Reader
 from shared.imports.report import Report
 from shared.imports.resuming import Changed, Standing, read_standing, standing_file
 from shared.imports.rows import BadHeader
-from shared.imports.sending import REQUEST_SECONDS, NotTaken, Sender
+from shared.imports.sending import PATIENCE_SECONDS, REQUEST_SECONDS, NotTaken, Sender
 
 BROKEN_OFF: Final = 1
 NOT_BEGUN: Final = 2
@@ -35,6 +36,22 @@ def main(kind: Kind) -> None:
     command_of(kind)()
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for."""
+
+    kind: Kind
+    file: Path
+    url: str
+    report: Path
+    patience_seconds: float
+    check: bool
+    anew: bool
+
+    def client(self) -> HttpClient:
+        return open_client(self.url, timeout_seconds=REQUEST_SECONDS, connections=self.kind.in_flight)
+
+
 def command_of(kind: Kind) -> typer.Typer:
     """The command that imports one kind."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -47,6 +64,10 @@ def command_of(kind: Kind) -> typer.Typer:
         report: Annotated[
             Path | None, typer.Option(help="Every fault, as CSV. Left out: beside the file.")
         ] = None,
+        patience: Annotated[
+            float,
+            typer.Option(min=0, help="Seconds for which one request is tried again where that may help."),
+        ] = PATIENCE_SECONDS,
         check: Annotated[bool, typer.Option("--check", help="Only judge the lines; send nothing.")] = False,
         anew: Annotated[
             bool, typer.Option("--anew", help="From the first line, even where an import was broken off.")
@@ -55,7 +76,8 @@ def command_of(kind: Kind) -> typer.Typer:
         report_path = report or file.with_name(file.name + ".report.csv")
         progress = Progress(kind.name)
         try:
-            status = uvloop.run(_import(kind, file, url, report_path, progress, check=check, anew=anew))
+            wanted = Wanted(kind, file, url, report_path, patience, check, anew)
+            status = uvloop.run(import_file(wanted, progress))
         except (BadHeader, Changed, ValueError) as error:
             hint = " Start from the first line with --anew." if isinstance(error, Changed) else ""
             progress.fail(f"{error}{hint}")
@@ -68,36 +90,45 @@ def command_of(kind: Kind) -> typer.Typer:
     return app
 
 
-async def _import(
-    kind: Kind, file: Path, url: str, report_path: Path, progress: Progress, *, check: bool, anew: bool
-) -> int:
-    """Run it; the exit status."""
-    begun = Standing(kind.name, url)
-    keep_at = None if check else standing_file(report_path)
-    with Source(file) as source:
-        reader = Reader(kind, source.lines())
-        standing = begun if keep_at is None or anew else read_standing(keep_at, begun)
-        if standing.last_line > 1 and not _is_as_long(report_path, standing.report_bytes):
-            raise Changed(f"The report {report_path} is not what it was.")
-        client = (
-            None if check else open_client(url, timeout_seconds=REQUEST_SECONDS, connections=kind.in_flight)
-        )
-        report = Report(report_path, standing.report_bytes if standing.last_line > 1 else 0)
+async def import_file(wanted: Wanted, progress: Progress) -> int:
+    """Do what is wanted; the exit status."""
+    keep_at = None if wanted.check else standing_file(wanted.report)
+    with Source(wanted.file) as source:
+        reader = Reader(wanted.kind, source.lines())
+        standing = _standing(wanted, keep_at)
+        report = Report(wanted.report, standing.report_bytes)
+        client = None if wanted.check else wanted.client()
+        sender = None if client is None else Sender(wanted.kind, client, wanted.patience_seconds)
         try:
-            sender = None if client is None else Sender(kind, client)
-            work = Import(reader, source, sender, report, standing, keep_at, progress.show)
             with progress:
-                ending = await _until_stopped(work)
+                ending = await _until_stopped(
+                    Import(reader, source, sender, report, standing, keep_at, progress.show)
+                )
         finally:
             report.close()
             if client is not None:
                 await client.close()
     if keep_at is not None and ending == "done":
         keep_at.unlink(missing_ok=True)
-    progress.sum_up(standing, report_path, ending, is_check=check)
+    progress.sum_up(standing, wanted.report, ending, is_check=wanted.check)
     if ending == "stopped":
         return STOPPED
     return SOME_REFUSED if standing.refused else 0
+
+
+def _standing(wanted: Wanted, keep_at: Path | None) -> Standing:
+    """Where it begins: at the first line, or where it was broken off.
+
+    Raises:
+        Changed: something was begun that cannot be gone on with.
+    """
+    begun = Standing(wanted.kind.name, wanted.url)
+    if keep_at is None or wanted.anew:
+        return begun
+    standing = read_standing(keep_at, begun)
+    if standing.report_bytes and not _is_as_long(wanted.report, standing.report_bytes):
+        raise Changed(f"The report {wanted.report} is not what it was.")
+    return standing
 
 
 def _is_as_long(path: Path, size: int) -> bool:
@@ -123,6 +154,8 @@ async def _until_stopped(work: Import) -> Ending:
     try:
         return await running
     except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
         return "stopped"
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):

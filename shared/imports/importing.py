@@ -1,13 +1,14 @@
 """One import from its first line to its last: sends several chunks at once, counts them in their order."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-from shared.imports.lines import Source
+from shared.imports.lines import Source, Unreadable
 from shared.imports.reading import Chunk, Reader, Refusal
 from shared.imports.report import Report
 from shared.imports.resuming import Changed, Standing, keep_standing
@@ -40,7 +41,7 @@ class Import:
         self._report = report
         self._keep_at = keep_at
         self._tell = tell
-        self._kept_at = time.monotonic()
+        self._kept_at = -math.inf
         self._under_way: deque[tuple[Chunk, asyncio.Task[list[Refused]]]] = deque()
 
     async def run(self, stopping: asyncio.Event) -> Ending:
@@ -62,8 +63,10 @@ class Import:
                 if stopping.is_set():
                     ending = "stopped"
                     break
-            while self._under_way:
-                await self._count_oldest()
+            await self._count_all()
+        except Unreadable:
+            await self._count_all()
+            raise
         finally:
             await self._call_off()
             self._keep()
@@ -89,6 +92,10 @@ class Import:
 
     async def _send(self, chunk: Chunk) -> list[Refused]:
         return [] if self._sender is None else await self._sender.send(chunk.rows)
+
+    async def _count_all(self) -> None:
+        while self._under_way:
+            await self._count_oldest()
 
     async def _count_oldest(self) -> None:
         """In the order of the file, so that one number says what is done."""

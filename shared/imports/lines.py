@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self, cast
+from typing import Final, Self
 
 MAX_LINE_BYTES: Final = 4_000
 _BLOCK_BYTES: Final = 1 << 18
@@ -28,7 +28,7 @@ class Source:
             self._file.seek(0)
         except OSError as error:
             raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from error
-        self._stream: BinaryIO = cast(BinaryIO, gzip.GzipFile(fileobj=self._file)) if is_gzip else self._file
+        self._stream = gzip.GzipFile(fileobj=self._file) if is_gzip else self._file
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +67,8 @@ class Source:
 
     def _blocks(self) -> Iterator[bytes]:
         try:
-            while block := self._stream.read(_BLOCK_BYTES):
+            # read1: `read` would forget what it has when the stream turns out to be damaged further on.
+            while block := self._stream.read1(_BLOCK_BYTES):
                 yield block
         except (OSError, EOFError, zlib.error) as error:
             raise Unreadable(f"The file is broken off or damaged: {error}.") from error

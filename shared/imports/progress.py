@@ -67,8 +67,8 @@ class Progress:
         self._console.print(f"{told}.", markup=False)
         if standing.forbidden:
             self._console.print(
-                f"{standing.forbidden:,} lines held what must not be in such a file at all. They were "
-                "neither sent nor copied, but the file itself still holds them: see to it.",
+                f"{standing.forbidden:,} of its lines held what must not be in such a file at all. That was "
+                "neither sent nor copied, but the file itself still holds it: see to it.",
                 style="bold red",
                 markup=False,
             )

@@ -82,9 +82,7 @@ class Sender:
             try:
                 answer = await self._client.request("POST", self._kind.path, body, _AS_WHOM)
             except (NotSent, Unanswered) as error:
-                why = (
-                    f"{self._kind.service} does not answer ({error}). Is it up? --url names another address."
-                )
+                why = f"{self._kind.service} does not answer ({error}). Is it up, at that address?"
             else:
                 if answer.status < 300:
                     return _read(answer)

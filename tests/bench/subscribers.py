@@ -54,7 +54,7 @@ async def seed(stack: Stack, producer: Producer, subscribers: Sequence[Subscribe
         client_of(stack.service_url("provisioning")) as provisioning,
         client_of(stack.service_url("payment")) as payment,
     ):
-        await put_all(provisioning, "/v1/subscriptions/bulk", subscribers, _subscription)
+        await put_all(provisioning, "/v1/subscriptions/bulk", subscribers, subscription_item)
         await put_all(payment, "/v1/payment-methods/bulk", subscribers, _payment_method)
     await _until_known(stack, len(subscribers))
 
@@ -77,7 +77,7 @@ def _price() -> dict[str, Any]:
     }
 
 
-def _subscription(subscriber: Subscriber) -> dict[str, Any]:
+def subscription_item(subscriber: Subscriber) -> dict[str, Any]:
     iccid = f"8953{subscriber.number:014d}"
     imei = f"35{subscriber.number:012d}"
     return {
