@@ -2,10 +2,10 @@
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Final, TypeVar
 
-Row = TypeVar("Row")
+Row = TypeVar("Row", bound=Hashable)
 OTHERS_SHARE: Final = 4
 """One of so many is of the others, where both wait."""
 
@@ -21,9 +21,21 @@ async def fetch_fairly(
     people = await _some(firsts, pick, is_bulk=False)
     found = Counter(gateway_of(row) for row in people)
     others = await _some(_less(wanted, found), pick, is_bulk=True)
-    more = {gateway: number for gateway, number in wanted.items() if found[gateway] >= firsts[gateway]}
-    found.update(gateway_of(row) for row in others)
-    return [*people, *others, *await _some(_less(more, found), pick, is_bulk=False)]
+    found_too = Counter(gateway_of(row) for row in others)
+    missing = _less(wanted, found + found_too)
+    more = {
+        gateway: number - found_too[gateway]
+        for gateway, number in wanted.items()
+        if missing[gateway] > 0 and found[gateway] >= firsts[gateway]
+    }
+    known = set(people)
+    rest: list[Row] = []
+    # The first ones are locked by ourselves, and `skip locked` skips what others lock: they come once more.
+    for row in await _some(more, pick, is_bulk=False):
+        if row not in known and missing[gateway_of(row)] > 0:
+            missing[gateway_of(row)] -= 1
+            rest.append(row)
+    return [*people, *others, *rest]
 
 
 def _share_of_others(number: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -13,12 +13,12 @@ Row = tuple[str, str, int]
 
 @dataclass
 class Queues:
-    """(gateway, kind, place), in the order in which they came."""
+    """(gateway, kind, place), in the order in which they came. What was picked is found again: `skip locked`
+    skips what other transactions lock."""
 
     people: Mapping[str, int]
     others: Mapping[str, int]
     looks: int = 0
-    taken: set[Row] = field(default_factory=set)
 
     async def pick(self, wanted: Mapping[str, int], is_bulk: bool) -> list[Row]:
         assert all(number > 0 for number in wanted.values())
@@ -27,8 +27,7 @@ class Queues:
         for gateway, number in wanted.items():
             there = (self.others if is_bulk else self.people).get(gateway, 0)
             rows = [(gateway, "other" if is_bulk else "person", place) for place in range(there)]
-            found += [row for row in rows if row not in self.taken][:number]
-        self.taken.update(found)
+            found += rows[:number]
         return found
 
     async def fetch(self, **wanted: int) -> Counter[tuple[str, str]]:
