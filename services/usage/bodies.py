@@ -1,11 +1,11 @@
 """What usage's HTTP API takes and answers."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.usage.domain.balance import Bucket
+from services.usage.domain.balance import Granted
 from shared.contracts.fields import Bytes, Count, GrantedBytes, Id, Instant
 from shared.http.body import Answer, Body
 
@@ -38,17 +38,16 @@ class BucketBody(Body):
             )
         return self
 
-    def bucket(self, bucket_id: str) -> Bucket:
+    def granted(self, bucket_id: str, now: datetime) -> Granted:
         """The bucket as it is before it is kept."""
-        return Bucket(
+        return Granted(
             bucket_id=bucket_id,
             cycle=self.cycle,
             stacking=None,
             granted_bytes=self.granted_bytes,
             initial_bytes=self.remaining_bytes,
-            remaining_bytes=self.remaining_bytes,
-            initial_expires_at=self.expires_at,
             expires_at=self.expires_at,
+            began_at=now,
         )
 
 
@@ -77,22 +76,35 @@ class BucketsAnswer(Answer):
     cycle: int
     remaining_bytes: int
     threshold_bytes: int | None = Field(
-        description="at this or less, the trigger is said; null: never measured"
+        description="at this or less, the trigger is said; null: never measured, or not wanted"
     )
     used_bytes: int
     overrun_bytes: int = Field(description="used while no bucket had anything left")
+    owed_bytes: int = Field(description="the part of the overrun that the next bucket will pay")
     buckets: list[BucketAnswer]
 
 
 class UsageAnswer(Answer):
-    """One usage record."""
+    """One usage record, and what it took from which bucket."""
 
     source: str
     record_id: str
     session_id: str | None
+    imei: str | None
     bytes_up: int
     bytes_down: int
     country: str | None
     started_at: datetime
     ended_at: datetime
-    refused_reason: str | None = Field(description="why it was not counted; null where it was")
+    taken: dict[str, int] | None = Field(description="bytes by bucket; null where the carrier itself counts")
+    overrun_bytes: int = Field(description="bytes that no bucket had")
+
+
+class QuarantinedAnswer(Answer):
+    """A record that was set aside, and why."""
+
+    source: str
+    record_id: str
+    reason: str
+    record: dict[str, Any]
+    quarantined_at: datetime

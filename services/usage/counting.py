@@ -1,52 +1,120 @@
 """Usage comes down on the buckets, and triggers go out: for batches and for records that were kept."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from services.usage import metrics, store
-from services.usage.domain import triggers
-from services.usage.domain.balance import consume
+from services.usage.domain.balance import Balance, Taken, consume
+from services.usage.domain.burn import burn_more
+from services.usage.domain.carrier import Carrier
+from services.usage.domain.device import offended_binding
+from services.usage.domain.triggers import Trigger, take_due
+from shared.contracts.devices import ForeignDeviceSeen
 from shared.messaging.transaction import Transaction
 
+_CARRIERS_FOR: Final = timedelta(seconds=5)
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """Bytes of one subscription that began to flow at `started_at`."""
 
-    subscription_id: str
+class Use(NamedTuple):
+    """Bytes of one subscription that flowed from `started_at` to `ended_at`."""
+
+    balance: Balance
     size: int
+    imei: str | None
     started_at: datetime
+    ended_at: datetime
     traceparent: str | None = None
 
 
-async def count_use(transaction: Transaction, uses: Sequence[Use]) -> None:
-    """Take each use from its subscription's buckets, in the given order; say which cycles run out.
+class Carriers:
+    """How each carrier's subscriptions are counted. A change is known everywhere within 5 seconds."""
 
-    Four statements and the outbox, however many uses there are; every subscription must have a balance.
+    def __init__(self, otherwise: Carrier) -> None:
+        self._otherwise = otherwise
+        self._known: Mapping[str, Carrier] = {}
+        self._read_at: datetime | None = None
+
+    def forget(self) -> None:
+        """Read them anew before the next batch."""
+        self._read_at = None
+
+    async def read(self, transaction: Transaction) -> Callable[[Balance], Carrier]:
+        """Whose settings a balance goes by."""
+        if self._read_at is None or not timedelta() <= transaction.now - self._read_at < _CARRIERS_FOR:
+            self._known = await store.read_carriers(transaction.connection)
+            self._read_at = transaction.now
+        known, otherwise = self._known, self._otherwise
+        return lambda balance: known.get(balance.carrier or "", otherwise)
+
+
+async def count_use(
+    transaction: Transaction, uses: Sequence[Use], carrier_of: Callable[[Balance], Carrier]
+) -> list[Taken | None]:
+    """Take each use from its locked balance, in the given order; say whose data runs out.
+
+    What each one took; None where the carrier itself counts. One statement, and one more where there is
+    something to say, however many uses there are.
     """
     if not uses:
-        return
-    connection, now = transaction.connection, transaction.now
-    cause = {use.subscription_id: use.traceparent for use in uses}
-    balances = await store.lock_balances(connection, cause)
-    overrun_before = sum(balance.overrun_bytes for balance in balances.values())
+        return []
+    balances = {id(use.balance): use.balance for use in uses}.values()
+    overrun_before = sum(balance.overrun_bytes for balance in balances)
+    causes: dict[str, str | None] = {}
+    taken = []
     for use in uses:
-        consume(balances[use.subscription_id], use.size, use.started_at)
-    await store.update_balances(connection, balances.values())
-
-    due = [trigger for balance in balances.values() for trigger in triggers.due(balance, now)]
-    fresh = await store.insert_triggers(connection, due, now) if due else set()
-    said = [trigger for trigger in due if (trigger.subscription_id, trigger.kind) in fresh]
-    for trigger in said:
-        transaction.send(trigger.message(now), cause[trigger.subscription_id])
-
+        causes[use.balance.subscription_id] = use.traceparent
+        taken.append(_take(use, carrier_of(use.balance)))
+        bound = offended_binding(use.balance, use.imei, use.started_at)
+        if use.imei is not None and bound is not None:
+            _tell_device(transaction, use, use.imei, bound)
+    said = [
+        trigger
+        for balance in balances
+        for trigger in take_due(balance, transaction.now, carrier_of(balance).wants)
+    ]
+    await store.update_counts(transaction.connection, balances)
+    await say(transaction, said, causes)
     size = sum(use.size for use in uses)
-    overrun = sum(balance.overrun_bytes for balance in balances.values()) - overrun_before
+    overrun = sum(balance.overrun_bytes for balance in balances) - overrun_before
+    transaction.after_commit(lambda: metrics.consumed(size, overrun))
+    return taken
 
-    def measure() -> None:
-        metrics.consumed(size, overrun)
-        for trigger in said:
-            metrics.triggers(trigger.kind)
 
-    transaction.after_commit(measure)
+def _take(use: Use, carrier: Carrier) -> Taken | None:
+    balance = use.balance
+    balance.burn = burn_more(balance.burn, use.size, use.ended_at)
+    if carrier.counting != "records":
+        balance.used_bytes += use.size
+        return None
+    return consume(balance, use.size, use.started_at, owes_overrun=carrier.owes_overrun)
+
+
+def _tell_device(transaction: Transaction, use: Use, imei: str, bound: str) -> None:
+    use.balance.foreign_imei = imei
+    seen = ForeignDeviceSeen(
+        subscription_id=use.balance.subscription_id,
+        bound_imei=bound,
+        imei=imei,
+        started_at=use.started_at,
+        occurred_at=transaction.now,
+    )
+    transaction.send(seen, use.traceparent)
+    transaction.after_commit(metrics.foreign_device)
+
+
+async def say(
+    transaction: Transaction, triggers: Collection[Trigger], causes: Mapping[str, str | None]
+) -> None:
+    """Send these triggers, and keep that they were said. `causes` are traces by subscription."""
+    if not triggers:
+        return
+    await store.insert_triggers(transaction.connection, triggers, transaction.now)
+    for trigger in triggers:
+        transaction.send(trigger.message, causes.get(trigger.message.subscription_id))
+    transaction.after_commit(lambda: _count(triggers))
+
+
+def _count(triggers: Collection[Trigger]) -> None:
+    for trigger in triggers:
+        metrics.triggers(trigger.kind)

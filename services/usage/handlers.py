@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from services.usage import metrics, store
-from services.usage.counting import Use, count_use
-from services.usage.domain.balance import Bucket, add_bucket, top_up_bucket_id
-from services.usage.domain.records import Bounds, refusal
+from services.usage.counting import Carriers, Use, count_use, say
+from services.usage.domain.balance import Balance, Granted, add_bucket, top_up_bucket_id
+from services.usage.domain.records import Bounds, Reason, RecordKey, contents, record_key, refusal
+from services.usage.domain.triggers import next_due_at, take_due
 from services.usage.kept_records import KeptRecords
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.topups import TopUpApplied
@@ -16,11 +18,38 @@ from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction
 
 
+@dataclass(slots=True)
+class _Sorted:
+    """A batch of records, each on its way."""
+
+    fresh: dict[RecordKey, Received] = field(default_factory=dict)
+    quarantined: list[tuple[RecordKey, Reason, UsageRecorded]] = field(default_factory=list)
+    repeated: int = 0
+
+    def sort(self, received: Received, bounds: Bounds, now: datetime) -> None:
+        record: UsageRecorded = received.message
+        key = record_key(record)
+        reason = refusal(record, bounds, now)
+        if reason is not None:
+            self.quarantined.append((key, reason, record))
+        elif key in self.fresh:
+            self.repeat(key, record, contents(self.fresh[key].message) == contents(record))
+        else:
+            self.fresh[key] = received
+
+    def repeat(self, key: RecordKey, record: UsageRecorded, is_the_same: bool) -> None:
+        if is_the_same:
+            self.repeated += 1
+        else:
+            self.quarantined.append((key, "changed_repeat", record))
+
+
 class CountUsage:
     """usage-records.v1: each record counts once, against the buckets of whoever holds the ICCID."""
 
-    def __init__(self, bounds: Bounds, kept: KeptRecords) -> None:
+    def __init__(self, bounds: Bounds, carriers: Carriers, kept: KeptRecords) -> None:
         self._bounds = bounds
+        self._carriers = carriers
         self._kept = kept
 
     async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
@@ -28,104 +57,137 @@ class CountUsage:
         if reports:
             await store.insert_balance_reports(transaction.connection, reports)
             transaction.after_commit(lambda: metrics.reports(len(reports)))
-        usage: dict[store.RecordKey, Received] = {}
+        records = [each for each in batch if isinstance(each.message, UsageRecorded)]
+        if records:
+            await self._count(transaction, records)
+
+    async def _count(self, transaction: Transaction, batch: Sequence[Received]) -> None:
+        way = _Sorted()
         for received in batch:
-            if isinstance(received.message, UsageRecorded):
-                usage.setdefault((received.message.source, received.message.record_id), received)
-        if usage:
-            await self._count(transaction, usage, repeated=len(batch) - len(reports) - len(usage))
+            way.sort(received, self._bounds, transaction.now)
+        if way.fresh:
+            await self._take(transaction, way)
+        if way.quarantined:
+            await store.quarantine_records(transaction.connection, way.quarantined)
+        transaction.after_commit(lambda: _measure(way))
 
-    async def _count(
-        self, transaction: Transaction, usage: dict[store.RecordKey, Received], repeated: int
-    ) -> None:
-        records: dict[store.RecordKey, UsageRecorded] = {key: each.message for key, each in usage.items()}
-        refused = {
-            key: reason
-            for key, record in records.items()
-            if (reason := refusal(record, self._bounds, transaction.now)) is not None
+    async def _take(self, transaction: Transaction, way: _Sorted) -> None:
+        connection, fresh = transaction.connection, way.fresh
+        # What is known of a record is read under the lock on what it would change.
+        owners = await store.lock_balances_by_iccid(connection, {r.message.iccid for r in fresh.values()})
+        for key, before in (await store.find_usage_records(connection, fresh)).items():
+            record = fresh.pop(key).message
+            way.repeat(key, record, contents(record) == before)
+        uses = {
+            key: _use(received, owners[received.message.iccid])
+            for key, received in fresh.items()
+            if received.message.iccid in owners
         }
-        keep_unknown = self._kept.has_room
-        placed = await store.insert_usage_records(
-            transaction.connection, records, refused, keep_unknown=keep_unknown
-        )
-        results: Counter[str] = Counter(duplicate=repeated)
-        uses = []
-        for key, (subscription_id, is_fresh) in placed.items():
-            result = _result(subscription_id, is_fresh, is_refused=key in refused, keep_unknown=keep_unknown)
-            results[result] += 1
-            if result == "counted" and subscription_id is not None:
-                record = records[key]
-                size = record.bytes_up + record.bytes_down
-                uses.append(Use(subscription_id, size, record.started_at, usage[key].traceparent))
-        await count_use(transaction, uses)
-        transaction.after_commit(lambda: self._measure(results))
+        carrier_of = await self._carriers.read(transaction)
+        taken = await count_use(transaction, list(uses.values()), carrier_of)
+        unknown = len(fresh) - len(uses)
+        kept = unknown if self._kept.has_room else 0
+        stored = fresh.keys() if kept == unknown else uses.keys()
+        if stored:
+            await store.insert_usage_records(
+                connection,
+                {key: fresh[key].message for key in stored},
+                {iccid: balance.subscription_id for iccid, balance in owners.items()},
+                {key: each for key, each in zip(uses, taken, strict=True) if each is not None},
+            )
+        transaction.after_commit(lambda: self._counted(len(uses), kept, unknown - kept))
 
-    def _measure(self, results: Counter[str]) -> None:
-        for result, count in results.items():
-            metrics.records(result, count)
-        self._kept.added(results["unknown_iccid"])
-        if results["dropped"]:
-            self._kept.overflowed(results["dropped"])
+    def _counted(self, counted: int, kept: int, dropped: int) -> None:
+        metrics.records("counted", counted)
+        metrics.records("unknown_iccid", kept)
+        self._kept.added(kept)
+        if dropped:
+            metrics.records("dropped", dropped)
+            self._kept.overflowed(dropped)
 
 
-def _result(subscription_id: str | None, is_fresh: bool, *, is_refused: bool, keep_unknown: bool) -> str:
-    if subscription_id is None and not keep_unknown:
-        return "dropped"
-    if not is_fresh:
-        return "duplicate"
-    if is_refused:
-        return "refused"
-    return "counted" if subscription_id is not None else "unknown_iccid"
+def _use(received: Received, balance: Balance) -> Use:
+    record: UsageRecorded = received.message
+    return Use(
+        balance,
+        record.bytes_up + record.bytes_down,
+        record.imei,
+        record.started_at,
+        record.ended_at,
+        received.traceparent,
+    )
+
+
+def _measure(way: _Sorted) -> None:
+    if way.repeated:
+        metrics.records("duplicate", way.repeated)
+    for reason, count in Counter(reason for _, reason, _ in way.quarantined).items():
+        metrics.quarantined(reason, count)
 
 
 class ApplyTopUps:
     """topups.v1: a top-up brings a bucket and begins a cycle, once, in whatever order they come."""
 
-    def __init__(self, threshold_percent: int, late_records: timedelta) -> None:
-        self._threshold_percent = threshold_percent
+    def __init__(self, carriers: Carriers, late_records: timedelta) -> None:
+        self._carriers = carriers
         self._late_records = late_records
 
     async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
-        top_ups: list[TopUpApplied] = [received.message for received in batch]
-        connection = transaction.connection
-        ids = {top_up.subscription_id for top_up in top_ups}
-        named = {(each.subscription_id, top_up_bucket_id(each.cycle)) for each in top_ups}
-        balances = await store.lock_balances(connection, ids, named)
-        if len(balances) < len(ids):
-            # The first top-up of a subscription that usage has not heard of yet.
-            await store.insert_balances(connection, ids)
-            balances = await store.lock_balances(connection, ids, named)
-        changed = {}
-        applied = 0
-        for top_up in top_ups:
-            balance = balances[top_up.subscription_id]
-            if add_bucket(
-                balance,
-                _bucket(top_up),
-                transaction.now,
-                threshold_percent=self._threshold_percent,
-                late_records=self._late_records,
-            ):
-                changed[balance.subscription_id] = balance
-                applied += 1
-        if changed:
-            await store.insert_buckets(connection, changed.values())
-            await store.update_balances(connection, changed.values())
-        transaction.after_commit(lambda: metrics.top_ups(applied, len(top_ups) - applied))
+        top_ups = {
+            (each.message.subscription_id, top_up_bucket_id(each.message.cycle)): _granted(each.message)
+            for each in batch
+        }
+        added = await add_buckets(transaction, top_ups, self._carriers, self._late_records)
+        transaction.after_commit(lambda: metrics.top_ups(len(added), len(batch) - len(added)))
 
 
-def _bucket(top_up: TopUpApplied) -> Bucket:
+def _granted(top_up: TopUpApplied) -> Granted:
     grant = top_up.grant
-    return Bucket(
+    return Granted(
         bucket_id=top_up_bucket_id(top_up.cycle),
         cycle=top_up.cycle,
         stacking=grant.stacking,
         granted_bytes=grant.data_bytes,
         initial_bytes=grant.data_bytes,
-        remaining_bytes=grant.data_bytes,
-        initial_expires_at=top_up.expires_at,
         expires_at=top_up.expires_at,
+        began_at=top_up.applied_at,
     )
+
+
+async def add_buckets(
+    transaction: Transaction,
+    wanted: dict[tuple[str, str], Granted],
+    carriers: Carriers,
+    late_records: timedelta,
+) -> set[tuple[str, str]]:
+    """Add those of these (subscription_id, bucket_id) that are not there yet, and say which they were."""
+    connection, now = transaction.connection, transaction.now
+    ids = {subscription_id for subscription_id, _ in wanted}
+    balances = await store.lock_balances(connection, ids)
+    if len(balances) < len(ids):
+        # The first top-up of a subscription that usage has not heard of yet.
+        await store.insert_balances(connection, ids)
+        balances = await store.lock_balances(connection, ids)
+    known = await store.find_buckets(connection, wanted.keys())
+    added = {name: granted for name, granted in wanted.items() if name not in known}
+    if not added:
+        return set()
+    carrier_of = await carriers.read(transaction)
+    changed = {}
+    for (subscription_id, _), granted in added.items():
+        balance = changed[subscription_id] = balances[subscription_id]
+        add_bucket(balance, granted, now, late_records)
+    said = []
+    for balance in changed.values():
+        wants = carrier_of(balance).wants
+        if any(event.kind == "paid_overrun" for event in balance.events) and not balance.remaining_bytes(now):
+            # What was just bought is eaten by what was used before: no record may come to tell it.
+            said += take_due(balance, now, wants)
+        balance.next_due_at = next_due_at(balance, now, wants)
+    await store.insert_buckets(connection, [(name[0], granted) for name, granted in added.items()], now)
+    await store.update_cycles(connection, changed.values(), now)
+    await say(transaction, said, {})
+    return set(added)
 
 
 class ProjectSubscriptions:
@@ -136,17 +198,19 @@ class ProjectSubscriptions:
 
     async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
         newest: dict[str, SubscriptionChanged] = {}
+        holders: dict[str, SubscriptionChanged] = {}
         for received in batch:
             changed: SubscriptionChanged = received.message
-            known = newest.get(changed.iccid)
-            if known is None or _order(changed) > _order(known):
-                newest[changed.iccid] = changed
-        owners = [(each.iccid, each.subscription_id, each.changed_at) for each in newest.values()]
-        await store.insert_balances(
-            transaction.connection, {received.message.subscription_id for received in batch}
-        )
+            known = newest.get(changed.subscription_id)
+            if known is None or changed.version > known.version:
+                newest[changed.subscription_id] = changed
+            holder = holders.get(changed.iccid)
+            if holder is None or _order(changed) > _order(holder):
+                holders[changed.iccid] = changed
+        await store.project_subscriptions(transaction.connection, newest.values())
+        owners = [(each.iccid, each.subscription_id, each.changed_at) for each in holders.values()]
         await store.upsert_iccids(transaction.connection, owners)
-        transaction.after_commit(lambda: self._appeared(newest.keys()))
+        transaction.after_commit(lambda: self._appeared(holders.keys()))
 
 
 def _order(changed: SubscriptionChanged) -> tuple[object, int, str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from services.usage import metrics, store
-from services.usage.counting import Use, count_use
+from services.usage.counting import Carriers, Use, count_use
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
 
@@ -19,8 +19,9 @@ _log = get_logger(__name__)
 class KeptRecords:
     """Knows how many records wait, and takes up those whose subscription has appeared."""
 
-    def __init__(self, transactions: Transactions, limit: int) -> None:
+    def __init__(self, transactions: Transactions, carriers: Carriers, limit: int) -> None:
         self._transactions = transactions
+        self._carriers = carriers
         self._limit = limit
         self._count = 0
         self._iccids: set[str] = set()
@@ -79,7 +80,7 @@ class KeptRecords:
     async def drain(self, iccids: Collection[str]) -> int:
         """Take up every kept record of these ICCIDs; how many there were."""
         drained = 0
-        while taken := await self._transactions.run(lambda transaction: _take_up(transaction, iccids)):
+        while taken := await self._transactions.run(lambda transaction: self._take_up(transaction, iccids)):
             drained += taken
             self._count = max(0, self._count - taken)
             metrics.KEPT.set(self._count)
@@ -87,12 +88,17 @@ class KeptRecords:
             _log.info("kept_usage_records_counted", count=drained)
         return drained
 
-
-async def _take_up(transaction: Transaction, iccids: Collection[str]) -> int:
-    taken = await store.take_kept_records(transaction.connection, iccids, DRAIN_LIMIT)
-    uses = [
-        Use(each.subscription_id, each.size, each.started_at) for each in taken if each.refused_reason is None
-    ]
-    await count_use(transaction, uses)
-    transaction.after_commit(lambda: metrics.records("counted", len(uses)))
-    return len(taken)
+    async def _take_up(self, transaction: Transaction, iccids: Collection[str]) -> int:
+        connection = transaction.connection
+        kept = await store.lock_kept_records(connection, iccids, DRAIN_LIMIT)
+        if not kept:
+            return 0
+        balances = await store.lock_balances(connection, {each.subscription_id for each in kept})
+        uses = [
+            Use(balances[each.subscription_id], each.size, each.imei, each.started_at, each.ended_at)
+            for each in kept
+        ]
+        taken = await count_use(transaction, uses, await self._carriers.read(transaction))
+        await store.take_kept_records(connection, list(zip(kept, taken, strict=True)))
+        transaction.after_commit(lambda: metrics.records("counted", len(kept)))
+        return len(kept)

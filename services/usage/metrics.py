@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
+from services.usage.domain.records import REASONS
 from services.usage.domain.triggers import KINDS
 from shared.observability.metrics import children
 
@@ -15,14 +16,28 @@ _BYTES = Counter("recarga_usage_bytes_total", "Bytes counted against subscriptio
 _OVERRUN = Counter("recarga_usage_overrun_bytes_total", "Bytes used while no bucket had anything left")
 _TRIGGERS = children(Counter("recarga_usage_triggers_total", "Triggers said, by kind", ["kind"]))
 _TOP_UPS = children(Counter("recarga_usage_top_ups_total", "Top-ups seen, by result", ["result"]))
+_QUARANTINED = children(
+    Counter("recarga_usage_quarantined_records_total", "Usage records set aside, by reason", ["reason"])
+)
+_FOREIGN_DEVICES = Counter(
+    "recarga_usage_foreign_devices_total", "Devices told of that a subscription is not bound to"
+)
 KEPT = Gauge("recarga_usage_kept_records", "Usage records whose ICCID belongs to no known subscription")
 
-RESULTS = ("counted", "duplicate", "unknown_iccid", "refused", "dropped")
+RESULTS = ("counted", "duplicate", "unknown_iccid", "dropped")
 """`unknown_iccid`: kept until its subscription is known; `dropped`: too many were kept already."""
 
 
 def records(result: str, count: int = 1) -> None:
     _RECORDS(result).inc(count)
+
+
+def quarantined(reason: str, count: int = 1) -> None:
+    _QUARANTINED(reason).inc(count)
+
+
+def foreign_device() -> None:
+    _FOREIGN_DEVICES.inc()
 
 
 def reports(count: int) -> None:
@@ -46,6 +61,8 @@ def top_ups(applied: int, repeated: int) -> None:
 
 for _result in RESULTS:
     records(_result, 0)
+for _reason in REASONS:
+    quarantined(_reason, 0)
 for _kind in KINDS:
     _TRIGGERS(_kind)
 top_ups(0, 0)

@@ -1,44 +1,100 @@
--- name: insert_usage_records
--- Recognises duplicates by (source, record_id) and finds whose usage each record is. Where the store of
--- records that nobody owns yet is full ($12 false), those are left out, so that a replay can still bring them.
-with incoming as materialized (
-    select r.*, i.subscription_id
-    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-        $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[])
-        as r (source, record_id, iccid, session_id, imei, bytes_up, bytes_down, country, started_at, ended_at,
-            refused_reason)
-    left join iccids as i on i.iccid = r.iccid
-), fresh as (
-    insert into usage_records (source, record_id, iccid, subscription_id, session_id, imei, bytes_up, bytes_down,
-        country, started_at, ended_at, refused_reason)
-    select source, record_id, iccid, subscription_id, session_id, imei, bytes_up, bytes_down,
-        country, started_at, ended_at, refused_reason
-    from incoming
-    where subscription_id is not null or $12::boolean
-    order by source, record_id
-    on conflict (source, record_id) do nothing
-    returning source, record_id
+-- name: read_carriers
+-- How each carrier's subscriptions are counted: a handful of rows.
+select carrier, counting, overrun, threshold_percent, threshold_bytes, predicted_seconds, expiring_seconds
+from carriers
+
+-- name: lock_balances_by_iccid
+-- Whose usage each ICCID's is, and the lock on everything of theirs, taken in key order. Row by row, whatever the
+-- planner believes of tables that grew since: it runs once per batch, on keys that are there.
+with owner as materialized (
+    select iccids.iccid, iccids.subscription_id
+    from unnest($1::text[]) as wanted (iccid)
+    cross join lateral (
+        select i.iccid, i.subscription_id from iccids as i where i.iccid = wanted.iccid limit 1
+    ) as iccids
+    order by iccids.subscription_id
 )
-select incoming.source, incoming.record_id, incoming.subscription_id, fresh.source is not null as is_fresh
-from incoming
-left join fresh on fresh.source = incoming.source and fresh.record_id = incoming.record_id
+select owner.iccid, b.*
+from owner
+cross join lateral (
+    select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
+        granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+        next_due_at, reported_at, open_buckets
+    from balances
+    where balances.subscription_id = owner.subscription_id
+    limit 1
+    for update
+) as b
+
+-- name: lock_balances
+-- The same by subscription.
+select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
+    granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+    next_due_at, reported_at, open_buckets
+from balances
+where subscription_id = any($1::text[])
+order by subscription_id
+for update
+
+-- name: lock_due_balances
+-- Those where something lapses, or is about to; several processes share the work.
+select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
+    granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+    next_due_at, reported_at, open_buckets
+from balances
+where next_due_at <= $1
+order by next_due_at
+limit $2
+for update skip locked
+
+-- name: find_usage_records
+-- Which of these records came before, and with what contents. Row by row in the partition of the day.
+select found.*
+from unnest($1::text[], $2::text[], $3::date[]) as wanted (source, record_id, ended_on)
+cross join lateral (
+    select u.source, u.record_id, u.ended_on, u.iccid, u.bytes_up, u.bytes_down, u.started_at, u.ended_at
+    from usage_records as u
+    where u.source = wanted.source and u.record_id = wanted.record_id and u.ended_on = wanted.ended_on
+    limit 1
+) as found
+
+-- name: insert_usage_records
+-- New records with what they took. Those of nobody yet have no subscription: they are taken up later.
+insert into usage_records (source, record_id, ended_on, iccid, subscription_id, session_id, imei, bytes_up,
+    bytes_down, country, started_at, ended_at, allocation, overrun_bytes)
+select source, record_id, ended_on, iccid, subscription_id, session_id, imei, bytes_up, bytes_down, country,
+    started_at, ended_at, allocation, coalesce(overrun_bytes, 0)
+from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+    $9::bigint[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::bigint[])
+    as r (source, record_id, ended_on, iccid, subscription_id, session_id, imei, bytes_up, bytes_down, country,
+        started_at, ended_at, allocation, overrun_bytes)
+
+-- name: quarantine_records
+-- What takes nothing, for a person to see; the same again is nothing new.
+insert into quarantined_records (source, record_id, ended_on, reason, iccid, record)
+select *
+from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::json[])
+    as r (source, record_id, ended_on, reason, iccid, record)
+on conflict do nothing
+
+-- name: lock_kept_records
+-- Records whose subscription is known by now; several processes share the work.
+select u.source, u.record_id, u.ended_on, u.imei, u.bytes_up + u.bytes_down as size, u.started_at, u.ended_at,
+    i.subscription_id
+from usage_records as u
+join iccids as i on i.iccid = u.iccid
+where u.subscription_id is null and u.iccid = any($1::text[])
+order by i.subscription_id, u.ended_at, u.source, u.record_id
+limit $2
+for update of u skip locked
 
 -- name: take_kept_records
--- Gives records their subscription, once it is known; several processes share the work.
-with taken as materialized (
-    select u.source, u.record_id, i.subscription_id
-    from usage_records as u
-    join iccids as i on i.iccid = u.iccid
-    where u.subscription_id is null and u.iccid = any($1::text[])
-    order by u.iccid, u.source, u.record_id
-    limit $2
-    for update of u skip locked
-)
+-- Gives kept records their subscription, and notes what they took.
 update usage_records as u
-set subscription_id = taken.subscription_id
-from taken
-where u.source = taken.source and u.record_id = taken.record_id
-returning u.subscription_id, u.bytes_up + u.bytes_down as bytes, u.started_at, u.refused_reason
+set subscription_id = t.subscription_id, allocation = t.allocation, overrun_bytes = coalesce(t.overrun_bytes, 0)
+from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::bigint[])
+    as t (source, record_id, ended_on, subscription_id, allocation, overrun_bytes)
+where u.source = t.source and u.record_id = t.record_id and u.ended_on = t.ended_on
 
 -- name: kept_iccids_with_subscription
 -- Finds records that were kept while their subscription was just being learnt by another transaction.
@@ -69,62 +125,85 @@ from unnest($1::text[]) as id
 order by id
 on conflict (subscription_id) do nothing
 
--- name: lock_balances
--- The lock on everything of a subscription, taken in key order.
-select subscription_id, cycle, replaced_cycle, threshold_bytes, used_bytes, overrun_bytes
-from balances
-where subscription_id = any($1::text[])
-order by subscription_id
-for update
+-- name: project_subscriptions
+-- Whose data it is, and which device is bound. A message about the same changes nothing: every top-up brings one.
+insert into balances as b (subscription_id, subscription_version, carrier, bound_imei, bound_at)
+select *
+from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
+    as c (subscription_id, subscription_version, carrier, bound_imei, bound_at)
+order by c.subscription_id
+on conflict (subscription_id) do update
+set
+    subscription_version = excluded.subscription_version,
+    carrier = excluded.carrier,
+    bound_imei = excluded.bound_imei,
+    bound_at = case
+        when excluded.bound_imei is distinct from b.bound_imei then excluded.bound_at else b.bound_at
+    end,
+    foreign_imei = case when excluded.bound_imei is not distinct from b.bound_imei then b.foreign_imei end
+where excluded.subscription_version > b.subscription_version
+    and (excluded.carrier is distinct from b.carrier or excluded.bound_imei is distinct from b.bound_imei)
 
--- name: read_buckets
--- What can still be consumed, and the named buckets even if closed: they tell a repeated top-up.
-select subscription_id, bucket_id, cycle, stacking, priority, granted_bytes, initial_bytes, remaining_bytes,
-    initial_expires_at, expires_at, created_at, closed_at
-from buckets
-where subscription_id = any($1::text[]) and closed_at is null
-union all
-select b.subscription_id, b.bucket_id, b.cycle, b.stacking, b.priority, b.granted_bytes, b.initial_bytes,
-    b.remaining_bytes, b.initial_expires_at, b.expires_at, b.created_at, b.closed_at
-from unnest($2::text[], $3::text[]) as named (subscription_id, bucket_id)
-join buckets as b on b.subscription_id = named.subscription_id and b.bucket_id = named.bucket_id
-where b.closed_at is not null
-order by subscription_id, priority, expires_at, bucket_id
+-- name: find_buckets
+-- Which of these buckets are there already, as they were granted: a repeated top-up is told by it.
+select b.subscription_id, b.bucket_id, b.cycle, b.stacking, b.granted_bytes, b.initial_bytes, b.initial_expires_at,
+    b.created_at
+from unnest($1::text[], $2::text[]) as named (subscription_id, bucket_id)
+cross join lateral (
+    select * from buckets as u
+    where u.subscription_id = named.subscription_id and u.bucket_id = named.bucket_id
+    limit 1
+) as b
 
 -- name: insert_buckets
 -- Top-ups, and data from before Recarga.
-insert into buckets (subscription_id, bucket_id, cycle, stacking, priority, granted_bytes, initial_bytes,
-    remaining_bytes, initial_expires_at, expires_at, created_at, closed_at)
+insert into buckets (subscription_id, bucket_id, cycle, stacking, granted_bytes, initial_bytes, initial_expires_at,
+    created_at)
 select *
-from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::integer[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[])
+from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[], $7::timestamptz[],
+    $8::timestamptz[])
 
--- name: update_balances
--- Writes buckets and totals in one round trip.
-with changed as (
-    update buckets as b
-    set remaining_bytes = c.remaining_bytes, expires_at = c.expires_at, closed_at = c.closed_at
-    from unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
-        as c (subscription_id, bucket_id, remaining_bytes, expires_at, closed_at)
-    where b.subscription_id = c.subscription_id and b.bucket_id = c.bucket_id
-)
+-- name: insert_bucket_events
+-- What befell buckets besides usage.
+insert into bucket_events (subscription_id, bucket_id, kind, size_bytes, expires_at, at)
+select e.subscription_id, e.bucket_id, e.kind, e.size_bytes, e.expires_at, $6::timestamptz
+from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
+    with ordinality as e (subscription_id, bucket_id, kind, size_bytes, expires_at, place)
+order by e.place
+
+-- name: update_counts
+-- Writes what usage changes: one row per subscription, within its page.
 update balances as b
 set
-    cycle = c.cycle, replaced_cycle = c.replaced_cycle, threshold_bytes = c.threshold_bytes,
-    used_bytes = c.used_bytes, overrun_bytes = c.overrun_bytes
-from unnest($6::text[], $7::integer[], $8::integer[], $9::bigint[], $10::bigint[], $11::bigint[])
-    as c (subscription_id, cycle, replaced_cycle, threshold_bytes, used_bytes, overrun_bytes)
+    used_bytes = c.used_bytes, overrun_bytes = c.overrun_bytes, owed_bytes = coalesce(c.owed_bytes, 0),
+    burn_window = c.burn_window, burn_bytes = c.burn_bytes, burn_before_bytes = c.burn_before_bytes,
+    said = c.said, foreign_imei = c.foreign_imei, open_buckets = c.open_buckets
+from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[],
+    $8::smallint[], $9::text[], $10::json[])
+    as c (subscription_id, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+        foreign_imei, open_buckets)
+where b.subscription_id = c.subscription_id
+
+-- name: update_cycles
+-- Writes what top-ups, lapses and carriers' reports change.
+update balances as b
+set
+    cycle = c.cycle, cycle_began_at = c.cycle_began_at, replaced_cycle = c.replaced_cycle,
+    granted_bytes = c.granted_bytes, owed_bytes = c.owed_bytes, said = c.said, next_due_at = c.next_due_at,
+    reported_at = c.reported_at, open_buckets = c.open_buckets
+from unnest($1::text[], $2::integer[], $3::timestamptz[], $4::integer[], $5::bigint[], $6::bigint[], $7::smallint[],
+    $8::timestamptz[], $9::timestamptz[], $10::json[])
+    as c (subscription_id, cycle, cycle_began_at, replaced_cycle, granted_bytes, owed_bytes, said, next_due_at,
+        reported_at, open_buckets)
 where b.subscription_id = c.subscription_id
 
 -- name: insert_triggers
--- One of each kind per cycle: what comes back is what is new, and may be said.
+-- What was said of a cycle; its bit in the balance says that it was.
 insert into triggers (subscription_id, cycle, kind, remaining_bytes, occurred_at)
 select t.subscription_id, t.cycle, t.kind, t.remaining_bytes, $5
 from unnest($1::text[], $2::integer[], $3::text[], $4::bigint[])
     as t (subscription_id, cycle, kind, remaining_bytes)
-order by t.subscription_id, t.cycle, t.kind
 on conflict (subscription_id, cycle, kind) do nothing
-returning subscription_id, kind
 
 -- name: upsert_iccids
 -- Whose usage it is. A message about the same owner changes nothing: every top-up brings one.
@@ -137,22 +216,45 @@ set subscription_id = excluded.subscription_id, changed_at = excluded.changed_at
 where excluded.changed_at > iccids.changed_at and excluded.subscription_id <> iccids.subscription_id
 
 -- name: balance
--- One subscription's totals, for its owner.
-select cycle, threshold_bytes, used_bytes, overrun_bytes from balances where subscription_id = $1
-
--- name: open_buckets
--- What a subscription has, in the order of consumption.
-select bucket_id, cycle, granted_bytes, remaining_bytes, expires_at, created_at
-from buckets
-where subscription_id = $1 and closed_at is null
-order by priority, expires_at, bucket_id
-limit $2
+-- One subscription's balance, for its owner.
+select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
+    granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+    next_due_at, reported_at, open_buckets
+from balances
+where subscription_id = $1
 
 -- name: usage_records
 -- A page of what was used, newest first.
-select source, record_id, session_id, bytes_up, bytes_down, country, started_at, ended_at, refused_reason
+select source, record_id, session_id, imei, bytes_up, bytes_down, country, started_at, ended_at, allocation,
+    overrun_bytes
 from usage_records
 where subscription_id = $1
     and ($2::timestamptz is null or (ended_at, source, record_id) < ($2, $3, $4))
 order by ended_at desc, source desc, record_id desc
 limit $5
+
+-- name: quarantined_records
+-- A page of what was set aside, newest first.
+select source, record_id, reason, record, quarantined_at
+from quarantined_records
+where ($1::text is null or reason = $1)
+    and ($2::timestamptz is null or (quarantined_at, source, record_id) < ($2, $3, $4))
+order by quarantined_at desc, source desc, record_id desc
+limit $5
+
+-- name: lock_days
+-- One process at a time makes and drops partitions.
+select pg_advisory_xact_lock(hashtext('usage_records'))
+
+-- name: partition_days
+-- The days for which there is a partition.
+select c.relname
+from pg_inherits as i
+join pg_class as c on c.oid = i.inhrelid
+where i.inhparent = 'usage_records'::regclass
+
+-- name: forget_quarantined
+-- Set aside long ago: nobody looked.
+delete from quarantined_records where ctid = any(array(
+    select ctid from quarantined_records where quarantined_at < $1 limit $2
+))

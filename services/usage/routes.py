@@ -1,12 +1,14 @@
 """usage's HTTP API: what is left, what was used, and data from before Recarga."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+import asyncpg
+import orjson
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, TypeAdapter
 
 from services.usage import store
@@ -16,9 +18,14 @@ from services.usage.bodies import (
     BucketItem,
     BucketsAnswer,
     OwnBucketId,
+    QuarantinedAnswer,
     UsageAnswer,
 )
-from services.usage.domain.balance import Balance, Bucket, add_bucket
+from services.usage.counting import Carriers
+from services.usage.domain.balance import Balance, Bucket, Granted
+from services.usage.domain.records import Reason
+from services.usage.domain.triggers import Wants
+from services.usage.handlers import add_buckets
 from shared.contracts.fields import Id
 from shared.http.bulk import Bulk, BulkAnswer
 from shared.http.paging import Cursor, Page
@@ -37,55 +44,34 @@ BucketId = Annotated[OwnBucketId, Path()]
 class Buckets:
     """Writes buckets from before Recarga: each once, never changed afterwards."""
 
-    def __init__(self, transactions: Transactions, threshold_percent: int, late_records: timedelta) -> None:
+    def __init__(self, transactions: Transactions, carriers: Carriers, late_records: timedelta) -> None:
         self._transactions = transactions
-        self._threshold_percent = threshold_percent
+        self._carriers = carriers
         self._late_records = late_records
 
-    async def put(self, wanted: Sequence[tuple[str, Bucket]]) -> list[Bucket | Problem]:
-        """Each (subscription_id, bucket) as it is kept now, or why it was refused."""
+    async def put(self, wanted: Sequence[tuple[str, str, BucketBody]]) -> list[Granted | Problem]:
+        """Each (subscription_id, bucket_id, body) as it was granted, or why it was refused."""
         return await self._transactions.run(lambda transaction: self._put(transaction, wanted))
 
     async def _put(
-        self, transaction: Transaction, wanted: Sequence[tuple[str, Bucket]]
-    ) -> list[Bucket | Problem]:
-        connection = transaction.connection
-        ids = {subscription_id for subscription_id, _ in wanted}
-        await store.insert_balances(connection, ids)
-        named = {(subscription_id, bucket.bucket_id) for subscription_id, bucket in wanted}
-        balances = await store.lock_balances(connection, ids, named)
-        answers = [self._put_one(balances[owner], bucket, transaction) for owner, bucket in wanted]
-        changed = [
-            balance for balance in balances.values() if any(bucket.is_new for bucket in balance.buckets)
+        self, transaction: Transaction, wanted: Sequence[tuple[str, str, BucketBody]]
+    ) -> list[Granted | Problem]:
+        # Of two in one request that name the same bucket the first counts.
+        grants: dict[tuple[str, str], Granted] = {}
+        for subscription_id, bucket_id, body in wanted:
+            grants.setdefault((subscription_id, bucket_id), body.granted(bucket_id, transaction.now))
+        await add_buckets(transaction, grants, self._carriers, self._late_records)
+        kept = await store.find_buckets(transaction.connection, grants.keys())
+        return [
+            _same_or_problem(kept[subscription_id, bucket_id], body.granted(bucket_id, transaction.now))
+            for subscription_id, bucket_id, body in wanted
         ]
-        if changed:
-            await store.insert_buckets(connection, changed)
-            await store.update_balances(connection, changed)
-        return answers
-
-    def _put_one(self, balance: Balance, wanted: Bucket, transaction: Transaction) -> Bucket | Problem:
-        existing = balance.bucket(wanted.bucket_id)
-        if existing is not None:
-            return existing if _same(existing, wanted) else _bucket_exists(wanted.bucket_id)
-        # A copy: the transaction may be repeated as a whole, and must find what it was given unchanged.
-        bucket = replace(wanted)
-        add_bucket(
-            balance,
-            bucket,
-            transaction.now,
-            threshold_percent=self._threshold_percent,
-            late_records=self._late_records,
-        )
-        return bucket
 
 
-def _same(existing: Bucket, wanted: Bucket) -> bool:
-    return (
-        existing.cycle == wanted.cycle
-        and existing.granted_bytes == wanted.granted_bytes
-        and existing.initial_bytes == wanted.initial_bytes
-        and existing.initial_expires_at == wanted.initial_expires_at
-    )
+def _same_or_problem(kept: Granted, wanted: Granted) -> Granted | Problem:
+    if replace(kept, began_at=wanted.began_at) == wanted:
+        return kept
+    return _bucket_exists(wanted.bucket_id)
 
 
 def _bucket_exists(bucket_id: str) -> Problem:
@@ -108,21 +94,22 @@ def _subscription_not_found(subscription_id: str) -> Problem:
     )
 
 
-def routes(transactions: Transactions, threshold_percent: int, late_records: timedelta) -> APIRouter:
+def routes(transactions: Transactions, carriers: Carriers, late_records: timedelta) -> APIRouter:
     """The routes, on this service's transactions."""
     router = APIRouter(prefix="/v1", tags=["usage"])
-    buckets = Buckets(transactions, threshold_percent, late_records)
+    buckets = Buckets(transactions, carriers, late_records)
 
     @router.put("/subscriptions/{subscription_id}/buckets/{bucket_id}")
     async def put_bucket(
         subscription_id: SubscriptionId, bucket_id: BucketId, body: BucketBody
     ) -> BucketAnswer:
         """Data that the subscriber has from before Recarga. The same again changes nothing."""
-        wanted = [(subscription_id, body.bucket(bucket_id))]
-        answer = (await buckets.put(wanted))[0]
-        if isinstance(answer, Problem):
-            raise answer
-        return BucketAnswer.model_validate(asdict(answer))
+        granted = (await buckets.put([(subscription_id, bucket_id, body)]))[0]
+        if isinstance(granted, Problem):
+            raise granted
+        async with transactions.pool.acquire(timeout=10) as connection:
+            balance = await store.read_balance(connection, subscription_id)
+        return _bucket_answer(balance.bucket(bucket_id) if balance else None, granted)
 
     @router.post("/buckets/bulk")
     async def put_buckets(body: Bulk[BucketItem]) -> BulkAnswer:
@@ -130,9 +117,7 @@ def routes(transactions: Transactions, threshold_percent: int, late_records: tim
         valid = body.valid
         if not valid:
             return body.answer()
-        answers = await buckets.put(
-            [(item.subscription_id, item.bucket(item.bucket_id)) for _, item in valid]
-        )
+        answers = await buckets.put([(item.subscription_id, item.bucket_id, item) for _, item in valid])
         return body.answer(
             {
                 index: answer
@@ -145,31 +130,86 @@ def routes(transactions: Transactions, threshold_percent: int, late_records: tim
     async def get_buckets(subscription_id: SubscriptionId) -> BucketsAnswer:
         """What is left, in the order in which it is consumed."""
         async with transactions.begin() as transaction:
-            balance = await transaction.connection.fetchrow(store.SQL["balance"], subscription_id)
+            balance = await store.read_balance(transaction.connection, subscription_id)
             if balance is None:
                 raise _subscription_not_found(subscription_id)
-            rows = await transaction.connection.fetch(
-                store.SQL["open_buckets"], subscription_id, MAX_OPEN_BUCKETS
+            granted = await store.find_buckets(
+                transaction.connection,
+                [(subscription_id, bucket.bucket_id) for bucket in balance.buckets[:MAX_OPEN_BUCKETS]],
             )
-        live = [row["remaining_bytes"] for row in rows if row["expires_at"] > transaction.now]
-        return BucketsAnswer(
-            subscription_id=subscription_id,
-            remaining_bytes=sum(live),
-            buckets=[BucketAnswer.model_validate(dict(row)) for row in rows],
-            **dict(balance),
-        )
+            carrier = (await carriers.read(transaction))(balance)
+        return _buckets_answer(balance, granted, carrier.wants, transaction.now)
 
     @router.get("/subscriptions/{subscription_id}/usage")
     async def get_usage(subscription_id: SubscriptionId, position: Cursor) -> Page[UsageAnswer]:
-        """What was used, newest first; records that were refused say why and count for nothing."""
+        """What was used, newest first, and from which bucket it was taken."""
         after = position.after(PLACE) or (None, None, None)
         async with transactions.pool.acquire(timeout=10) as connection:
-            if await connection.fetchrow(store.SQL["balance"], subscription_id) is None:
+            if await store.read_balance(connection, subscription_id) is None:
                 raise _subscription_not_found(subscription_id)
             rows = await connection.fetch(
                 store.SQL["usage_records"], subscription_id, *after, position.limit + 1
             )
         kept, next_cursor = position.cut(rows, lambda row: (row["ended_at"], row["source"], row["record_id"]))
-        return Page(items=[UsageAnswer.model_validate(dict(row)) for row in kept], next_cursor=next_cursor)
+        return Page(items=[_usage_answer(row) for row in kept], next_cursor=next_cursor)
+
+    @router.get("/quarantined-records")
+    async def get_quarantined(
+        position: Cursor, reason: Annotated[Reason | None, Query(description="Only these.")] = None
+    ) -> Page[QuarantinedAnswer]:
+        """Records that were set aside, newest first: they took nothing from any bucket."""
+        after = position.after(PLACE) or (None, None, None)
+        async with transactions.pool.acquire(timeout=10) as connection:
+            rows = await connection.fetch(
+                store.SQL["quarantined_records"], reason, *after, position.limit + 1
+            )
+        kept, next_cursor = position.cut(
+            rows, lambda row: (row["quarantined_at"], row["source"], row["record_id"])
+        )
+        items = [QuarantinedAnswer(**{**row, "record": orjson.loads(row["record"])}) for row in kept]
+        return Page(items=items, next_cursor=next_cursor)
 
     return router
+
+
+def _buckets_answer(
+    balance: Balance, granted: Mapping[tuple[str, str], Granted], wants: Wants, now: datetime
+) -> BucketsAnswer:
+    return BucketsAnswer(
+        subscription_id=balance.subscription_id,
+        cycle=balance.cycle,
+        remaining_bytes=balance.remaining_bytes(now),
+        threshold_bytes=(
+            wants.threshold(balance.granted_bytes) if balance.granted_bytes and wants.has_threshold else None
+        ),
+        used_bytes=balance.used_bytes,
+        overrun_bytes=balance.overrun_bytes,
+        owed_bytes=balance.owed_bytes,
+        buckets=[
+            _bucket_answer(bucket, granted[balance.subscription_id, bucket.bucket_id])
+            for bucket in balance.buckets[:MAX_OPEN_BUCKETS]
+        ],
+    )
+
+
+def _bucket_answer(bucket: Bucket | None, granted: Granted) -> BucketAnswer:
+    """`bucket` None: it is closed, and nothing is left."""
+    return BucketAnswer(
+        bucket_id=granted.bucket_id,
+        cycle=granted.cycle,
+        granted_bytes=granted.granted_bytes,
+        remaining_bytes=bucket.remaining_bytes if bucket is not None else 0,
+        expires_at=bucket.expires_at if bucket is not None else granted.expires_at,
+        created_at=granted.began_at,
+    )
+
+
+def _usage_answer(row: asyncpg.Record) -> UsageAnswer:
+    allocation = row["allocation"]
+    taken = None if allocation is None else dict(_part(part) for part in allocation.split())
+    return UsageAnswer(**{**row, "taken": taken})
+
+
+def _part(text: str) -> tuple[str, int]:
+    bucket_id, _, size = text.partition("=")
+    return bucket_id, int(size)

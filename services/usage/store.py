@@ -1,51 +1,229 @@
 """What usage keeps: functions over queries.sql, no decisions."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
-from services.usage.domain.balance import Balance, Bucket
-from services.usage.domain.triggers import Trigger
+import asyncpg
+import orjson
+
+from services.usage.domain.balance import Balance, Bucket, Granted, Taken
+from services.usage.domain.burn import Burn
+from services.usage.domain.carrier import Carrier
+from services.usage.domain.records import Contents, Reason, RecordKey
+from services.usage.domain.triggers import Trigger, Wants
+from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.usage_records import BalanceReported, UsageRecorded
 from shared.database import Connection
 from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
-
-RecordKey = tuple[str, str]
-"""(`source`, `record_id`): what a usage record is known by."""
-
-
-class Placed(NamedTuple):
-    """A record after the insert: whose it is (None: nobody's yet), and whether it is new."""
-
-    subscription_id: str | None
-    is_fresh: bool
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+Row = Sequence[Any] | asyncpg.Record
+_BURN_AT: Final = 12
+"""Where the three columns of the burn begin in a row of balances."""
 
 
-class Taken(NamedTuple):
-    """A kept record that has found its subscription."""
+class KeptRecord(NamedTuple):
+    """A record that was kept until its subscription was known."""
 
-    subscription_id: str
+    key: RecordKey
+    imei: str | None
     size: int
     started_at: datetime
-    refused_reason: str | None
+    ended_at: datetime
+    subscription_id: str
+
+
+# -- balances ---------------------------------------------------------------------------------------
+
+
+async def lock_balances_by_iccid(connection: Connection, iccids: Collection[str]) -> dict[str, Balance]:
+    """By ICCID, the locked balance of whoever holds it; the same object where two belong to one."""
+    rows = await connection.fetch(SQL["lock_balances_by_iccid"], list(iccids))
+    balances: dict[str, Balance] = {}
+    found: dict[str, Balance] = {}
+    for iccid, *row in rows:
+        if row[0] not in balances:
+            balances[row[0]] = _balance_of(row)
+        found[iccid] = balances[row[0]]
+    return found
+
+
+async def lock_balances(connection: Connection, subscription_ids: Collection[str]) -> dict[str, Balance]:
+    rows = await connection.fetch(SQL["lock_balances"], list(subscription_ids))
+    return {row[0]: _balance_of(row) for row in rows}
+
+
+async def read_balance(connection: Connection, subscription_id: str) -> Balance | None:
+    """As it is now, without a lock."""
+    row = await connection.fetchrow(SQL["balance"], subscription_id)
+    return None if row is None else _balance_of(row)
+
+
+async def lock_due_balances(connection: Connection, now: datetime, limit: int) -> list[Balance]:
+    """Those where something lapsed by now, or is about to, and that nobody else has locked."""
+    return [_balance_of(row) for row in await connection.fetch(SQL["lock_due_balances"], now, limit)]
+
+
+def _balance_of(row: Row) -> Balance:
+    """A row of balances, in the order in which every statement selects it."""
+    burn_after = _BURN_AT + len(Burn._fields)
+    balance = Balance(*row[:_BURN_AT])
+    balance.burn = Burn(*row[_BURN_AT:burn_after])
+    balance.said, balance.next_due_at, balance.reported_at, open_buckets = row[burn_after:]
+    balance.buckets = [
+        Bucket(bucket_id, cycle, stacking, priority, remaining, _EPOCH + expires * _MICROSECOND)
+        for bucket_id, cycle, stacking, priority, remaining, expires in orjson.loads(open_buckets)
+    ]
+    return balance
+
+
+def _open_buckets(balance: Balance) -> str:
+    return orjson.dumps(
+        [
+            (
+                b.bucket_id,
+                b.cycle,
+                b.stacking,
+                b.priority,
+                b.remaining_bytes,
+                (b.expires_at - _EPOCH) // _MICROSECOND,
+            )
+            for b in balance.buckets
+        ]
+    ).decode()
+
+
+async def insert_balances(connection: Connection, subscription_ids: Collection[str]) -> None:
+    """Make sure that each of these subscriptions has a row to lock."""
+    await connection.execute(SQL["insert_balances"], list(subscription_ids))
+
+
+async def project_subscriptions(connection: Connection, states: Collection[SubscriptionChanged]) -> None:
+    """Each subscription once: its newest state."""
+    rows = [
+        (each.subscription_id, each.version, each.carrier, each.bound_imei, each.changed_at)
+        for each in states
+    ]
+    await connection.execute(SQL["project_subscriptions"], *columns(rows, 5))
+
+
+async def upsert_iccids(connection: Connection, owners: Collection[tuple[str, str, datetime]]) -> None:
+    """Each (iccid, subscription_id, changed_at) once; the newest owner of an ICCID wins."""
+    await connection.execute(SQL["upsert_iccids"], *columns(owners, 3))
+
+
+async def update_counts(connection: Connection, balances: Collection[Balance]) -> None:
+    """Write what usage has changed."""
+    rows = [
+        (
+            balance.subscription_id,
+            balance.used_bytes,
+            balance.overrun_bytes,
+            balance.owed_bytes or None,
+            *balance.burn,
+            balance.said,
+            balance.foreign_imei,
+            _open_buckets(balance),
+        )
+        for balance in balances
+    ]
+    await connection.execute(SQL["update_counts"], *sparse(columns(rows, 10)))
+
+
+async def update_cycles(connection: Connection, balances: Collection[Balance], now: datetime) -> None:
+    """Write what top-ups, lapses and reports have changed, with what befell the buckets."""
+    rows = [
+        (
+            balance.subscription_id,
+            balance.cycle,
+            balance.cycle_began_at,
+            balance.replaced_cycle,
+            balance.granted_bytes,
+            balance.owed_bytes,
+            balance.said,
+            balance.next_due_at,
+            balance.reported_at,
+            _open_buckets(balance),
+        )
+        for balance in balances
+    ]
+    await connection.execute(SQL["update_cycles"], *sparse(columns(rows, 10)))
+    events = [(balance.subscription_id, *event) for balance in balances for event in balance.events]
+    if events:
+        await connection.execute(SQL["insert_bucket_events"], *columns(events, 5), now)
+
+
+# -- buckets ----------------------------------------------------------------------------------------
+
+
+async def find_buckets(
+    connection: Connection, named: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Granted]:
+    """Those of these (subscription_id, bucket_id) that are there, open or closed, as they were granted."""
+    rows = await connection.fetch(SQL["find_buckets"], *columns(named, 2))
+    return {
+        (row["subscription_id"], row["bucket_id"]): Granted(
+            row["bucket_id"],
+            row["cycle"],
+            row["stacking"],
+            row["granted_bytes"],
+            row["initial_bytes"],
+            row["initial_expires_at"],
+            row["created_at"],
+        )
+        for row in rows
+    }
+
+
+async def insert_buckets(
+    connection: Connection, added: Collection[tuple[str, Granted]], now: datetime
+) -> None:
+    """Write the buckets that these subscriptions were granted."""
+    rows = [
+        (
+            subscription_id,
+            granted.bucket_id,
+            granted.cycle,
+            granted.stacking,
+            granted.granted_bytes,
+            granted.initial_bytes,
+            granted.expires_at,
+            now,
+        )
+        for subscription_id, granted in added
+    ]
+    await connection.execute(SQL["insert_buckets"], *sparse(columns(rows, 8)))
+
+
+# -- records ----------------------------------------------------------------------------------------
+
+
+async def find_usage_records(connection: Connection, keys: Iterable[RecordKey]) -> dict[RecordKey, Contents]:
+    """Those of these records that came before."""
+    rows = await connection.fetch(SQL["find_usage_records"], *columns(keys, 3))
+    return {RecordKey(*row[:3]): Contents(*row[3:]) for row in rows}
 
 
 async def insert_usage_records(
     connection: Connection,
     records: Mapping[RecordKey, UsageRecorded],
-    refused: Mapping[RecordKey, str],
-    *,
-    keep_unknown: bool,
-) -> dict[RecordKey, Placed]:
-    """Insert what is new; `keep_unknown` says whether records of unknown ICCIDs may be stored."""
+    owners: Mapping[str, str],
+    taken: Mapping[RecordKey, Taken],
+) -> None:
+    """Insert records that are new. `owners` says whose an ICCID is; who is not there is nobody yet.
+
+    Raises:
+        asyncpg.UniqueViolationError: another transaction inserted one of them meanwhile.
+    """
     rows = [
         (
-            record.source,
-            record.record_id,
+            *key,
             record.iccid,
+            owners.get(record.iccid),
             record.session_id,
             record.imei,
             record.bytes_up,
@@ -53,18 +231,36 @@ async def insert_usage_records(
             record.country,
             record.started_at,
             record.ended_at,
-            refused.get(key),
+            *_allocation(taken.get(key)),
         )
         for key, record in records.items()
     ]
-    placed = await connection.fetch(SQL["insert_usage_records"], *columns(rows, 11), keep_unknown)
-    return {(row[0], row[1]): Placed(row[2], row[3]) for row in placed}
+    await connection.execute(SQL["insert_usage_records"], *sparse(columns(rows, 14)))
 
 
-async def take_kept_records(connection: Connection, iccids: Collection[str], limit: int) -> list[Taken]:
-    """Give up to `limit` kept records of these ICCIDs their subscription."""
-    rows = await connection.fetch(SQL["take_kept_records"], list(iccids), limit)
-    return [Taken(*row) for row in rows]
+def _allocation(taken: Taken | None) -> tuple[str | None, int | None]:
+    if taken is None:
+        return None, None
+    return " ".join(f"{bucket_id}={size}" for bucket_id, size in taken.buckets), taken.overrun_bytes or None
+
+
+async def quarantine_records(
+    connection: Connection, records: Iterable[tuple[RecordKey, Reason, UsageRecorded]]
+) -> None:
+    rows = [(*key, reason, record.iccid, record.model_dump_json()) for key, reason, record in records]
+    await connection.execute(SQL["quarantine_records"], *columns(rows, 6))
+
+
+async def lock_kept_records(connection: Connection, iccids: Collection[str], limit: int) -> list[KeptRecord]:
+    """Up to `limit` kept records of these ICCIDs whose subscription is known by now."""
+    rows = await connection.fetch(SQL["lock_kept_records"], list(iccids), limit)
+    return [KeptRecord(RecordKey(*row[:3]), *row[3:]) for row in rows]
+
+
+async def take_kept_records(connection: Connection, taken: Sequence[tuple[KeptRecord, Taken | None]]) -> None:
+    """Give kept records their subscription, and note what they took."""
+    rows = [(*kept.key, kept.subscription_id, *_allocation(each)) for kept, each in taken]
+    await connection.execute(SQL["take_kept_records"], *sparse(columns(rows, 6)))
 
 
 async def insert_balance_reports(connection: Connection, reports: Sequence[BalanceReported]) -> None:
@@ -82,103 +278,24 @@ async def insert_balance_reports(connection: Connection, reports: Sequence[Balan
     await connection.execute(SQL["insert_balance_reports"], *columns(rows, 6))
 
 
-async def insert_balances(connection: Connection, subscription_ids: Collection[str]) -> None:
-    """Make sure that each of these subscriptions has a row to lock."""
-    await connection.execute(SQL["insert_balances"], list(subscription_ids))
+# -- triggers and carriers --------------------------------------------------------------------------
 
 
-async def lock_balances(
-    connection: Connection,
-    subscription_ids: Collection[str],
-    named: Collection[tuple[str, str]] = (),
-) -> dict[str, Balance]:
-    """Lock and read. `named` are (subscription_id, bucket_id) that must be read even if closed."""
-    ids = list(subscription_ids)
-    rows = await connection.fetch(SQL["lock_balances"], ids)
-    balances = {row[0]: Balance(*row) for row in rows}
-    # Only after the lock: what a statement reads together with it may be older than the lock.
-    for row in await connection.fetch(SQL["read_buckets"], ids, *columns(named, 2)):
-        balances[row["subscription_id"]].buckets.append(
-            Bucket(
-                bucket_id=row["bucket_id"],
-                cycle=row["cycle"],
-                stacking=row["stacking"],
-                granted_bytes=row["granted_bytes"],
-                initial_bytes=row["initial_bytes"],
-                remaining_bytes=row["remaining_bytes"],
-                initial_expires_at=row["initial_expires_at"],
-                expires_at=row["expires_at"],
-                priority=row["priority"],
-                created_at=row["created_at"],
-                closed_at=row["closed_at"],
-            )
-        )
-    return balances
-
-
-async def insert_buckets(connection: Connection, balances: Collection[Balance]) -> None:
-    """Write the buckets that were added to these balances."""
+async def insert_triggers(connection: Connection, triggers: Collection[Trigger], now: datetime) -> None:
+    """Keep what was said."""
     rows = [
         (
-            balance.subscription_id,
-            bucket.bucket_id,
-            bucket.cycle,
-            bucket.stacking,
-            bucket.priority,
-            bucket.granted_bytes,
-            bucket.initial_bytes,
-            bucket.remaining_bytes,
-            bucket.initial_expires_at,
-            bucket.expires_at,
-            bucket.created_at,
-            bucket.closed_at,
+            each.message.subscription_id,
+            each.message.cycle,
+            each.kind,
+            each.message.remaining_bytes,
         )
-        for balance in balances
-        for bucket in balance.buckets
-        if bucket.is_new
+        for each in triggers
     ]
-    await connection.execute(SQL["insert_buckets"], *sparse(columns(rows, 12)))
+    await connection.execute(SQL["insert_triggers"], *columns(rows, 4), now)
 
 
-async def update_balances(connection: Connection, balances: Collection[Balance]) -> None:
-    """Write the totals, and the buckets that were there before and changed."""
-    buckets = [
-        (
-            balance.subscription_id,
-            bucket.bucket_id,
-            bucket.remaining_bytes,
-            bucket.expires_at,
-            bucket.closed_at,
-        )
-        for balance in balances
-        for bucket in balance.buckets
-        if bucket.is_changed and not bucket.is_new
-    ]
-    totals = [
-        (
-            balance.subscription_id,
-            balance.cycle,
-            balance.replaced_cycle,
-            balance.threshold_bytes,
-            balance.used_bytes,
-            balance.overrun_bytes,
-        )
-        for balance in balances
-    ]
-    await connection.execute(
-        SQL["update_balances"], *sparse(columns(buckets, 5)), *sparse(columns(totals, 6))
-    )
-
-
-async def insert_triggers(
-    connection: Connection, triggers: Collection[Trigger], now: datetime
-) -> set[tuple[str, str]]:
-    """The (subscription_id, kind) of those that were not said before in their cycle."""
-    rows = [(each.subscription_id, each.cycle, each.kind, each.remaining_bytes) for each in triggers]
-    fresh = await connection.fetch(SQL["insert_triggers"], *columns(rows, 4), now)
-    return {(row[0], row[1]) for row in fresh}
-
-
-async def upsert_iccids(connection: Connection, owners: Collection[tuple[str, str, datetime]]) -> None:
-    """Each (iccid, subscription_id, changed_at) once; the newest owner of an ICCID wins."""
-    await connection.execute(SQL["upsert_iccids"], *columns(owners, 3))
+async def read_carriers(connection: Connection) -> dict[str, Carrier]:
+    """The settings of every carrier that has any."""
+    rows = await connection.fetch(SQL["read_carriers"])
+    return {row["carrier"]: Carrier(row["counting"], row["overrun"], Wants(*row[3:])) for row in rows}

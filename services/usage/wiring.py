@@ -2,9 +2,14 @@
 
 from datetime import timedelta
 
+from services.usage.counting import Carriers
+from services.usage.days import Days
+from services.usage.domain.carrier import Carrier
 from services.usage.domain.records import Bounds
+from services.usage.domain.triggers import Wants
 from services.usage.handlers import ApplyTopUps, CountUsage, ProjectSubscriptions
 from services.usage.kept_records import KeptRecords
+from services.usage.lapses import Lapses
 from services.usage.routes import routes
 from services.usage.settings import Settings
 from shared.contracts.subscriptions import SubscriptionChanged
@@ -20,8 +25,14 @@ UNHURRIED_SECONDS = 0.25
 
 def build(settings: Settings, transactions: Transactions) -> Service:
     """The usage service."""
-    kept = KeptRecords(transactions, settings.usage_max_kept_records)
-    bounds = Bounds(settings.usage_max_record_bytes, timedelta(seconds=settings.usage_max_ahead_seconds))
+    carriers = Carriers(Carrier("records", "written_off", _wants(settings)))
+    kept = KeptRecords(transactions, carriers, settings.usage_max_kept_records)
+    days = Days(transactions, settings.usage_record_days)
+    bounds = Bounds(
+        settings.usage_max_record_bytes,
+        timedelta(seconds=settings.usage_max_ahead_seconds),
+        settings.usage_record_days,
+    )
     late_records = timedelta(seconds=settings.usage_late_records_seconds)
     return Service(
         title="Usage",
@@ -37,16 +48,31 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 "top-ups",
                 topics=("topups.v1",),
                 messages=(TopUpApplied,),
-                handle=ApplyTopUps(settings.usage_threshold_percent, late_records),
+                handle=ApplyTopUps(carriers, late_records),
                 gather_seconds=UNHURRIED_SECONDS,
             ),
             Consumer(
                 "records",
                 topics=("usage-records.v1",),
                 messages=(UsageRecorded, BalanceReported),
-                handle=CountUsage(bounds, kept),
+                handle=CountUsage(bounds, carriers, kept),
+                max_records=settings.usage_batch_records,
             ),
         ),
-        loops=(Loop("kept records", kept.run),),
-        routers=(routes(transactions, settings.usage_threshold_percent, late_records),),
+        loops=(
+            Loop("kept records", kept.run),
+            Loop("lapses", Lapses(transactions, carriers).run),
+            Loop("days", days.run),
+        ),
+        starts=(days.prepare,),
+        routers=(routes(transactions, carriers, late_records),),
+    )
+
+
+def _wants(settings: Settings) -> Wants:
+    """Zero seconds ahead is no warning at all."""
+    return Wants(
+        threshold_percent=settings.usage_threshold_percent,
+        predicted_seconds=settings.usage_predicted_seconds or None,
+        expiring_seconds=settings.usage_expiring_seconds or None,
     )

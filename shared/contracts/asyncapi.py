@@ -24,6 +24,7 @@ _WRITERS = {
     "payment-commands.v1": ("renewal", "subscription_id"),
     "topup-commands.v1": ("renewal", "subscription_id"),
     "quotas.v1": ("usage", "subscription_id"),
+    "devices.v1": ("usage", "subscription_id"),
     "subscriptions.v1": ("provisioning", "subscription_id"),
     "customers.v1": ("portal", "customer_id"),
     "payment-methods.v1": ("payment", "payment_method_id"),

@@ -16,6 +16,9 @@ class QuotaMessage(Message):
     subscription_id: Id
     cycle: Count
     remaining_bytes: Bytes
+    granted_bytes: Bytes | None = None
+    """What the cycle granted."""
+    cycle_began_at: Instant | None = None
     occurred_at: Instant
 
     @property

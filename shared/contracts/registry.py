@@ -2,6 +2,7 @@
 
 from shared.contracts import (
     customers,
+    devices,
     offerings,
     payment_commands,
     payment_methods,
@@ -25,6 +26,7 @@ _MODULES = (
     payment_commands,
     topup_commands,
     quotas,
+    devices,
     subscriptions,
     customers,
     payment_methods,

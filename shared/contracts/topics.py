@@ -23,6 +23,7 @@ _STREAMS = (
     "payment-commands.v1",
     "topup-commands.v1",
     "quotas.v1",
+    "devices.v1",
     "renewal-requests.v1",
     "usage-records.v1",
 )

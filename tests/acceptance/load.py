@@ -151,9 +151,9 @@ class Load:
             if one.has_rule
         }
         rows = await self.office.database.fetch(
-            "select b.subscription_id, b.used_bytes, sum(k.remaining_bytes)::bigint, b.cycle"
-            " from usage.balances as b inner join usage.buckets as k using (subscription_id)"
-            " where b.subscription_id = any($1::text[]) group by b.subscription_id",
+            "select subscription_id, used_bytes, (select coalesce(sum((bucket ->> 4)::bigint), 0)::bigint"
+            " from json_array_elements(open_buckets) as bucket), cycle"
+            " from usage.balances where subscription_id = any($1::text[])",
             list(topped_up),
         )
         counted = {subscription_id: (used, left, cycle) for subscription_id, used, left, cycle in rows}

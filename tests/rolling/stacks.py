@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,11 +57,17 @@ class OnOldRows(Stack):
             await connection.close()
 
 
+AS_A_WHOLE = frozenset({"usage"})
+"""Services whose tables the older version cannot use any more: all their processes stop before the migration,
+what they would have read waits in Kafka (docs/adr/0012)."""
+
+
 class TwoVersions(Stack):
     """On our schema, each process runs the older version until it is upgraded: `upgraded` names those."""
 
-    def __init__(self, older: Path, home: Path, **options: Any) -> None:
+    def __init__(self, version: str, older: Path, home: Path, **options: Any) -> None:
         super().__init__(home, **options)
+        self._version = version
         self._older = older
         self.upgraded: set[str] = set()
 
@@ -73,6 +80,24 @@ class TwoVersions(Stack):
         self.upgraded.add(instance)
         await self.stop(instance)
         await self._start_service(instance)
+
+    async def upgrade_as_a_whole(self, service: str) -> None:
+        """Stop every older process of the service, migrate, start ours."""
+        instances = [instance for instance in self.instances if instance.startswith(f"{service}-")]
+        await asyncio.gather(*(self.stop(instance) for instance in instances))
+        await super()._migrate(service)
+        self.upgraded.update(instances)
+        await asyncio.gather(*(self._start_service(instance) for instance in instances))
+
+    async def _migrate(self, service: str) -> None:
+        if service not in AS_A_WHOLE:
+            await super()._migrate(service)
+            return
+        connection = await asyncpg.connect(self.database_url(service))
+        try:
+            await _lay_out(connection, service, tables(self._version, service).migrations)
+        finally:
+            await connection.close()
 
 
 async def _lay_out(connection: asyncpg.Connection[asyncpg.Record], service: str, versions: list[str]) -> None:

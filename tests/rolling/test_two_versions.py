@@ -13,7 +13,7 @@ from tests.conftest import UNSAFE_AND_FAST, readable_folder
 from tests.rolling.conftest import Opened
 from tests.rolling.older import checked_out
 from tests.rolling.recorded import versions
-from tests.rolling.stacks import TwoVersions
+from tests.rolling.stacks import AS_A_WHOLE, TwoVersions
 
 RENEWALS = 300
 
@@ -21,8 +21,10 @@ RENEWALS = 300
 async def test_renewals_go_on_while_every_process_is_replaced(office_at: Opened, tmp_path: Path) -> None:
     home = readable_folder()
     try:
-        with checked_out(versions()[-1], tmp_path / "older") as older:
+        version = versions()[-1]
+        with checked_out(version, tmp_path / "older") as older:
             stack = TwoVersions(
+                version,
                 older,
                 home,
                 ports=Ports.free(2),
@@ -38,7 +40,9 @@ async def test_renewals_go_on_while_every_process_is_replaced(office_at: Opened,
                 try:
                     for process, share in ((1, 0.1), (2, 0.5)):
                         await load.until_ended(share)
-                        await asyncio.gather(*(stack.upgrade(f"{name}-{process}") for name in SERVICES))
+                        one_by_one = [f"{name}-{process}" for name in SERVICES if name not in AS_A_WHOLE]
+                        await asyncio.gather(*map(stack.upgrade, one_by_one))
+                    await asyncio.gather(*map(stack.upgrade_as_a_whole, AS_A_WHOLE))
                     await feeding
                 finally:
                     feeding.cancel()

@@ -211,7 +211,8 @@ from (
     from usage.triggers as g
     inner join renewal.renewal_rules as u
         on g.subscription_id = u.subscription_id and u.enabled
-        and (case g.kind when 'exhausted' then 'exhausted' else 'threshold' end) = any(u.triggers)
+        and (case g.kind when 'exhausted' then 'exhausted' when 'threshold_reached' then 'threshold' end)
+        = any(u.triggers)
     where
         not exists (
             select from asked_by_rules as r

@@ -23,10 +23,16 @@ group by state;
 -- name: usage
 -- What became of the usage records.
 select
-    count(*)::integer as recorded,
-    count(*) filter (where refused_reason is not null)::integer as refused,
-    count(*) filter (where subscription_id is null)::integer as unknown
-from usage.usage_records;
+    counted.number + quarantined.number as recorded,
+    quarantined.number as refused,
+    counted.unknown
+from (
+    select
+        count(*)::integer as number,
+        count(*) filter (where subscription_id is null)::integer as unknown
+    from usage.usage_records
+) as counted
+cross join (select count(*)::integer as number from usage.quarantined_records) as quarantined;
 
 -- name: known
 -- How much of what was seeded has reached the services that need it.

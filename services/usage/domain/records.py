@@ -1,12 +1,42 @@
-"""Which usage records can be true. The others are kept for a person to see, and take nothing."""
+"""Which usage records can be true, and which are told apart from those that came before."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal, NamedTuple
 
 from shared.contracts.usage_records import UsageRecorded
 
-Refusal = Literal["too_large", "ends_before_start", "in_future"]
+Reason = Literal["too_large", "ends_before_start", "in_future", "too_old", "changed_repeat"]
+REASONS: Final[tuple[Reason, ...]] = (
+    "too_large",
+    "ends_before_start",
+    "in_future",
+    "too_old",
+    "changed_repeat",
+)
+"""Why a record is set aside for a person to see: it takes nothing from any bucket.
+
+`too_old`: it ended before the days in which repeats are recognised, so it might be one; `changed_repeat`: it
+came before with other contents, and the first one counts."""
+
+
+class RecordKey(NamedTuple):
+    """What a usage record is known by: the same again is a repeat."""
+
+    source: str
+    record_id: str
+    ended_on: date
+    """In UTC."""
+
+
+class Contents(NamedTuple):
+    """What a true repeat has in common with the record that it repeats."""
+
+    iccid: str
+    bytes_up: int
+    bytes_down: int
+    started_at: datetime
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +45,32 @@ class Bounds:
 
     max_bytes: int
     max_ahead: timedelta
+    days: int
+    """For so many days, today included, are records kept and repeats recognised."""
 
 
-def refusal(record: UsageRecorded, bounds: Bounds, now: datetime) -> Refusal | None:
-    """Why the record is not counted; None where it is."""
+def record_key(record: UsageRecorded) -> RecordKey:
+    return RecordKey(record.source, record.record_id, record.ended_at.astimezone(UTC).date())
+
+
+def contents(record: UsageRecorded) -> Contents:
+    return Contents(record.iccid, record.bytes_up, record.bytes_down, record.started_at, record.ended_at)
+
+
+def refusal(record: UsageRecorded, bounds: Bounds, now: datetime) -> Reason | None:
+    """Why the record cannot count, whatever came before; None where it can. Zero bytes are a true record."""
     if record.bytes_up + record.bytes_down > bounds.max_bytes:
         return "too_large"
     if record.ended_at < record.started_at:
         return "ends_before_start"
     if record.ended_at > now + bounds.max_ahead:
         return "in_future"
+    if record.ended_at < first_instant(bounds, now):
+        return "too_old"
     return None
+
+
+def first_instant(bounds: Bounds, now: datetime) -> datetime:
+    """The beginning of the first day whose records are still kept."""
+    day = now.astimezone(UTC).date() - timedelta(days=bounds.days - 1)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,55 +1,107 @@
-"""Who must hear that data is running out: each kind once per cycle."""
+"""Who must hear that data is running out: each kind once per cycle, armed again by a top-up only."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple
 
 from services.usage.domain.balance import Balance
+from services.usage.domain.burn import exhausted_at
 from shared.contracts.fields import MAX_BYTES
-from shared.contracts.quotas import QuotaExhausted, QuotaThresholdReached
+from shared.contracts.quotas import (
+    BucketExpiring,
+    QuotaExhausted,
+    QuotaExhaustionPredicted,
+    QuotaMessage,
+    QuotaThresholdReached,
+)
 
-Kind = Literal["threshold_reached", "exhausted"]
-KINDS: tuple[Kind, ...] = ("threshold_reached", "exhausted")
+Kind = Literal["threshold_reached", "exhausted", "predicted", "expiring"]
+KINDS: Final[tuple[Kind, ...]] = ("threshold_reached", "exhausted", "predicted", "expiring")
+_BITS: Final = {kind: 1 << place for place, kind in enumerate(KINDS)}
+
+
+class Wants(NamedTuple):
+    """When to say something. None: never for that reason. That nothing is left is always said."""
+
+    threshold_percent: int | None
+    """Of what the cycle granted; with `threshold_bytes` too, whichever is more."""
+    threshold_bytes: int | None = None
+    predicted_seconds: int | None = None
+    """This long before it would be used up: what a renewal takes to be effective, and a margin."""
+    expiring_seconds: int | None = None
+    """This long before all that is left lapses."""
+
+    def threshold(self, granted_bytes: int) -> int:
+        return max((self.threshold_percent or 0) * granted_bytes // 100, self.threshold_bytes or 0)
+
+    @property
+    def has_threshold(self) -> bool:
+        return self.threshold_percent is not None or self.threshold_bytes is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Something to be said of a cycle, unless it was said before."""
+    """Something to be said of a cycle."""
 
-    subscription_id: str
-    cycle: int
     kind: Kind
-    remaining_bytes: int
-    threshold_bytes: int
+    message: QuotaMessage
 
-    def message(self, occurred_at: datetime) -> QuotaThresholdReached | QuotaExhausted:
-        """What goes to quotas.v1."""
-        if self.kind == "exhausted":
-            return QuotaExhausted(
-                subscription_id=self.subscription_id,
-                cycle=self.cycle,
-                remaining_bytes=self.remaining_bytes,
-                occurred_at=occurred_at,
-            )
+
+def take_due(balance: Balance, now: datetime, wants: Wants) -> list[Trigger]:
+    """What holds now and was not said in this cycle; the balance remembers that it is said from here on."""
+    if not balance.granted_bytes:
+        return []
+    remaining = balance.remaining_bytes(now)
+    due = [kind for kind in _holding(balance, remaining, now, wants) if not balance.said & _BITS[kind]]
+    for kind in due:
+        balance.said |= _BITS[kind]
+    return [Trigger(kind, _message(kind, balance, remaining, now, wants)) for kind in due]
+
+
+def next_due_at(balance: Balance, now: datetime, wants: Wants) -> datetime | None:
+    """When to look again although nobody uses anything: something lapses, or is about to."""
+    instants = {bucket.expires_at for bucket in balance.live_buckets(now)}
+    if instants and wants.expiring_seconds is not None:
+        warning = max(instants) - timedelta(seconds=wants.expiring_seconds)
+        if warning > now:
+            instants.add(warning)
+    return min(instants, default=None)
+
+
+def _holding(balance: Balance, remaining: int, now: datetime, wants: Wants) -> Iterator[Kind]:
+    if wants.has_threshold and remaining <= wants.threshold(balance.granted_bytes):
+        yield "threshold_reached"
+    if not remaining:
+        yield "exhausted"
+        return
+    if wants.predicted_seconds is not None:
+        ends_at = exhausted_at(balance.burn, remaining, now)
+        if ends_at is not None and ends_at <= now + timedelta(seconds=wants.predicted_seconds):
+            yield "predicted"
+    if wants.expiring_seconds is not None:
+        lapses_at = balance.expires_at(now)
+        if lapses_at is not None and lapses_at <= now + timedelta(seconds=wants.expiring_seconds):
+            yield "expiring"
+
+
+def _message(kind: Kind, balance: Balance, remaining: int, now: datetime, wants: Wants) -> QuotaMessage:
+    said: dict[str, Any] = {
+        "subscription_id": balance.subscription_id,
+        "cycle": balance.cycle,
+        "remaining_bytes": min(remaining, MAX_BYTES),
+        "granted_bytes": min(balance.granted_bytes, MAX_BYTES),
+        "cycle_began_at": balance.cycle_began_at,
+        "occurred_at": now,
+    }
+    if kind == "threshold_reached":
         return QuotaThresholdReached(
-            subscription_id=self.subscription_id,
-            cycle=self.cycle,
-            remaining_bytes=self.remaining_bytes,
-            occurred_at=occurred_at,
-            threshold_bytes=self.threshold_bytes,
+            **said, threshold_bytes=min(wants.threshold(balance.granted_bytes), MAX_BYTES)
         )
-
-
-def due(balance: Balance, now: datetime) -> list[Trigger]:
-    """What holds of the balance now. Nothing, where no bucket was ever known: a guess must not buy data."""
-    threshold = balance.threshold_bytes
-    if threshold is None:
-        return []
-    remaining = min(balance.remaining_bytes(now), MAX_BYTES)
-    if remaining > threshold:
-        return []
-    kinds = KINDS if remaining == 0 else KINDS[:1]
-    return [
-        Trigger(balance.subscription_id, balance.cycle, kind, remaining, min(threshold, MAX_BYTES))
-        for kind in kinds
-    ]
+    if kind == "predicted":
+        return QuotaExhaustionPredicted(
+            **said, exhausted_at=exhausted_at(balance.burn, remaining, now) or now
+        )
+    if kind == "expiring":
+        return BucketExpiring(**said, expires_at=balance.expires_at(now) or now)
+    return QuotaExhausted(**said)

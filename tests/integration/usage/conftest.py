@@ -1,7 +1,7 @@
 """usage at work on real servers, and the messages that it reads."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID, uuid5
 
@@ -19,7 +19,7 @@ from tests.conftest import FreshDatabase
 from tests.integration.wired import Wired, wired
 
 NAMESPACE = UUID("0d1f3a52-63a4-4b8f-9b56-0a4c7f3f7c11")
-T0 = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+T0 = utc_now().replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=1)
 LATER = utc_now() + timedelta(days=30)
 _numbers = count(1)
 

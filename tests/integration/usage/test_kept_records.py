@@ -4,6 +4,9 @@ import asyncio
 from datetime import timedelta
 
 from services.usage import metrics
+from services.usage.counting import Carriers
+from services.usage.domain.carrier import Carrier
+from services.usage.domain.triggers import Wants
 from services.usage.kept_records import KeptRecords
 from shared.contracts.quotas import QuotaExhausted
 from tests.integration.usage.conftest import T0, record, someone, subscription, top_up
@@ -45,7 +48,8 @@ async def test_a_record_kept_while_its_subscription_was_being_learnt_is_found_by
     # The subscription appears in another process: nobody tells this one.
     await usage.pool.execute("insert into balances (subscription_id) values ($1)", who)
     await usage.pool.execute("insert into iccids values ($1, $2, $3)", its_iccid, who, T0)
-    await KeptRecords(usage.transactions, 1000).sweep()
+    carriers = Carriers(Carrier("records", "written_off", Wants(10)))
+    await KeptRecords(usage.transactions, carriers, 1000).sweep()
     assert await used(usage, who) == 70
 
 

@@ -1,6 +1,6 @@
 """Bucket arithmetic, against a slow and obvious model."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.usage.domain.balance import Balance, Bucket, add_bucket, consume, top_up_bucket_id
-from services.usage.domain.triggers import due
+from services.usage.domain.balance import (
+    Balance,
+    Granted,
+    Taken,
+    add_bucket,
+    consume,
+    top_up_bucket_id,
+)
+from services.usage.domain.triggers import Wants, take_due
 from shared.contracts.fields import Stacking
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -19,39 +26,34 @@ LATE = timedelta(days=2)
 
 def top_up(
     cycle: int,
-    granted: int,
+    size: int,
     stacking: Stacking = "extend",
     expires_at: datetime = NOW + 30 * DAY,
-) -> Bucket:
-    return Bucket(
-        bucket_id=top_up_bucket_id(cycle),
-        cycle=cycle,
-        stacking=stacking,
-        granted_bytes=granted,
-        initial_bytes=granted,
-        remaining_bytes=granted,
-        initial_expires_at=expires_at,
-        expires_at=expires_at,
-    )
+) -> Granted:
+    return Granted(top_up_bucket_id(cycle), cycle, stacking, size, size, expires_at, NOW)
 
 
-def before_recarga(bucket_id: str, granted: int, remaining: int, expires_at: datetime) -> Bucket:
-    return Bucket(bucket_id, 0, None, granted, remaining, remaining, expires_at, expires_at)
+def before_recarga(bucket_id: str, size: int, remaining: int, expires_at: datetime) -> Granted:
+    return Granted(bucket_id, 0, None, size, remaining, expires_at, NOW)
 
 
-def add(balance: Balance, bucket: Bucket, now: datetime = NOW) -> bool:
-    return add_bucket(balance, replace(bucket), now, threshold_percent=10, late_records=LATE)
+def add(balance: Balance, granted: Granted, now: datetime = NOW) -> None:
+    add_bucket(balance, granted, now, LATE)
 
 
-def with_top_ups(*buckets: Bucket) -> Balance:
+def use(balance: Balance, size: int, at: datetime = NOW) -> Taken:
+    return consume(balance, size, at, owes_overrun=False)
+
+
+def with_top_ups(*grants: Granted) -> Balance:
     balance = Balance("sub-1")
-    for bucket in buckets:
-        assert add(balance, bucket)
+    for granted in grants:
+        add(balance, granted)
     return balance
 
 
 def left(balance: Balance) -> dict[str, int]:
-    return {bucket.bucket_id: bucket.remaining_bytes for bucket in balance.open_buckets()}
+    return {bucket.bucket_id: bucket.remaining_bytes for bucket in balance.buckets}
 
 
 # -- the obvious model: one byte at a time, from a list of (name, priority, expiry) ---------------
@@ -90,12 +92,11 @@ def test_consumption_agrees_with_taking_one_byte_at_a_time(
     slow = []
     for number, (size, days) in enumerate(given_buckets):
         lapses = NOW + days * DAY
-        bucket = before_recarga(f"b{number}", 30, size, lapses)
-        add_bucket(balance, bucket, NOW, threshold_percent=10, late_records=timedelta(days=99))
+        add_bucket(balance, before_recarga(f"b{number}", 30, size, lapses), NOW, timedelta(days=99))
         slow.append(Slow(f"b{number}", size, lapses))
     overrun = 0
     for size, days in used:
-        consume(balance, size, NOW + days * DAY)
+        use(balance, size, NOW + days * DAY)
         overrun += consume_slowly(slow, size, NOW + days * DAY)
         assert left(balance) == {each.name: each.bytes_left for each in slow}
         assert balance.overrun_bytes == overrun
@@ -106,7 +107,7 @@ def test_consumption_agrees_with_taking_one_byte_at_a_time(
 def test_bytes_are_neither_made_nor_lost(sizes: list[int]) -> None:
     balance = with_top_ups(top_up(1, 700), top_up(2, 300, "queue"))
     for size in sizes:
-        consume(balance, size, NOW)
+        use(balance, size, NOW)
     assert balance.remaining_bytes(NOW) == 1000 - sum(sizes) + balance.overrun_bytes
     assert (balance.overrun_bytes == 0) == (sum(sizes) <= 1000)
 
@@ -116,10 +117,10 @@ def test_bytes_are_neither_made_nor_lost(sizes: list[int]) -> None:
 
 def test_extend_adds_bytes_and_prolongs_what_is_left() -> None:
     balance = with_top_ups(top_up(1, 100, expires_at=NOW + 5 * DAY))
-    consume(balance, 60, NOW)
+    use(balance, 60, NOW)
     add(balance, top_up(2, 500, "extend", NOW + 35 * DAY))
     assert balance.remaining_bytes(NOW + 20 * DAY) == 540
-    consume(balance, 50, NOW)
+    use(balance, 50, NOW)
     assert left(balance) == {"top-up-1": 0, "top-up-2": 490}
 
 
@@ -136,9 +137,9 @@ def test_extend_does_not_revive_what_has_lapsed() -> None:
 
 def test_queue_waits_even_where_it_expires_first() -> None:
     balance = with_top_ups(top_up(1, 100, expires_at=NOW + 30 * DAY), top_up(2, 100, "queue", NOW + 10 * DAY))
-    consume(balance, 70, NOW)
+    use(balance, 70, NOW)
     assert left(balance) == {"top-up-1": 30, "top-up-2": 100}
-    consume(balance, 70, NOW)
+    use(balance, 70, NOW)
     assert left(balance) == {"top-up-1": 0, "top-up-2": 60}
 
 
@@ -147,26 +148,19 @@ def test_replace_takes_the_place_of_what_is_left() -> None:
     assert left(balance) == {"top-up-2": 40}
 
 
-def test_the_same_top_up_again_adds_nothing() -> None:
-    balance = with_top_ups(top_up(1, 100))
-    consume(balance, 30, NOW)
-    assert not add(balance, top_up(1, 100))
-    assert left(balance) == {"top-up-1": 70}
-
-
 def test_a_bucket_that_lapsed_still_takes_a_late_record_from_before_its_end() -> None:
     balance = with_top_ups(top_up(1, 100, expires_at=NOW + DAY))
-    consume(balance, 30, NOW)
-    consume(balance, 30, NOW + 2 * DAY)
+    use(balance, 30, NOW)
+    use(balance, 30, NOW + 2 * DAY)
     assert (left(balance), balance.overrun_bytes) == ({"top-up-1": 70}, 30)
 
 
 def test_buckets_that_are_over_are_closed_when_the_next_one_comes() -> None:
     balance = with_top_ups(top_up(1, 100), top_up(2, 100, expires_at=NOW + DAY))
-    consume(balance, 150, NOW)
+    use(balance, 150, NOW)
     add(balance, top_up(3, 10, "queue", NOW + 40 * DAY), now=NOW + DAY + LATE)
     assert set(left(balance)) == {"top-up-3"} | {
-        bucket.bucket_id for bucket in balance.open_buckets() if bucket.remaining_bytes
+        bucket.bucket_id for bucket in balance.buckets if bucket.remaining_bytes
     }
 
 
@@ -187,9 +181,9 @@ def test_what_is_left_does_not_depend_on_the_order_in_which_top_ups_arrive(
         ends.add(
             (
                 balance.cycle,
-                balance.threshold_bytes,
+                balance.granted_bytes,
                 balance.replaced_cycle,
-                tuple(sorted((each.bucket_id, each.remaining_bytes) for each in balance.open_buckets())),
+                tuple(sorted((each.bucket_id, each.remaining_bytes) for each in balance.buckets)),
                 tuple(balance.remaining_bytes(NOW + days * DAY) for days in range(10)),
             )
         )
@@ -199,8 +193,11 @@ def test_what_is_left_does_not_depend_on_the_order_in_which_top_ups_arrive(
 # -- triggers ---------------------------------------------------------------------------------------
 
 
+WANTS = Wants(threshold_percent=10)
+
+
 def said(balance: Balance) -> list[tuple[str, int]]:
-    return [(trigger.kind, trigger.cycle) for trigger in due(balance, NOW)]
+    return [(trigger.kind, trigger.message.cycle) for trigger in take_due(balance, NOW, WANTS)]
 
 
 @pytest.mark.parametrize(
@@ -216,27 +213,27 @@ def said(balance: Balance) -> list[tuple[str, int]]:
 )
 def test_the_threshold_is_a_tenth_of_what_the_cycle_granted(used: int, kinds: list[str]) -> None:
     balance = with_top_ups(top_up(3, 1000))
-    consume(balance, used, NOW)
+    use(balance, used, NOW)
     assert [kind for kind, _ in said(balance)] == kinds
 
 
 def test_no_trigger_while_another_bucket_waits() -> None:
     balance = with_top_ups(top_up(1, 1000), top_up(2, 1000, "queue"))
-    consume(balance, 1000, NOW)
+    use(balance, 1000, NOW)
     assert said(balance) == []
-    consume(balance, 950, NOW)
+    use(balance, 950, NOW)
     assert said(balance) == [("threshold_reached", 2)]
 
 
 def test_no_trigger_for_what_was_never_measured() -> None:
     balance = Balance("sub-1")
-    consume(balance, 10**9, NOW)
-    assert due(balance, NOW) == []
+    use(balance, 10**9, NOW)
+    assert said(balance) == []
 
 
 def test_an_older_top_up_that_comes_late_does_not_change_the_threshold() -> None:
     balance = with_top_ups(top_up(5, 1000), top_up(4, 50))
-    assert (balance.cycle, balance.threshold_bytes) == (5, 100)
+    assert (balance.cycle, balance.granted_bytes) == (5, 1000)
 
 
 steps = st.lists(
@@ -249,20 +246,20 @@ steps = st.lists(
 
 
 @given(steps)
-def test_each_kind_is_due_only_in_the_present_cycle_and_exhausted_never_without_the_threshold(
-    taken: list[tuple[str, int]],
-) -> None:
+def test_each_kind_is_said_once_per_cycle_as_soon_as_it_holds(taken: list[tuple[str, int]]) -> None:
     balance = Balance("sub-1")
+    heard: set[tuple[str, int]] = set()
     for what, number in taken:
         if what == "use":
-            consume(balance, number, NOW)
-        else:
+            use(balance, number)
+        elif top_up_bucket_id(number) not in left(balance):
             add(balance, top_up(number, 100))
-        triggers = due(balance, NOW)
-        assert {trigger.cycle for trigger in triggers} <= {balance.cycle}
-        kinds = [trigger.kind for trigger in triggers]
-        assert kinds in ([], ["threshold_reached"], ["threshold_reached", "exhausted"])
-        if balance.threshold_bytes is not None:
-            remaining = balance.remaining_bytes(NOW)
-            assert bool(kinds) == (remaining <= balance.threshold_bytes)
-            assert ("exhausted" in kinds) == (remaining == 0)
+        new = said(balance)
+        assert heard.isdisjoint(new)
+        heard.update(new)
+        remaining = balance.remaining_bytes(NOW)
+        if balance.granted_bytes and remaining <= WANTS.threshold(balance.granted_bytes):
+            assert ("threshold_reached", balance.cycle) in heard
+        if balance.granted_bytes and not remaining:
+            assert ("exhausted", balance.cycle) in heard
+        assert all(cycle == balance.cycle for _, cycle in new)

@@ -1,23 +1,16 @@
 """To the instant: when a bucket lapses, what is prolonged, closed or marked, and who is emptied first."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from services.usage.domain.balance import Balance, Bucket, consume
-from tests.unit.usage.test_balance import DAY, LATE, NOW, add, before_recarga, left, top_up, with_top_ups
+from services.usage.domain.balance import Balance, Taken, consume
+from tests.unit.usage.test_balance import DAY, LATE, NOW, add, before_recarga, left, top_up, use, with_top_ups
 
 
-def stored(*buckets: Bucket) -> Balance:
-    """A balance as it is read: nothing is new or changed."""
-    balance = with_top_ups(*buckets)
-    for bucket in balance.buckets:
-        bucket.is_new = bucket.is_changed = False
-    return balance
-
-
-def changed(balance: Balance) -> set[str]:
-    return {bucket.bucket_id for bucket in balance.buckets if bucket.is_changed}
+def noted(balance: Balance) -> list[tuple[str, str, int]]:
+    return [(event.bucket_id, event.kind, event.size) for event in balance.events]
 
 
 def test_a_bucket_lapses_at_its_instant_and_not_before() -> None:
@@ -28,36 +21,50 @@ def test_a_bucket_lapses_at_its_instant_and_not_before() -> None:
 
 def test_a_record_that_begins_as_a_bucket_lapses_is_an_overrun() -> None:
     balance = with_top_ups(top_up(1, 100, expires_at=NOW + DAY))
-    consume(balance, 10, NOW + DAY)
+    use(balance, 10, NOW + DAY)
     assert (left(balance), balance.overrun_bytes) == ({"top-up-1": 100}, 10)
 
 
-def test_only_buckets_that_gave_bytes_are_marked_as_changed() -> None:
-    balance = stored(top_up(1, 100), top_up(2, 100, "queue"), top_up(3, 100, "queue"))
-    consume(balance, 130, NOW)
-    assert changed(balance) == {"top-up-1", "top-up-2"}
+def test_what_one_bucket_has_not_got_is_taken_from_the_next_and_it_is_known_which_gave_what() -> None:
+    balance = with_top_ups(top_up(1, 100), top_up(2, 100, "queue"), top_up(3, 100, "queue"))
+    assert use(balance, 130) == Taken((("top-up-1", 100), ("top-up-2", 30)), 0)
+    assert use(balance, 200) == Taken((("top-up-2", 70), ("top-up-3", 100)), 30)
 
 
-def test_a_new_bucket_is_marked_as_such_and_knows_when_it_came() -> None:
-    balance = Balance("sub-1")
-    assert add(balance, top_up(1, 100)) is True
+def test_a_new_bucket_begins_its_cycle_and_is_noted() -> None:
+    balance = with_top_ups(top_up(1, 100))
     [bucket] = balance.buckets
-    assert (bucket.is_new, bucket.created_at, bucket.priority) == (True, NOW, 1)
-    assert add(balance, top_up(1, 100)) is False
+    assert (bucket.priority, balance.cycle, balance.cycle_began_at) == (1, 1, NOW)
+    assert noted(balance) == [("top-up-1", "granted", 100)]
 
 
-def test_a_bucket_as_it_is_read_is_neither_new_nor_changed_and_has_no_place_of_its_own() -> None:
-    bucket = top_up(1, 100)
-    assert (bucket.is_new, bucket.is_changed, bucket.priority) == (False, False, 0)
-
-
-def test_what_is_prolonged_or_replaced_is_marked_as_changed() -> None:
-    prolonged = stored(top_up(1, 100, expires_at=NOW + DAY))
-    add(prolonged, top_up(2, 100, "extend", NOW + 2 * DAY))
-    assert changed(prolonged) == {"top-up-1"}
-    replaced = stored(top_up(1, 100))
+def test_what_is_prolonged_or_replaced_is_noted_with_what_is_lost() -> None:
+    prolonged = with_top_ups(top_up(1, 100, expires_at=NOW + DAY), top_up(2, 100, "extend", NOW + 2 * DAY))
+    assert ("top-up-1", "prolonged", 0) in noted(prolonged)
+    replaced = with_top_ups(top_up(1, 100))
+    use(replaced, 30)
     add(replaced, top_up(2, 100, "replace"))
-    assert changed(replaced) == {"top-up-1"}
+    assert ("top-up-1", "replaced", -70) in noted(replaced)
+
+
+def test_an_overrun_is_written_off_or_paid_by_the_next_bucket_as_the_carrier_wants() -> None:
+    written_off = with_top_ups(top_up(1, 100))
+    consume(written_off, 130, NOW, owes_overrun=False)
+    add(written_off, top_up(2, 100, "queue"))
+    assert (written_off.remaining_bytes(NOW), written_off.overrun_bytes) == (100, 30)
+    owed = with_top_ups(top_up(1, 100))
+    consume(owed, 130, NOW, owes_overrun=True)
+    assert owed.owed_bytes == 30
+    add(owed, top_up(2, 100, "queue"))
+    assert (owed.remaining_bytes(NOW), owed.overrun_bytes, owed.owed_bytes) == (70, 30, 0)
+    assert ("top-up-2", "paid_overrun", -30) in noted(owed)
+
+
+def test_what_a_bucket_cannot_pay_is_owed_on() -> None:
+    balance = with_top_ups(top_up(1, 100))
+    consume(balance, 250, NOW, owes_overrun=True)
+    add(balance, top_up(2, 100, "queue"))
+    assert (balance.remaining_bytes(NOW), balance.owed_bytes) == (0, 50)
 
 
 def test_a_bucket_that_lapses_as_the_next_one_comes_is_not_prolonged() -> None:
@@ -67,8 +74,7 @@ def test_a_bucket_that_lapses_as_the_next_one_comes_is_not_prolonged() -> None:
 
 
 def test_data_of_the_same_cycle_from_before_is_not_stacked_upon() -> None:
-    mine = before_recarga("from-before", 100, 100, NOW + DAY)
-    mine.cycle = 1
+    mine = replace(before_recarga("from-before", 100, 100, NOW + DAY), cycle=1)
     balance = with_top_ups(mine, top_up(1, 50, "extend", NOW + 30 * DAY))
     assert balance.remaining_bytes(NOW + DAY) == 50
     late = with_top_ups(top_up(1, 50, "extend", NOW + 30 * DAY), mine)
@@ -82,7 +88,7 @@ def test_what_extends_a_queued_bucket_is_taken_after_it_and_before_what_is_queue
         top_up(3, 10, "extend", NOW + 60 * DAY),
         top_up(4, 10, "queue", NOW + 20 * DAY),
     )
-    consume(balance, 25, NOW)
+    use(balance, 25, NOW)
     assert list(left(balance).values()) == [0, 0, 5, 10]
     assert [bucket.bucket_id for bucket in balance.buckets] == [
         "top-up-1",
@@ -108,7 +114,7 @@ def test_a_bucket_is_over_once_no_late_record_can_concern_it(ago: timedelta, is_
 
 def test_an_empty_bucket_is_over_with_its_cycle_and_not_before() -> None:
     balance = with_top_ups(top_up(1, 100))
-    consume(balance, 100, NOW)
+    use(balance, 100, NOW)
     assert left(balance) == {"top-up-1": 0}
     add(balance, top_up(2, 10, "queue"))
     assert left(balance) == {"top-up-2": 10}

@@ -8,7 +8,7 @@ from services.usage.domain.records import Bounds, refusal
 from shared.contracts.usage_records import UsageRecorded
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-BOUNDS = Bounds(max_bytes=1000, max_ahead=timedelta(hours=1))
+BOUNDS = Bounds(max_bytes=1000, max_ahead=timedelta(hours=1), days=35)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,8 @@ BOUNDS = Bounds(max_bytes=1000, max_ahead=timedelta(hours=1))
         (1, 1, 0, 60, None),
         (1, 1, 0, 61, "in_future"),
         (1, 1, -60 * 24 * 365, 0, None),
+        (1, 1, -60 * 24 * 365, -60 * 24 * 34 - 60 * 8, None),
+        (1, 1, -60 * 24 * 365, -60 * 24 * 34 - 60 * 8 - 1, "too_old"),
     ],
 )
 def test_a_record_is_refused_only_where_it_cannot_be_true(

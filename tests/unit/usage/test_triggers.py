@@ -1,31 +1,110 @@
-"""What is said of a balance that runs out, word for word."""
+"""What is said of a balance that runs out or lapses, word for word, and when."""
+
+from datetime import timedelta
+
+import pytest
 
 from services.usage.domain.balance import Balance
-from services.usage.domain.triggers import Trigger, due
+from services.usage.domain.burn import burn_more
+from services.usage.domain.triggers import Wants, next_due_at, take_due
 from shared.contracts.fields import MAX_BYTES
-from shared.contracts.quotas import QuotaExhausted, QuotaThresholdReached
-from tests.unit.usage.test_balance import NOW, top_up, with_top_ups
+from shared.contracts.quotas import (
+    BucketExpiring,
+    QuotaExhausted,
+    QuotaExhaustionPredicted,
+    QuotaThresholdReached,
+)
+from tests.unit.usage.test_balance import DAY, NOW, add, top_up, use, with_top_ups
+
+HOUR = 3600
 
 
-def test_a_trigger_is_said_by_its_kind_with_what_is_left() -> None:
-    reached = Trigger("sub-1", 3, "threshold_reached", 70, 100)
-    assert reached.message(NOW) == QuotaThresholdReached(
-        subscription_id="sub-1", cycle=3, remaining_bytes=70, occurred_at=NOW, threshold_bytes=100
-    )
-    exhausted = Trigger("sub-1", 3, "exhausted", 0, 100)
-    assert exhausted.message(NOW) == QuotaExhausted(
-        subscription_id="sub-1", cycle=3, remaining_bytes=0, occurred_at=NOW
-    )
+def messages(balance: Balance, wants: Wants, now: object = NOW) -> list[object]:
+    return [trigger.message for trigger in take_due(balance, NOW if now is NOW else now, wants)]  # type: ignore[arg-type]
 
 
-def test_what_is_due_says_of_whom_of_which_cycle_and_of_how_much() -> None:
+def test_a_threshold_is_said_with_what_is_left_of_how_much() -> None:
     balance = with_top_ups(top_up(4, 1000))
-    balance.buckets[0].remaining_bytes = 60
-    assert due(balance, NOW) == [Trigger("sub-1", 4, "threshold_reached", 60, 100)]
+    use(balance, 940)
+    assert messages(balance, Wants(10)) == [
+        QuotaThresholdReached(
+            subscription_id="sub-1",
+            cycle=4,
+            remaining_bytes=60,
+            granted_bytes=1000,
+            cycle_began_at=NOW,
+            occurred_at=NOW,
+            threshold_bytes=100,
+        )
+    ]
+    use(balance, 60)
+    assert messages(balance, Wants(10)) == [
+        QuotaExhausted(
+            subscription_id="sub-1",
+            cycle=4,
+            remaining_bytes=0,
+            granted_bytes=1000,
+            cycle_began_at=NOW,
+            occurred_at=NOW,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wants", "threshold"), [(Wants(10), 100), (Wants(None, 300), 300), (Wants(10, 50), 100), (Wants(0), 0)]
+)
+def test_a_threshold_is_a_share_or_a_number_of_bytes_whichever_is_more(wants: Wants, threshold: int) -> None:
+    balance = with_top_ups(top_up(1, 1000))
+    use(balance, 1000 - threshold - 1)
+    assert messages(balance, wants) == []
+    use(balance, 1)
+    assert messages(balance, wants)
+
+
+def test_nothing_is_said_of_a_threshold_that_nobody_wants() -> None:
+    balance = with_top_ups(top_up(1, 1000))
+    use(balance, 999)
+    assert messages(balance, Wants(None)) == []
 
 
 def test_more_than_a_message_can_hold_is_said_as_the_most_it_can() -> None:
-    balance = Balance("sub-1", cycle=1, threshold_bytes=MAX_BYTES * 2)
-    bucket = top_up(1, MAX_BYTES + 5)
-    balance.buckets.append(bucket)
-    assert due(balance, NOW) == [Trigger("sub-1", 1, "threshold_reached", MAX_BYTES, MAX_BYTES)]
+    balance = with_top_ups(top_up(1, MAX_BYTES + 5))
+    [said] = messages(balance, Wants(None, MAX_BYTES * 2))
+    assert isinstance(said, QuotaThresholdReached)
+    assert (said.remaining_bytes, said.threshold_bytes, said.granted_bytes) == (MAX_BYTES,) * 3
+
+
+def test_an_end_is_predicted_from_the_present_rate() -> None:
+    balance = with_top_ups(top_up(1, 100_000))
+    use(balance, 60_000)
+    balance.burn = burn_more(balance.burn, 60_000, NOW)
+    # 60,000 in the last three hours: 40,000 more last two hours.
+    assert messages(balance, Wants(None, predicted_seconds=2 * HOUR - 1)) == []
+    [said] = messages(balance, Wants(None, predicted_seconds=2 * HOUR))
+    assert isinstance(said, QuotaExhaustionPredicted)
+    assert said.exhausted_at == NOW + timedelta(hours=2)
+
+
+def test_data_that_lapses_is_said_although_nobody_uses_it() -> None:
+    wants = Wants(None, expiring_seconds=24 * HOUR)
+    balance = with_top_ups(top_up(1, 100, expires_at=NOW + 3 * DAY))
+    assert next_due_at(balance, NOW, wants) == NOW + 2 * DAY
+    assert messages(balance, wants, NOW + 2 * DAY - timedelta(microseconds=1)) == []
+    [said] = messages(balance, wants, NOW + 2 * DAY)
+    assert isinstance(said, BucketExpiring)
+    assert said.expires_at == NOW + 3 * DAY
+    assert next_due_at(balance, NOW + 2 * DAY, wants) == NOW + 3 * DAY
+    [gone] = messages(balance, wants, NOW + 3 * DAY)
+    assert isinstance(gone, QuotaExhausted)
+    assert next_due_at(balance, NOW + 3 * DAY, wants) is None
+
+
+def test_a_top_up_arms_every_kind_again_and_nothing_else_does() -> None:
+    balance = with_top_ups(top_up(1, 100))
+    use(balance, 100)
+    assert len(messages(balance, Wants(10))) == 2
+    use(balance, 100)
+    assert messages(balance, Wants(10)) == []
+    add(balance, top_up(2, 100, "queue"))
+    use(balance, 100)
+    assert len(messages(balance, Wants(10))) == 2

@@ -1,0 +1,59 @@
+"""How fast data is used: a sliding window over two fixed ones, in whole bytes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+WINDOW_SECONDS: Final = 3 * 3600
+"""Long enough for a film and the silence after it, short enough to notice a hotspot."""
+FARTHEST_DAYS: Final = 3650
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Burn(NamedTuple):
+    """Bytes used in the window of that number (windows since 1970), and in the one before it."""
+
+    window: int = 0
+    used_bytes: int = 0
+    before_bytes: int = 0
+
+
+UNBURNT: Final = Burn()
+
+
+def burn_more(burn: Burn, size: int, at: datetime) -> Burn:
+    """With `size` bytes that were used up `at` that moment. Older than both windows, it changes nothing."""
+    window = _seconds(at) // WINDOW_SECONDS
+    if window == burn.window:
+        return Burn(window, burn.used_bytes + size, burn.before_bytes)
+    if window == burn.window + 1:
+        return Burn(window, size, burn.used_bytes)
+    if window > burn.window:
+        return Burn(window, size, 0)
+    if window == burn.window - 1:
+        return Burn(burn.window, burn.used_bytes, burn.before_bytes + size)
+    return burn
+
+
+def burnt_bytes(burn: Burn, now: datetime) -> int:
+    """Bytes used in the WINDOW_SECONDS before `now`, as if the earlier window had been used evenly."""
+    seconds = _seconds(now)
+    window, elapsed = divmod(seconds, WINDOW_SECONDS)
+    left = WINDOW_SECONDS - elapsed
+    if window == burn.window:
+        return burn.used_bytes + burn.before_bytes * left // WINDOW_SECONDS
+    if window == burn.window + 1:
+        return burn.used_bytes * left // WINDOW_SECONDS
+    return burn.used_bytes if window < burn.window else 0
+
+
+def exhausted_at(burn: Burn, remaining_bytes: int, now: datetime) -> datetime | None:
+    """When nothing will be left at the present rate; None where that is never, or in many years."""
+    rate = burnt_bytes(burn, now)
+    if not rate:
+        return None
+    seconds = remaining_bytes * WINDOW_SECONDS // rate
+    return now + timedelta(seconds=seconds) if seconds <= FARTHEST_DAYS * 86_400 else None
+
+
+def _seconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(seconds=1)
