@@ -47,6 +47,11 @@ def test_what_is_prolonged_or_replaced_is_noted_with_what_is_lost() -> None:
     assert ("top-up-1", "replaced", -70) in noted(replaced)
 
 
+def test_what_lasts_as_long_already_is_not_noted_again() -> None:
+    balance = with_top_ups(top_up(1, 100, expires_at=NOW + DAY), top_up(2, 100, "extend", NOW + DAY))
+    assert [kind for _, kind, _ in noted(balance)] == ["granted", "granted"]
+
+
 def test_an_overrun_is_written_off_or_paid_by_the_next_bucket_as_the_carrier_wants() -> None:
     written_off = with_top_ups(top_up(1, 100))
     consume(written_off, 130, NOW, owes_overrun=False)
