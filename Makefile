@@ -7,7 +7,14 @@ RUN := $(VENV)/bin/python
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down clean status operator-token test exhaustive mutants check format bench outage chaos lock local dev
+# What can be imported, and the module that does it.
+IMPORT_offerings := services.catalog.offerings.imports
+IMPORT_prices := services.catalog.prices.imports
+IMPORT_subscriptions := services.provisioning.subscriptions.imports
+IMPORT_payment-methods := services.payment.methods.imports
+IMPORT_buckets := services.usage.imports
+
+.PHONY: help demo up down clean status import operator-token test exhaustive mutants check format bench bench-import outage chaos lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -28,6 +35,11 @@ status: local ## tell what runs
 
 clean: local ## stop the stack and remove its data
 	@$(RUN) -m deploy.local clean
+
+import: local ## bring in what was there before, from CSV (WHAT=subscriptions FILE=path; IMPORT=--check only judges it; docs/imports.md)
+	@test -n "$(IMPORT_$(WHAT))" || { echo "WHAT says what is in the file: $(patsubst IMPORT_%,%,$(filter IMPORT_%,$(.VARIABLES)))" >&2; exit 2; }
+	@test -n "$(FILE)" || { echo "FILE names the file; docs/imports.md has its columns" >&2; exit 2; }
+	@$(RUN) -m $(IMPORT_$(WHAT)) "$(FILE)" $(IMPORT)
 
 operator-token: local ## print a token that names an operator (NAME=ana, ROLE=viewer or operator, HOURS=12)
 	@$(RUN) -m deploy.local operator-token "$(NAME)" $(if $(ROLE),--role "$(ROLE)") $(if $(HOURS),--hours "$(HOURS)")
@@ -73,6 +85,9 @@ format: dev ## put the code into the house's format
 
 bench: dev ## measure throughput, latency and CPU per renewal
 	@$(RUN) -m tests.bench
+
+bench-import: dev ## import a million subscriptions, until every service knows them (SUBSCRIPTIONS=1000000)
+	@$(RUN) -m tests.bench.imports $(if $(SUBSCRIPTIONS),--subscriptions $(SUBSCRIPTIONS))
 
 chaos: dev ## kill, stop and lie under load, then compare all books (SEED=7 MINUTES=10: the seed repeats a run)
 	@$(RUN) -m tests.chaos --seed $(or $(SEED),7) --minutes $(or $(MINUTES),10)
