@@ -23,7 +23,7 @@ crosses with the closing is unanswered, hence unknown."""
 
 
 class NotSent(Exception):
-    """The request was not written: there was no connection, or no free one in time."""
+    """The request was not written: there was no connection, no free one in time, or no time left."""
 
 
 class HttpClient:
@@ -67,7 +67,12 @@ class HttpClient:
             try:
                 if crash_points.orders is not None:
                     crash_points.orders.pass_by(crash_points.BEFORE_SEND)
-                answer = await connection.send(content, deadline - time.monotonic())
+                # The last look before the first byte: who stood still may have lost the lease meanwhile.
+                left_seconds = deadline - time.monotonic()
+                if left_seconds <= 0:
+                    connection.close()
+                    raise NotSent("the time was over before it could be written")
+                answer = await connection.send(content, left_seconds)
                 if crash_points.orders is not None:
                     crash_points.orders.pass_by(crash_points.SEND_TO_RESULT)
                 return answer

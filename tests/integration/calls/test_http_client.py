@@ -1,13 +1,16 @@
 """A request that was not sent and one that is unanswered are told apart: money depends on it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
+from shared import crash_points
 from shared.calls.http_client import HttpClient, NotSent, Unanswered, open_client
 
+DEADLINE_SECONDS = 0.3
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -25,7 +28,9 @@ async def gateway(serve: Serve, *, connections: int = 4) -> AsyncIterator[HttpCl
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = open_client(f"http://127.0.0.1:{port}", timeout_seconds=0.3, connections=connections)
+    client = open_client(
+        f"http://127.0.0.1:{port}", timeout_seconds=DEADLINE_SECONDS, connections=connections
+    )
     try:
         yield client
     finally:
@@ -84,6 +89,31 @@ async def test_a_refused_connection_was_not_sent() -> None:
     with pytest.raises(NotSent):
         await client.request("POST", "/", b"{}")
     await client.close()
+
+
+class StandsStill:
+    """A process that is stopped just before it sends, and goes on when the time for that is over."""
+
+    def pass_by(self, point: str) -> None:
+        goes_on_at = time.monotonic() + DEADLINE_SECONDS
+        while point == crash_points.BEFORE_SEND and time.monotonic() < goes_on_at:
+            pass
+
+
+async def test_who_stood_still_until_the_time_was_over_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append("a request")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    came: list[str] = []
+    async with gateway(answer) as client:
+        with monkeypatch.context() as stopped:
+            stopped.setattr(crash_points, "orders", StandsStill())
+            with pytest.raises(NotSent):
+                await client.request("POST", "/", b"{}")
+        assert (await client.request("POST", "/", b"{}")).status == 200
+    assert came == ["a request"]
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
