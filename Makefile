@@ -14,7 +14,7 @@ IMPORT_subscriptions := services.provisioning.subscriptions.imports
 IMPORT_payment-methods := services.payment.methods.imports
 IMPORT_buckets := services.usage.imports
 
-.PHONY: help demo up down clean status import operator-token test exhaustive mutants check format bench bench-import outage chaos lock local dev
+.PHONY: help demo up down clean status import operator-token test exhaustive mutants check format bench bench-usage bench-import outage chaos lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -85,6 +85,9 @@ format: dev ## put the code into the house's format
 
 bench: dev ## measure throughput, latency and CPU per renewal
 	@$(RUN) -m tests.bench
+
+bench-usage: dev ## measure usage records a second, from a thousand subscriptions to a million
+	@$(RUN) -m tests.bench.usage
 
 bench-import: dev ## import a million subscriptions, until every service knows them (SUBSCRIPTIONS=1000000)
 	@$(RUN) -m tests.bench.imports $(if $(SUBSCRIPTIONS),--subscriptions $(SUBSCRIPTIONS))

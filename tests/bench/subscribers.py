@@ -77,14 +77,18 @@ def _price() -> dict[str, Any]:
     }
 
 
+def iccid_of(number: int) -> str:
+    digits = f"8953{number:014d}"
+    return digits + luhn_digit(digits)
+
+
 def subscription_item(subscriber: Subscriber) -> dict[str, Any]:
-    iccid = f"8953{subscriber.number:014d}"
     imei = f"35{subscriber.number:012d}"
     return {
         "subscription_id": subscriber.subscription_id,
         "brand": "bench",
         "carrier": subscriber.carrier,
-        "iccid": iccid + luhn_digit(iccid),
+        "iccid": iccid_of(subscriber.number),
         "eid": eid_with_check(f"89{subscriber.number:028d}"),
         "bound_imei": imei + luhn_digit(imei),
         "owner_id": subscriber.customer_id,
