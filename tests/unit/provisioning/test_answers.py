@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from services.provisioning.topups.domain.answers import answer
-from services.provisioning.topups.domain.top_up import SPOKEN, State
+from services.provisioning.topups.domain.top_up import SPOKEN, Order, State
 from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed
-from tests.unit.provisioning.given import GRANT, NOW, ORDER, top_up
+from tests.unit.provisioning.given import GRANT, NOW, ORDER, RENEWAL, TERMS, top_up
 
 
 def test_an_applied_top_up_tells_what_was_granted_and_in_which_cycle() -> None:
@@ -42,3 +42,41 @@ def test_an_answer_repeated_is_the_same_event(state: State) -> None:
 def test_what_is_under_way_has_no_answer(state: State) -> None:
     with pytest.raises(ValueError, match="no answer yet"):
         answer(ORDER, top_up(state))
+
+
+@pytest.mark.parametrize("state", sorted(SPOKEN))
+def test_every_answer_names_its_renewal_version_attempt_and_terms(state: State) -> None:
+    said = answer(ORDER, top_up(state, applied_at=NOW))
+    assert (said.renewal_id, said.subscription_id, said.terms) == (RENEWAL, "sub-1", TERMS)
+    assert (said.version, said.attempt) == (7, 2)
+
+
+@pytest.mark.parametrize("state", ["rejected", "cancelled", "undetermined", "failed"])
+def test_who_gives_no_reason_names_the_state(state: State) -> None:
+    assert getattr(answer(ORDER, top_up(state)), "reason", None) == state
+    assert getattr(answer(ORDER, top_up(state, reason="why")), "reason", None) == "why"
+
+
+@pytest.mark.parametrize(("reached", "said"), [(None, True), (True, True), (False, False)])
+def test_only_what_is_known_not_to_have_reached_the_carrier_is_told_so(
+    reached: bool | None, said: bool
+) -> None:
+    told = answer(ORDER, top_up("failed", reached_provider=reached))
+    assert isinstance(told, TopUpAttemptFailed)
+    assert told.reached_provider is said
+
+
+def test_an_applied_top_up_names_what_was_paid_and_counts_from_nought() -> None:
+    said = answer(ORDER, top_up("applied", applied_at=NOW))
+    assert isinstance(said, TopUpApplied)
+    assert (said.amount_minor, said.currency, said.cycle) == (1000, "USD", 0)
+
+
+@pytest.mark.parametrize(
+    "order", [ORDER._replace(grant=None), ORDER._replace(amount_minor=None), ORDER._replace(currency=None)]
+)
+def test_what_was_not_bought_cannot_be_told_as_applied(order: Order) -> None:
+    with pytest.raises(ValueError, match="lacks what was bought"):
+        answer(order, top_up("applied", applied_at=NOW))
+    with pytest.raises(ValueError, match="lacks what was bought"):
+        answer(ORDER, top_up("applied"))

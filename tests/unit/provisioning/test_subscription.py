@@ -32,7 +32,14 @@ def test_an_id_or_an_iccid_that_comes_again_names_the_earlier_place() -> None:
     assert repeated(wanted) == {2: 0, 3: 1}
 
 
+def test_what_is_left_out_as_a_repeat_is_no_earlier_place_for_anybody() -> None:
+    wanted = [HELD, replace(HELD, iccid="2"), replace(HELD, subscription_id="sub-2", iccid="2")]
+    assert repeated(wanted) == {1: 0}
+
+
 def test_others_are_told_the_whole_state() -> None:
     message = changed(HELD, NOW)
     assert (message.subscription_id, message.version, message.top_ups) == ("sub-1", 3, 7)
     assert (message.iccid, message.bound_imei, message.changed_at) == (ICCID, IMEI, NOW)
+    assert (message.brand, message.carrier, message.eid) == ("ola", "cubacel", HELD.eid)
+    assert (message.owner_id, message.status, message.device_matches) == ("owner-1", "active", False)
