@@ -1,12 +1,11 @@
 """How fast data is used: a sliding window over two fixed ones, in whole bytes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 WINDOW_SECONDS: Final = 3 * 3600
 """Long enough for a film and the silence after it, short enough to notice a hotspot."""
 FARTHEST_DAYS: Final = 3650
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Burn(NamedTuple):
@@ -56,4 +55,4 @@ def exhausted_at(burn: Burn, remaining_bytes: int, now: datetime) -> datetime | 
 
 
 def _seconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(seconds=1)
+    return int(at.timestamp())
