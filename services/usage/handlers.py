@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from services.usage import metrics, store
 from services.usage.counting import Carriers, Use, count_use, say
+from services.usage.domain.arrivals import TAKEN, Arrived, Batch, Result
 from services.usage.domain.balance import Balance, Granted, add_bucket, top_up_bucket_id
-from services.usage.domain.records import Bounds, Reason, RecordKey, contents, record_key, refusal
+from services.usage.domain.records import REASONS, Bounds
 from services.usage.domain.triggers import next_due_at, take_due
 from services.usage.kept_records import KeptRecords
 from shared.contracts.subscriptions import SubscriptionChanged
@@ -16,32 +16,6 @@ from shared.contracts.topups import TopUpApplied
 from shared.contracts.usage_records import BalanceReported, UsageRecorded
 from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """A batch of records, each on its way."""
-
-    fresh: dict[RecordKey, Received] = field(default_factory=dict)
-    quarantined: list[tuple[RecordKey, Reason, UsageRecorded]] = field(default_factory=list)
-    repeated: int = 0
-
-    def sort(self, received: Received, bounds: Bounds, now: datetime) -> None:
-        record: UsageRecorded = received.message
-        key = record_key(record)
-        reason = refusal(record, bounds, now)
-        if reason is not None:
-            self.quarantined.append((key, reason, record))
-        elif key in self.fresh:
-            self.repeat(key, record, contents(self.fresh[key].message) == contents(record))
-        else:
-            self.fresh[key] = received
-
-    def repeat(self, key: RecordKey, record: UsageRecorded, is_the_same: bool) -> None:
-        if is_the_same:
-            self.repeated += 1
-        else:
-            self.quarantined.append((key, "changed_repeat", record))
 
 
 class CountUsage:
@@ -57,72 +31,68 @@ class CountUsage:
         if reports:
             await store.insert_balance_reports(transaction.connection, reports)
             transaction.after_commit(lambda: metrics.reports(len(reports)))
-        records = [each for each in batch if isinstance(each.message, UsageRecorded)]
+        records = [
+            Arrived(each.message, each.traceparent)
+            for each in batch
+            if isinstance(each.message, UsageRecorded)
+        ]
         if records:
-            await self._count(transaction, records)
+            await self.count(transaction, records)
 
-    async def _count(self, transaction: Transaction, batch: Sequence[Received]) -> None:
-        way = _Sorted()
-        for received in batch:
-            way.sort(received, self._bounds, transaction.now)
-        if way.fresh:
-            await self._take(transaction, way)
-        if way.quarantined:
-            await store.quarantine_records(transaction.connection, way.quarantined)
-        transaction.after_commit(lambda: _measure(way))
+    async def count(self, transaction: Transaction, arrived: Sequence[Arrived]) -> list[Result]:
+        """Count these records; what becomes of each, in their order, once the transaction commits."""
+        batch = Batch(arrived, self._bounds, transaction.now)
+        if batch.fresh:
+            await self._take(transaction, batch)
+        if batch.quarantined:
+            await store.quarantine_records(transaction.connection, batch.quarantined)
+        transaction.after_commit(lambda: self._measure(batch.results))
+        return batch.results
 
-    async def _take(self, transaction: Transaction, way: _Sorted) -> None:
-        connection, fresh = transaction.connection, way.fresh
+    async def _take(self, transaction: Transaction, batch: Batch) -> None:
+        connection, fresh = transaction.connection, batch.fresh
         # What is known of a record is read under the lock on what it would change.
-        owners = await store.lock_balances_by_iccid(connection, {r.message.iccid for r in fresh.values()})
-        for key, before in (await store.find_usage_records(connection, fresh)).items():
-            record = fresh.pop(key).message
-            way.repeat(key, record, contents(record) == before)
+        owners = await store.lock_balances_by_iccid(
+            connection, {each.record.iccid for each in fresh.values()}
+        )
+        batch.compare(await store.find_usage_records(connection, fresh))
         uses = {
-            key: _use(received, owners[received.message.iccid])
-            for key, received in fresh.items()
-            if received.message.iccid in owners
+            key: _use(each, owners[each.record.iccid])
+            for key, each in fresh.items()
+            if each.record.iccid in owners
         }
-        carrier_of = await self._carriers.read(transaction)
-        taken = await count_use(transaction, list(uses.values()), carrier_of)
-        unknown = len(fresh) - len(uses)
-        kept = unknown if self._kept.has_room else 0
-        stored = fresh.keys() if kept == unknown else uses.keys()
-        if stored:
+        taken = await count_use(transaction, list(uses.values()), await self._carriers.read(transaction))
+        if len(uses) < len(fresh):
+            batch.keep(fresh.keys() - uses.keys(), has_room=self._kept.has_room)
+        if fresh:
             await store.insert_usage_records(
                 connection,
-                {key: fresh[key].message for key in stored},
+                {key: each.record for key, each in fresh.items()},
                 {iccid: balance.subscription_id for iccid, balance in owners.items()},
                 {key: each for key, each in zip(uses, taken, strict=True) if each is not None},
             )
-        transaction.after_commit(lambda: self._counted(len(uses), kept, unknown - kept))
 
-    def _counted(self, counted: int, kept: int, dropped: int) -> None:
-        metrics.records("counted", counted)
-        metrics.records("unknown_iccid", kept)
-        self._kept.added(kept)
-        if dropped:
-            metrics.records("dropped", dropped)
-            self._kept.overflowed(dropped)
+    def _measure(self, results: Sequence[Result]) -> None:
+        numbers = Counter(results)
+        for result in TAKEN:
+            metrics.records(result, numbers[result])
+        for reason in REASONS:
+            metrics.quarantined(reason, numbers[reason])
+        self._kept.added(numbers["unknown_iccid"])
+        if numbers["dropped"]:
+            self._kept.overflowed(numbers["dropped"])
 
 
-def _use(received: Received, balance: Balance) -> Use:
-    record: UsageRecorded = received.message
+def _use(arrived: Arrived, balance: Balance) -> Use:
+    record = arrived.record
     return Use(
         balance,
         record.bytes_up + record.bytes_down,
         record.imei,
         record.started_at,
         record.ended_at,
-        received.traceparent,
+        arrived.traceparent,
     )
-
-
-def _measure(way: _Sorted) -> None:
-    if way.repeated:
-        metrics.records("duplicate", way.repeated)
-    for reason, count in Counter(reason for _, reason, _ in way.quarantined).items():
-        metrics.quarantined(reason, count)
 
 
 class ApplyTopUps:

@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
+from services.usage.domain.arrivals import TAKEN
 from services.usage.domain.records import REASONS
 from services.usage.domain.triggers import KINDS
 from shared.observability.metrics import children
@@ -23,9 +24,6 @@ _FOREIGN_DEVICES = Counter(
     "recarga_usage_foreign_devices_total", "Devices told of that a subscription is not bound to"
 )
 KEPT = Gauge("recarga_usage_kept_records", "Usage records whose ICCID belongs to no known subscription")
-
-RESULTS = ("counted", "duplicate", "unknown_iccid", "dropped")
-"""`unknown_iccid`: kept until its subscription is known; `dropped`: too many were kept already."""
 
 
 def records(result: str, count: int = 1) -> None:
@@ -59,7 +57,7 @@ def top_ups(applied: int, repeated: int) -> None:
     _TOP_UPS("repeated").inc(repeated)
 
 
-for _result in RESULTS:
+for _result in TAKEN:
     records(_result, 0)
 for _reason in REASONS:
     quarantined(_reason, 0)
