@@ -11,7 +11,7 @@ The messaging tables have their SQL run by the real Outbox and SetAside: those s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
@@ -159,13 +159,24 @@ class Open:
         return self.get(table, key)
 
     async def lock_each(self, table: Table[Key, Row], keys: Iterable[Key]) -> list[tuple[Key, Row]]:
-        """The same for several, one after the other."""
+        """The same for several, one after the other: of those that the statement sees when it begins."""
         found = []
-        for key in keys:
+        for key in [key for key in keys if self.get(table, key) is not None]:
             row = await self.lock(table, key)
             if row is not None:
                 found.append((key, row))
         return found
+
+    async def lock_where(
+        self, table: Table[Key, Row], wanted: Mapping[Key, Callable[[Row], bool]]
+    ) -> list[tuple[Key, Row]]:
+        """`update ... where`: what is not wanted when the statement begins is not waited for.
+
+        What is not wanted any more when the wait is over stays locked all the same.
+        """
+        rows = {key: self.get(table, key) for key in wanted}
+        seen = [key for key, row in rows.items() if row is not None and wanted[key](row)]
+        return [(key, row) for key, row in await self.lock_each(table, seen) if wanted[key](row)]
 
     def is_free(self, table: Table[Key, Row], key: Key) -> bool:
         """Whether `skip locked` would take the row."""
@@ -178,22 +189,48 @@ class Open:
             self._held.append((table, key))
 
     async def insert(self, table: Table[Key, Row], key: Key, row: Row) -> bool:
-        """`on conflict do nothing`: waits for whoever inserts the same; whether the row is ours."""
-        await self.hold(table, key)
-        if self.get(table, key) is not None:
+        """`on conflict do nothing`; whether the row is ours."""
+        if await self.is_taken(table, key):
             return False
+        self.take(table, key)
         self.put(table, key, row)
         return True
+
+    async def upsert(self, table: Table[Key, Row], key: Key, row: Row) -> Row | None:
+        """`on conflict do update`: the row that is there already, held; None where it is ours now."""
+        while not await self.insert(table, key, row):
+            known = await self.lock(table, key)
+            if known is not None:
+                return known
+        return None
+
+    async def is_taken(self, table: Table[Key, Row], key: Key) -> bool:
+        """Whether a unique index holds the key already.
+
+        It waits for whoever is inserting, changing or deleting that row, not for who has only locked it.
+        """
+        while not self.is_free(table, key):
+            if not table.holders[key].writes(table, key) and key in table.rows:
+                return True
+            await self._wait_until_free(table, key)
+        return self.get(table, key) is not None
+
+    def writes(self, table: Table[Key, Row], key: Key) -> bool:
+        """Whether the row will be another one, or none, if this transaction commits."""
+        return (table, key) in self._written
 
     async def hold(self, table: Table[Key, Row], key: Key) -> None:
         """Wait until nobody else holds the key, then hold it."""
         while not self.is_free(table, key):
-            holder = table.holders[key]
-            if holder.is_idle:
-                holder.fail(asyncpg.InterfaceError(_ENDED))
-                continue
-            await self._wait_for(holder)
+            await self._wait_until_free(table, key)
         self.take(table, key)
+
+    async def _wait_until_free(self, table: Table[Key, Row], key: Key) -> None:
+        holder = table.holders[key]
+        if holder.is_idle:
+            holder.fail(asyncpg.InterfaceError(_ENDED))
+        else:
+            await self._wait_for(holder)
 
     async def _wait_for(self, holder: Open) -> None:
         reached: Open | None = holder
@@ -337,7 +374,13 @@ def statement(
                 return await run(connection, *arguments, **named)
         await opened.weather.statement(opened, name)
         opened.begin_statement()
-        return await work(opened, *arguments, **named)
+        try:
+            return await work(opened, *arguments, **named)
+        except asyncpg.PostgresError as error:
+            if opened.broken is None:
+                opened.fail(error)
+            raise
 
     run.__name__ = name
+    run.__wrapped__ = work  # type: ignore[attr-defined] # as functools.wraps leaves it: for inspect.signature
     return run

@@ -63,15 +63,14 @@ class Messaging:
         return min((line.claimed_at or line.written_at for line in lines), default=None)
 
     async def write_outbox(self, transaction: Open, forgotten: Sequence[int], *arrays: Sequence[Any]) -> int:
-        await self.forget_acknowledged(transaction, forgotten)
         batch_id = next(self._numbers)
         await transaction.insert(self.outbox, batch_id, OutboxLine(transaction.now, None, arrays))
+        await self.forget_acknowledged(transaction, forgotten)
         return batch_id
 
     async def forget_acknowledged(self, transaction: Open, forgotten: Sequence[int]) -> None:
-        for batch_id in forgotten:
-            if await transaction.lock(self.outbox, batch_id) is not None:
-                transaction.remove(self.outbox, batch_id)
+        for batch_id, _ in await transaction.lock_each(self.outbox, sorted(forgotten)):
+            transaction.remove(self.outbox, batch_id)
 
     async def claim_stranded(
         self, transaction: Open, older_than_seconds: float, limit: int
@@ -87,7 +86,8 @@ class Messaging:
             if not transaction.is_free(self.outbox, batch_id) or len(rows) == limit:
                 continue
             transaction.take(self.outbox, batch_id)
-            line = self.outbox.rows[batch_id]
+            line = transaction.get(self.outbox, batch_id)
+            assert line is not None
             transaction.put(self.outbox, batch_id, line._replace(claimed_at=transaction.now))
             rows.append(StrandedRow((batch_id, *line.arrays)))
         return rows

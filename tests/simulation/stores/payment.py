@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -221,19 +222,23 @@ async def store_references(
     transaction: Open, created: Sequence[tuple[UUID, str, str, int, int]]
 ) -> set[UUID]:
     table = tables(transaction).payments
-    wanted = set()
-    for renewal_id, gateway, reference, ordinal, claim in sorted(created):
-        transaction.about.add(renewal_id)
-        line = await transaction.lock(table, renewal_id)
-        if line is None or line.payment.provider_reference is not None:
-            continue
-        payment = line.payment
-        if (payment.operation, payment.ordinal, payment.claim) != (Operation.CAPTURE, ordinal, claim):
-            continue
-        stored = payment.copy(provider_reference=reference, reference_gateway=gateway)
+    named = {renewal_id: (gateway, reference) for renewal_id, gateway, reference, *_ in created}
+    transaction.about.update(named)
+    wanted = {
+        renewal_id: partial(_is_asked, (Operation.CAPTURE, ordinal, claim, None))
+        for renewal_id, _, _, ordinal, claim in sorted(created)
+    }
+    found = await transaction.lock_where(table, wanted)
+    for renewal_id, line in found:
+        gateway, reference = named[renewal_id]
+        stored = line.payment.copy(provider_reference=reference, reference_gateway=gateway)
         transaction.put(table, renewal_id, line._replace(payment=stored))
-        wanted.add(renewal_id)
-    return wanted
+    return {renewal_id for renewal_id, _ in found}
+
+
+def _is_asked(call: tuple[Any, ...], row: PaymentLine) -> bool:
+    payment = row.payment
+    return call == (payment.operation, payment.ordinal, payment.claim, payment.provider_reference)
 
 
 @statement
@@ -258,10 +263,13 @@ async def write_payments(transaction: Open, writes: Sequence[ToWrite], lease: Le
     ]
     if declined:
         await _count_declines(transaction, declined)
+    moves: Counter[tuple[str, str]] = Counter()
     for write in writes:
         if write.folded.wallet_minor:
             payment = _payment(write)
-            await _move(transaction, (payment.terms.payer_id, payment.currency), write.folded.wallet_minor)
+            moves[payment.terms.payer_id, payment.currency] += write.folded.wallet_minor
+    for wallet, minor in moves.items():
+        await _move(transaction, wallet, minor)
 
 
 def _updated(row: Payment, write: ToWrite, transaction: Open, lease: Lease) -> Payment:
@@ -427,21 +435,22 @@ async def queue_calls(
     transaction: Open, queued: Sequence[tuple[UUID, int, int, str, bool, bool, datetime | None]]
 ) -> None:
     own = tables(transaction)
-    for renewal_id, ordinal, claim, lane, is_bulk, is_unsent, sent_before in sorted(
-        queued, key=itemgetter(0)
-    ):
-        transaction.about.add(renewal_id)
-        line = await transaction.lock(own.payments, renewal_id)
-        if line is None or line.payment.operation is None:
-            continue
-        if (line.payment.claim, line.payment.ordinal) != (claim, ordinal):
-            continue
+    given = {row[0]: row for row in sorted(queued, key=itemgetter(0))}
+    transaction.about.update(given)
+    wanted = {renewal_id: partial(_is_held, (row[2], row[1])) for renewal_id, row in given.items()}
+    for renewal_id, line in await transaction.lock_where(own.payments, wanted):
+        _, ordinal, _, lane, is_bulk, is_unsent, sent_before = given[renewal_id]
         until = transaction.now + _QUEUED_FOR
         waiting = line.payment.copy(call_status=CallStatus.UNKNOWN, due_at=until)
         transaction.put(own.payments, renewal_id, PaymentLine(waiting, lane, is_bulk, until))
         attempt = await transaction.lock(own.attempts, (renewal_id, ordinal))
         if is_unsent and attempt is not None:
             transaction.put(own.attempts, (renewal_id, ordinal), attempt._replace(send_before=sent_before))
+
+
+def _is_held(call: tuple[int, int], row: PaymentLine) -> bool:
+    payment = row.payment
+    return payment.operation is not None and call == (payment.claim, payment.ordinal)
 
 
 @statement
@@ -482,16 +491,11 @@ _CLAIMED: Final = (
 @statement
 async def apply_captures(transaction: Open, applied: Sequence[tuple[UUID, UUID, datetime]]) -> list[UUID]:
     own = tables(transaction)
-    earned = set()
-    for renewal_id, transfer_id, applied_at in sorted(applied, key=lambda one: one[0]):
-        transaction.about.add(renewal_id)
-        row = await transaction.lock(own.payments, renewal_id)
-        if row is None or row.payment.decision is not Decision.CAPTURED:
-            continue
-        payment = row.payment
-        if payment.applied_at is not None or payment.state is State.REFUNDED:
-            continue
-        earned.add(renewal_id)
+    named = {row[0]: row for row in sorted(applied, key=itemgetter(0))}
+    transaction.about.update(named)
+    earned = await transaction.lock_where(own.payments, dict.fromkeys(named, _may_earn))
+    for renewal_id, row in earned:
+        payment, (_, transfer_id, applied_at) = row.payment, named[renewal_id]
         earning = replace(payment, applied_at=applied_at, version=payment.version + 1)
         transaction.put(own.payments, renewal_id, row._replace(payment=earning))
         if payment.amount_minor and payment.disputed_at is None:
@@ -499,12 +503,15 @@ async def apply_captures(transaction: Open, applied: Sequence[tuple[UUID, UUID, 
                 "applied", "held", "applied", payment.amount_minor, payment.currency, transaction.now
             )
             await transaction.insert(own.transfers, (renewal_id, transfer_id), line)
-    others = [renewal_id for renewal_id, *_ in applied if renewal_id not in earned]
-    return [
-        renewal_id
-        for renewal_id in others
-        if (row := transaction.get(own.payments, renewal_id)) is None or row.payment.applied_at is None
-    ]
+    others = [renewal_id for renewal_id in named if renewal_id not in dict(earned)]
+    found = {renewal_id: transaction.get(own.payments, renewal_id) for renewal_id in others}
+    return [renewal_id for renewal_id, row in found.items() if row is None or row.payment.applied_at is None]
+
+
+def _may_earn(row: PaymentLine) -> bool:
+    payment = row.payment
+    is_captured = payment.decision is Decision.CAPTURED and payment.state is not State.REFUNDED
+    return is_captured and payment.applied_at is None
 
 
 def _payment(write: ToWrite) -> Payment:

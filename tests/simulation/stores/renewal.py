@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -169,8 +170,9 @@ async def claim_due(transaction: Open, now: datetime, limit: int, *, caught_up: 
         if transaction.is_free(table, renewal_id) and len(claimed) < limit:
             transaction.take(table, renewal_id)
             transaction.about.add(renewal_id)
-            line = table.rows[renewal_id]
-            claimed.append(line.renewal)
+            taken = transaction.get(table, renewal_id)
+            assert taken is not None
+            claimed.append(taken.renewal)
     return claimed
 
 
@@ -287,10 +289,9 @@ async def insert(transaction: Open, now: datetime, admitted: Collection[Admitted
     inserted = set()
     for renewal, _terms, request in admitted:
         transaction.about.add(renewal.renewal_id)
-        await transaction.hold(own.renewals, renewal.renewal_id)
-        await transaction.hold(own.slots, renewal.subscription_id)
-        taken = transaction.get(own.slots, renewal.subscription_id) is not None
-        if taken or transaction.get(own.renewals, renewal.renewal_id) is not None:
+        if await transaction.is_taken(own.renewals, renewal.renewal_id):
+            continue
+        if await _has_slot(transaction, renewal.subscription_id):
             continue
         fresh = Renewal(
             renewal.renewal_id,
@@ -311,13 +312,26 @@ async def insert(transaction: Open, now: datetime, admitted: Collection[Admitted
             request.fingerprint,
             FIRST_TRY if request.caller == RULE else None,
         )
-        transaction.put(own.renewals, renewal.renewal_id, line)
-        transaction.put(own.slots, renewal.subscription_id, renewal.renewal_id)
+        await transaction.insert(own.renewals, renewal.renewal_id, line)
+        await transaction.insert(own.slots, renewal.subscription_id, renewal.renewal_id)
         begun = HistoryLine(now, "RequestRenewal", "requested", None, None, f"by {request.caller}")
         if not await transaction.insert(own.history, (renewal.renewal_id, 1), begun):
             raise asyncpg.UniqueViolationError("renewal_history")
         inserted.add(renewal.renewal_id)
     return inserted
+
+
+async def _has_slot(transaction: Open, subscription_id: str) -> bool:
+    """Whether the slot is taken, once nobody is changing the renewal that has it: it might free it."""
+    own = tables(transaction)
+    while await transaction.is_taken(own.slots, subscription_id):
+        renewal_id = transaction.get(own.slots, subscription_id)
+        if renewal_id is None:
+            continue
+        await transaction.is_taken(own.renewals, renewal_id)
+        if transaction.get(own.slots, subscription_id) == renewal_id:
+            return True
+    return False
 
 
 @statement
@@ -335,9 +349,8 @@ async def keep_refusals(
             refusal.detail,
             now,
         )
-        if not await transaction.insert(table, request.renewal_id, line) and line.caller == "rule":
-            known = transaction.get(table, request.renewal_id)
-            assert known is not None
+        known = await transaction.upsert(table, request.renewal_id, line)
+        if known is not None and line.caller == "rule":
             again = known._replace(reason=line.reason, detail=line.detail, refused_at=now)
             transaction.put(table, request.renewal_id, again)
 
@@ -351,10 +364,9 @@ async def keep_triggers(transaction: Open, triggers: Collection[Trigger], now: d
         if known is None or known.cycle < trigger.cycle:
             newest[trigger.subscription_id] = trigger
     for trigger in newest.values():
-        if not await transaction.insert(table, trigger.subscription_id, (trigger, now)):
-            kept = transaction.get(table, trigger.subscription_id)
-            if kept is not None and kept[0].cycle < trigger.cycle:
-                transaction.put(table, trigger.subscription_id, (trigger, now))
+        kept = await transaction.upsert(table, trigger.subscription_id, (trigger, now))
+        if kept is not None and kept[0].cycle < trigger.cycle:
+            transaction.put(table, trigger.subscription_id, (trigger, now))
 
 
 @statement
@@ -379,20 +391,21 @@ async def report_progress(
     own = tables(transaction)
     long_ago = now - timedelta(seconds=stalled_after_seconds)
     forgotten = [key for key, ended_at in transaction.scan(own.stalls) if ended_at < now - _STALLS_KEPT]
-    for topic, partition, lag, caught_up in sorted(rows):
-        key = (topic, partition)
-        known = transaction.get(own.progress, key)
-        if (
-            caught_up
-            and known is not None
-            and known.caught_up_at is not None
-            and known.caught_up_at < long_ago
-        ):
-            await transaction.insert(own.stalls, (*key, known.caught_up_at), now)
-        await transaction.hold(own.progress, key)
-        latest = transaction.get(own.progress, key)
-        before = latest.caught_up_at if latest is not None else None
-        transaction.put(own.progress, key, ProgressLine(lag, now if caught_up else before, now))
+    ordered = sorted(rows)
+    stalled = []
+    for topic, partition, _, caught_up in ordered:
+        known = transaction.get(own.progress, (topic, partition))
+        began_at = known.caught_up_at if known is not None else None
+        if caught_up and began_at is not None and began_at < long_ago:
+            stalled.append((topic, partition, began_at))
+    for topic, partition, lag, caught_up in ordered:
+        line = ProgressLine(lag, now if caught_up else None, now)
+        before = await transaction.upsert(own.progress, (topic, partition), line)
+        if before is not None:
+            line = line._replace(caught_up_at=line.caught_up_at or before.caught_up_at)
+            transaction.put(own.progress, (topic, partition), line)
+    for stall in stalled:
+        await transaction.insert(own.stalls, stall, now)
     for stall in forgotten:
         if await transaction.lock(own.stalls, stall) is not None:
             transaction.remove(own.stalls, stall)
@@ -467,12 +480,14 @@ def _take_kept(transaction: Open, names: Sequence[str], limit: int) -> list[Trig
 
 @statement
 async def count_stops(transaction: Open) -> dict[str, int]:
-    return {}  # nobody looks at the gauge
+    scopes = [scope for scope, _ in transaction.scan(tables(transaction).stops)]
+    return dict(Counter(scope.split()[0] for scope in scopes))
 
 
 @statement
 async def count_kept(transaction: Open) -> dict[bool, int]:
-    return {}  # nobody looks at the gauge
+    kept = [trigger for _, (trigger, _) in transaction.scan(tables(transaction).kept)]
+    return dict(Counter(trigger.held_by is not None for trigger in kept))
 
 
 @statement
