@@ -1,0 +1,91 @@
+"""Payment's tables as a page: what each decline means, what a gateway can do, how long a wait is.
+
+Written down a second time: a class that changes here changes who is charged again, and who is asked.
+"""
+
+from dataclasses import asdict
+from datetime import timedelta
+
+import pytest
+
+from services.payment.domain import capabilities, commands, network_caps, payment
+from services.payment.domain.decline_codes import OURS, PROVIDERS, decline_class
+
+SOFT = """
+wallet_balance_too_low card_being_tried insufficient_funds do_not_honor generic_decline processing_error
+try_again_later issuer_not_available reenter_transaction approve_with_id card_velocity_exceeded
+withdrawal_count_limit_exceeded no_action_taken service_not_allowed call_issuer
+"""
+HARD = """
+method_unknown method_removed method_expired method_not_of_payer above_terms gateway_unknown wallet_unknown
+network_cap_reached lost_card stolen_card pickup_card restricted_card fraudulent merchant_blacklist
+security_violation incorrect_number invalid_number invalid_account expired_card
+new_account_information_available card_not_supported currency_not_supported transaction_not_allowed
+not_permitted stop_payment_order revocation_of_authorization revocation_of_all_authorizations
+testmode_decline live_mode_test_card resource_missing
+"""
+NEEDS_CUSTOMER = """
+no_payment_method authentication_expired authentication_required authentication_failed
+payment_intent_authentication_failure offline_pin_required online_or_offline_pin_required pin_try_exceeded
+incorrect_cvc invalid_cvc incorrect_zip invalid_expiry_month invalid_expiry_year
+"""
+OURSELVES = """
+no_payment_method method_unknown method_removed method_expired method_not_of_payer above_terms gateway_unknown
+wallet_unknown wallet_balance_too_low network_cap_reached card_being_tried authentication_expired
+"""
+
+
+@pytest.mark.parametrize(
+    ("meaning", "codes"), [("soft", SOFT), ("hard", HARD), ("needs_customer", NEEDS_CUSTOMER)]
+)
+def test_every_code_means_what_was_written_down(meaning: str, codes: str) -> None:
+    assert {code for code, listed in (OURS | PROVIDERS).items() if listed == meaning} == set(codes.split())
+    assert {decline_class(code) for code in codes.split()} == {meaning}
+
+
+def test_who_declines_is_written_down() -> None:
+    assert set(OURS) == set(OURSELVES.split())
+    assert not set(OURS) & set(PROVIDERS)
+
+
+def test_a_code_that_nobody_listed_is_soft() -> None:
+    assert decline_class("invented_yesterday") == "soft"
+
+
+def test_what_the_sandbox_can_do() -> None:
+    assert {name: asdict(able) for name, able in capabilities.GATEWAYS.items()} == {
+        "sandbox": {
+            "honours_keys": True,
+            "key_memory": timedelta(hours=24),
+            "can_query": True,
+            "can_cancel": True,
+            "visibility": timedelta(seconds=5),
+            "refuses_without_effect": frozenset({429, 503}),
+        }
+    }
+
+
+def test_how_long_anything_is_waited_for() -> None:
+    assert asdict(payment.Patience()) == {
+        "resolution": timedelta(minutes=2),
+        "action": timedelta(hours=23),
+        "questions": {"first": timedelta(seconds=15), "factor": 2, "longest": timedelta(minutes=5)},
+        "first_pause": timedelta(seconds=1),
+        "longest_pause": timedelta(minutes=1),
+    }
+
+
+def test_how_often_a_card_may_be_declined() -> None:
+    month = timedelta(days=30)
+    assert {
+        "visa": network_caps.Cap(15, month, 8),
+        "mastercard": network_caps.Cap(35, month, 18),
+    } == network_caps.NETWORKS
+    assert network_caps.Cap(10, month, 5) == network_caps.ANY_OTHER
+    assert network_caps.cap_of(None) == network_caps.cap_of("unheard of") == network_caps.ANY_OTHER
+    assert network_caps.MOST_DECLINES == 35
+
+
+def test_words_that_others_know() -> None:
+    assert (commands.NO_METHOD, payment.WALLET) == ("none", "wallet")
+    assert payment.LONG_PAST.isoformat() == "2000-01-01T00:00:00+00:00"
