@@ -1,13 +1,13 @@
 """Usage records as CSV (docs/usage-csv.md): pure, line by line, a bad line never stops the rest."""
 
-import csv
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from shared.contracts.usage_records import UsageRecorded
+from shared.imports.forms import INSTANT, WHOLE
+from shared.imports.rows import split
 
 COLUMNS = (
     "source",
@@ -23,15 +23,7 @@ COLUMNS = (
 )
 MAX_LINE_CHARACTERS = 2_000
 
-# pydantic would also take `1_000`, `1.0` and seconds since 1970: in a file those are slips, not numbers.
-_WHOLE = re.compile(r"[0-9]{1,19}", re.ASCII)
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
-_FORMS = {
-    "bytes_up": (_WHOLE, "a whole number of bytes"),
-    "bytes_down": (_WHOLE, "a whole number of bytes"),
-    "started_at": (_INSTANT, "an instant with its offset, as in 2026-11-23T08:15:00Z"),
-    "ended_at": (_INSTANT, "an instant with its offset, as in 2026-11-23T08:15:00Z"),
-}
+_FORMS = {"bytes_up": WHOLE, "bytes_down": WHOLE, "started_at": INSTANT, "ended_at": INSTANT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ def read_usage_csv(lines: Iterable[str]) -> Iterator[UsageRecorded | BadLine]:
     """
     numbered = enumerate(lines, start=1)
     header = next(numbered, (1, ""))[1].removeprefix("\ufeff")
-    names = _fields(header) or []
+    names = split(header.rstrip("\r\n")) or []
     if sorted(names) != sorted(COLUMNS):
         yield BadLine(1, f"The first line must name these columns: {','.join(COLUMNS)}.")
         return
@@ -62,16 +54,16 @@ def read_usage_csv(lines: Iterable[str]) -> Iterator[UsageRecorded | BadLine]:
 def _read(number: int, line: str, names: list[str]) -> UsageRecorded | BadLine:
     if len(line) > MAX_LINE_CHARACTERS:
         return BadLine(number, f"The line is longer than {MAX_LINE_CHARACTERS} characters.")
-    fields = _fields(line)
+    fields = split(line.rstrip("\r\n"))
     if fields is None:
         return BadLine(number, "The line is not CSV: a quotation mark is not closed.")
     if len(fields) != len(names):
         return BadLine(number, f"The line has {len(fields)} fields, the header {len(names)}.")
     # An empty field is a field that is not given: whether it may be missing is the contract's to say.
     given = {name: text for name, text in zip(names, fields, strict=True) if text}
-    for name, (form, wanted) in _FORMS.items():
-        if name in given and not form.fullmatch(given[name]):
-            return BadLine(number, f"{name}: it should be {wanted}.")
+    for name, form in _FORMS.items():
+        if name in given and form.read(given[name]) is None:
+            return BadLine(number, f"{name}: it should be {form.wanted}.")
     try:
         return UsageRecorded.model_validate_strings(given)
     except ValidationError as error:
@@ -79,11 +71,3 @@ def _read(number: int, line: str, names: list[str]) -> UsageRecorded | BadLine:
         return BadLine(
             number, f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}."
         )
-
-
-def _fields(line: str) -> list[str] | None:
-    try:
-        rows = list(csv.reader([line.rstrip("\r\n")], strict=True))
-    except csv.Error:
-        return None
-    return rows[0] if rows else []

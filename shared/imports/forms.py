@@ -9,7 +9,7 @@ SEPARATOR: Final = ";"
 """Between the parts of a field that holds several things."""
 
 # pydantic would also take `1_000`, `1.0` and seconds since 1970: in a file those are slips, not numbers.
-_WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 _YES_NO: Final = {"true": True, "false": False}
 

@@ -82,12 +82,20 @@ def fields_of(line: bytes | None) -> list[str]:
         raise BadLine("The line is not UTF-8.") from None
     if "\0" in text:
         raise BadLine("The line holds a NUL character.")
+    fields = split(text)
+    if fields is None:
+        raise BadLine("The line is not CSV: a quotation mark or a line break is where none can be.")
+    return fields
+
+
+def split(text: str) -> list[str] | None:
+    """The fields of one line of CSV (RFC 4180), given without its end; None where it is none."""
     if '"' not in text and "\r" not in text:
         return text.split(",")
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error:
-        raise BadLine("The line is not CSV: a quotation mark or a line break is where none can be.") from None
+        return None
     return rows[0] if rows else [""]
 
 
