@@ -29,6 +29,7 @@ _WRITERS = {
     "customers.v1": ("portal", "customer_id"),
     "payment-methods.v1": ("payment", "payment_method_id"),
     "offerings.v1": ("catalog", "offering_id"),
+    "renewal-rules.v1": ("renewal", "subscription_id"),
     "renewal-requests.v1": ("other systems", "subscription_id"),
     "usage-records.v1": ("other systems", "iccid"),
 }

@@ -29,6 +29,9 @@ Bytes = Annotated[int, Field(ge=0, le=MAX_BYTES)]
 GrantedBytes = Annotated[int, Field(ge=1, le=MAX_BYTES)]
 ValiditySeconds = Annotated[int, Field(ge=1, le=MAX_VALIDITY_SECONDS)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+AheadSeconds = Annotated[int, Field(ge=1, le=int(timedelta(days=31).total_seconds()))]
+"""How long before something happens somebody wants to hear of it."""
 Attempt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 """Prose of at most 500 characters; without NUL, which PostgreSQL cannot store."""

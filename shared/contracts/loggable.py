@@ -20,6 +20,7 @@ LOGGABLE = frozenset(
             "request_id",
             "record_id",
             "report_id",
+            "notification_id",
             "session_id",
             "source",
         ),
@@ -35,6 +36,7 @@ LOGGABLE = frozenset(
         ),
         *("amount_minor", "expected_amount_minor", "max_amount_minor", "currency", "retry_after_seconds"),
         *("data_bytes", "validity_seconds", "stacking", "product_code", "remaining_bytes", "threshold_bytes"),
+        *("granted_bytes",),
         *("bytes_up", "bytes_down", "brand", "brands", "carrier", "carriers", "destination"),
         *("subscription_statuses", "device_matches", "identity_verified"),
         *(
@@ -56,6 +58,9 @@ LOGGABLE = frozenset(
             "refused_at",
         ),
         *("changed_at", "occurred_at", "exhausted_at", "expires_at", "started_at", "ended_at", "reported_at"),
+        *("crossed_at", "cycle_began_at"),
+        *("mandate_id", "charge_at", "asked_at", "enabled", "paused"),
+        *("threshold_percent", "predicted_seconds", "expiring_seconds"),
         *("terms", "grant"),
     }
 )

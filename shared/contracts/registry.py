@@ -10,6 +10,7 @@ from shared.contracts import (
     prices,
     quotas,
     renewal_requests,
+    renewal_rules,
     renewals,
     subscriptions,
     topup_commands,
@@ -31,6 +32,7 @@ _MODULES = (
     customers,
     payment_methods,
     offerings,
+    renewal_rules,
     renewal_requests,
     usage_records,
 )

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.contracts.fields import AmountMinor, Count, Currency, Id, Instant, Text, Url
+from shared.contracts.fields import AmountMinor, ChargeMinor, Count, Currency, Id, Instant, Text, Url
 from shared.contracts.message import Message, OnTerms, deterministic_id
 
 TOPIC = "renewals.v1"
@@ -100,3 +100,48 @@ class RenewalRefused(Message):
     @property
     def event_id(self) -> UUID:
         return deterministic_id(self.caller, self.request_id, "RenewalRefused")
+
+
+class _ByRule(Message):
+    """What a rule's renewal would be, told before there is one, or after there was none."""
+
+    topic: ClassVar[str] = TOPIC
+    renewal_id: UUID
+    subscription_id: Id
+    mandate_id: Id
+    """The consent that the rule stands on."""
+    offering_id: Id
+    max_amount_minor: ChargeMinor
+    currency: Currency
+
+    @property
+    def key(self) -> str:
+        return self.subscription_id
+
+    @property
+    def subject(self) -> str:
+        return str(self.renewal_id)
+
+
+class ConsentRequired(_ByRule):
+    """A rule could not renew: it costs more than `max_amount_minor`, and more must be asked for, not taken.
+
+    `reason`: `price_above_consent`, or `cap_charge` where the rule itself allows less than its mandate.
+    """
+
+    reason: Id
+    asked_at: Instant
+
+    @property
+    def event_id(self) -> UUID:
+        return deterministic_id(self.renewal_id, "ConsentRequired")
+
+
+class RenewalAnnounced(_ByRule):
+    """A rule will renew at `charge_at`, for at most this much, unless it is paused or its mandate revoked."""
+
+    charge_at: Instant
+
+    @property
+    def event_id(self) -> UUID:
+        return deterministic_id(self.renewal_id, "RenewalAnnounced", self.charge_at.isoformat())

@@ -27,7 +27,7 @@ _STREAMS = (
     "renewal-requests.v1",
     "usage-records.v1",
 )
-_COMPACTED = ("subscriptions.v1", "customers.v1", "payment-methods.v1", "offerings.v1")
+_COMPACTED = ("subscriptions.v1", "customers.v1", "payment-methods.v1", "offerings.v1", "renewal-rules.v1")
 
 TOPICS: tuple[Topic, ...] = (
     *(Topic(name) for name in _STREAMS),

@@ -1,6 +1,6 @@
 """`usage-records.v1`: what a carrier's network measured, keyed by ICCID."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.contracts.fields import Bytes, Country, Iccid, Id, Imei, Instant
@@ -51,3 +51,28 @@ class BalanceReported(Message):
     @property
     def event_id(self) -> UUID:
         return deterministic_id(self.source, self.report_id, "BalanceReported")
+
+
+class ThresholdCrossed(Message):
+    """The carrier says that data is running out, where its own system counts (an OCS notification).
+
+    (`source`, `notification_id`) names it. `threshold`: the share agreed with the carrier was reached;
+    `exhausted`: nothing is left.
+    """
+
+    topic: ClassVar[str] = TOPIC
+    source: Id
+    notification_id: Id
+    iccid: Iccid
+    kind: Literal["threshold", "exhausted"]
+    remaining_bytes: Bytes | None = None
+    """Where the carrier says it."""
+    crossed_at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.iccid
+
+    @property
+    def event_id(self) -> UUID:
+        return deterministic_id(self.source, self.notification_id, "ThresholdCrossed")

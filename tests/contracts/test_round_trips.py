@@ -37,6 +37,8 @@ STRATEGIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (fields.Bytes, st.integers(0, fields.MAX_BYTES)),
     (fields.GrantedBytes, st.integers(1, fields.MAX_BYTES)),
     (fields.ValiditySeconds, st.integers(1, fields.MAX_VALIDITY_SECONDS)),
+    (fields.Percent, st.integers(1, 100)),
+    (fields.AheadSeconds, st.integers(1, 31 * 86_400)),
     (fields.Count, st.integers(0, 2**31 - 1)),
     (fields.Attempt, st.integers(1, 2**31 - 1)),
     (fields.Text, st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=500)),
