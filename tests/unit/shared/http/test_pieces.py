@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from shared.http.body import Body
+from shared.http.bulk import Bulk
 from shared.http.idempotency import request_hash
 from shared.http.paging import Position, decode_cursor, encode_cursor
 from shared.http.problems import Problem
@@ -46,6 +47,23 @@ def test_a_nested_body_is_as_strict_as_the_outer_one() -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(Outer).validate_python(read)
     assert [fault["loc"] for fault in refused.value.errors()] == [("inner", 0, "count"), ("inner", 1, "more")]
+
+
+def test_a_good_item_of_a_bulk_body_is_read_alike_whether_all_are_good_or_not() -> None:
+    good: Any = {"id": str(uuid4()), "at": AT.isoformat(), "inner": [{"count": 1}], "marks": {"a": 2}}
+    bulk = TypeAdapter(Bulk[Outer])
+    alone = TypeAdapter(Outer).validate_python(good)
+    assert bulk.validate_python({"items": [good, good]}).valid == [(0, alone), (1, alone)]
+    assert bulk.validate_python({"items": [good, {}, good | {"id": 1}, good]}).valid == [
+        (0, alone),
+        (3, alone),
+    ]
+
+
+@pytest.mark.parametrize("read", [{"items": []}, {"items": 7}, {"items": [{}], "more": 1}, {}, [], None])
+def test_a_bulk_body_of_another_shape_is_refused_as_a_whole(read: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Bulk[Outer]).validate_python(read)
 
 
 def test_two_bodies_that_say_the_same_have_the_same_hash() -> None:
