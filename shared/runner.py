@@ -9,7 +9,7 @@ import gc
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -73,6 +73,8 @@ class Service:
     """Run once, after the last call: close clients."""
     checks: Sequence[tuple[str, Check]] = ()
     """Further conditions of readiness."""
+    line_paths: Collection[str] = ()
+    """Addresses that take NDJSON instead of JSON."""
 
 
 class RunningService:
@@ -131,6 +133,7 @@ class RunningService:
             readiness=Readiness(dict(self._checks(self._pool))),
             service=name,
             max_body_bytes=MAX_BODY_BYTES,
+            line_paths=service.line_paths,
         )
         self._http = HttpServer(
             app, settings.http_host, settings.http_port, allow_non_loopback=settings.http_allow_non_loopback

@@ -10,6 +10,7 @@ from services.usage.domain.triggers import Wants
 from services.usage.handlers import ApplyTopUps, CountUsage, ProjectSubscriptions
 from services.usage.kept_records import KeptRecords
 from services.usage.lapses import Lapses
+from services.usage.records import routes as record_routes
 from services.usage.routes import routes
 from services.usage.settings import Settings
 from shared.contracts.subscriptions import SubscriptionChanged
@@ -34,6 +35,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         settings.usage_record_days,
     )
     late_records = timedelta(seconds=settings.usage_late_records_seconds)
+    counting = CountUsage(bounds, carriers, kept)
     return Service(
         title="Usage",
         description="How much data is left: usage records in, buckets down, triggers out.",
@@ -55,7 +57,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 "records",
                 topics=("usage-records.v1",),
                 messages=(UsageRecorded, BalanceReported),
-                handle=CountUsage(bounds, carriers, kept),
+                handle=counting,
                 max_records=settings.usage_batch_records,
             ),
         ),
@@ -65,7 +67,11 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("days", days.run),
         ),
         starts=(days.prepare,),
-        routers=(routes(transactions, carriers, late_records),),
+        routers=(
+            routes(transactions, carriers, late_records),
+            record_routes.routes(transactions, counting, settings.usage_batch_records),
+        ),
+        line_paths=(record_routes.PATH,),
     )
 
 

@@ -1,6 +1,6 @@
 """One HTTP application per service: its routes, and the routes and answers that every service has."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -64,12 +64,14 @@ def create_app(
     readiness: Readiness,
     service: str = "",
     max_body_bytes: int = MAX_BODY_BYTES,
+    line_paths: Collection[str] = (),
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The application of one service. Start it with shared.http.server.HttpServer.
 
     `readiness` answers (component, ok, detail) for everything the service needs; `service` is its name in
-    metrics and logs (the title in small letters unless given); `max_body_bytes` bounds every body.
+    metrics and logs (the title in small letters unless given); `max_body_bytes` bounds every body; what is
+    sent to `line_paths` is NDJSON, not JSON.
     """
     app = FastAPI(
         title=title,
@@ -83,7 +85,7 @@ def create_app(
         lifespan=lifespan,
         middleware=[
             Middleware(Boundary, service=service or title.lower().replace(" ", "-")),
-            Middleware(Intake, max_body_bytes=max_body_bytes),
+            Middleware(Intake, max_body_bytes=max_body_bytes, line_paths=line_paths),
         ],
         exception_handlers={
             Problem: _answer_problem,

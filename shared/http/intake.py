@@ -5,6 +5,7 @@ Pure ASGI. The body is read here once, within a bound and a deadline, and handed
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ from shared.http.problems import Problem
 
 BODY_DEADLINE_SECONDS = 30.0
 DRAIN_SECONDS = 2.0
+
+NDJSON = "application/x-ndjson"
+"""Lines of JSON, each judged by itself: the route reads them."""
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _NUL_ESCAPE = b"\\u0000"
@@ -28,10 +32,16 @@ class Intake:
     """Refuses what no route could read; lets everything else through with its body complete."""
 
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, body_deadline_seconds: float = BODY_DEADLINE_SECONDS
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        line_paths: Collection[str] = (),
+        body_deadline_seconds: float = BODY_DEADLINE_SECONDS,
     ) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.line_paths = frozenset(line_paths)
         self.body_deadline_seconds = body_deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +72,9 @@ class Intake:
             body = await self._rest(body, receive)
         if len(body) > self.max_body_bytes:
             raise problems.body_too_large(self.max_body_bytes)
-        if body:
+        if scope["path"] in self.line_paths:
+            _require_media_type(headers, NDJSON, _media_type(headers) == NDJSON.encode())
+        elif body:
             _require_json(headers, body)
         return body
 
@@ -104,14 +116,23 @@ def _declared_length(headers: dict[bytes, bytes]) -> int:
     return int(declared) if declared.isdigit() and len(declared) < 20 else 0
 
 
-def _require_json(headers: dict[bytes, bytes], body: bytes) -> None:
-    media_type = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
-    if media_type != b"application/json" and not (
-        media_type.startswith(b"application/") and media_type.endswith(b"+json")
-    ):
-        raise problems.unsupported_media_type("The body has another Content-Type than JSON, or none")
+def _media_type(headers: dict[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
+
+
+def _require_media_type(headers: dict[bytes, bytes], wanted: str, is_wanted: bool) -> None:
+    if not is_wanted:
+        raise problems.unsupported_media_type("The body has another Content-Type, or none", wanted)
     if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        raise problems.unsupported_media_type("The body is compressed")
+        raise problems.unsupported_media_type("The body is compressed", wanted)
+
+
+def _require_json(headers: dict[bytes, bytes], body: bytes) -> None:
+    media_type = _media_type(headers)
+    is_json = media_type == b"application/json" or (
+        media_type.startswith(b"application/") and media_type.endswith(b"+json")
+    )
+    _require_media_type(headers, "application/json", is_json)
     try:
         # Stricter than the framework's parser: no NaN, no lone surrogate, nothing but UTF-8, bounded depth.
         value = orjson.loads(body)

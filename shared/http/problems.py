@@ -164,12 +164,12 @@ def body_too_slow(seconds: float) -> Problem:
     )
 
 
-def unsupported_media_type(what: str) -> Problem:
+def unsupported_media_type(what: str, wanted: str) -> Problem:
     return Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         type="unsupported-media-type",
-        title="The body is not sent as JSON",
-        detail=f"{what}, so nothing was done. Send it as `Content-Type: application/json`, uncompressed.",
+        title="The body is not sent as what the address takes",
+        detail=f"{what}, so nothing was done. Send it as `Content-Type: {wanted}`, uncompressed.",
     )
 
 

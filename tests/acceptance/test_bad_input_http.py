@@ -98,9 +98,23 @@ async def test_every_operation_that_reads_a_body_is_tried_here(
         name
         for service in SERVICES
         for name, operation in (await operations(office, service)).items()
-        if "requestBody" in operation
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
     }
     assert listed == {good.operation for good in goods}
+
+
+async def test_lines_that_are_no_usage_records_are_told_one_by_one(office: Office) -> None:
+    url = office.stack.service_url("usage")
+    bodies = [body for _, body, _, problem in NOT_FOR_A_ROUTE if problem != "body-too-large" and body]
+    lines = b"\n".join(bodies)
+    reply = await send(url, "POST", "/v1/usage-records", lines, {"content-type": "application/x-ndjson"})
+    assert reply.status == 200
+    answers = [json.loads(line) for line in reply.content.splitlines()]
+    assert [(each["line"], each["result"]) for each in answers] == [
+        (number, "invalid") for number in range(1, len(bodies) + 1)
+    ]
+    reply = await send(url, "POST", "/v1/usage-records", TOO_LARGE, {"content-type": "application/x-ndjson"})
+    assert wrong_with(reply, "body-too-large") is None
 
 
 async def test_a_body_that_no_route_could_read_is_refused_everywhere(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,6 +29,12 @@ SAMPLE = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+
+@schemathesis.serializer("application/x-ndjson")
+def one_line(_context: schemathesis.SerializationContext, value: Any) -> bytes:
+    """A body of lines that has one."""
+    return json.dumps(value).encode() + b"\n"
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -25,7 +25,7 @@ from shared.messaging.producer import Producer
 from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.health import Readiness
-from shared.runner import Service
+from shared.runner import MAX_BODY_BYTES, Service
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 HTTP_SECONDS = 20
@@ -171,7 +171,12 @@ async def wired(
     stopping = asyncio.Event()
     loops = [asyncio.create_task(_run(loop.run, stopping)) for loop in service.loops]
     app = create_app(
-        title=service.title, description=service.description, routers=service.routers, readiness=Readiness({})
+        title=service.title,
+        description=service.description,
+        routers=service.routers,
+        readiness=Readiness({}),
+        max_body_bytes=MAX_BODY_BYTES,
+        line_paths=service.line_paths,
     )
     server = HttpServer(app, "127.0.0.1", 0)
     await server.start()

@@ -9,8 +9,8 @@ from shared.contracts.usage_records import UsageRecorded
 
 Taken = Literal["counted", "duplicate", "unknown_iccid", "dropped"]
 Result = Taken | Reason
-"""`unknown_iccid`: kept, and counted once its subscription is known; `dropped`: too many were kept already, so
-it must come again; a reason: it is quarantined."""
+"""`unknown_iccid`: kept, and counted once its subscription is known; `dropped`: too many were kept already,
+so it must come again; a reason: it is quarantined."""
 TAKEN: Final[tuple[Taken, ...]] = get_args(Taken)
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, TypeAdapter
 
 from shared.contracts.fields import AmountMinor, Id, Instant
@@ -68,6 +68,16 @@ class Reply:
 
 
 Ask = Callable[..., Awaitable[Reply]]
+
+
+def lines() -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/lines")
+    async def count(request: Request) -> int:
+        return len((await request.body()).splitlines())
+
+    return router
 
 
 def parcels() -> APIRouter:
@@ -139,10 +149,11 @@ async def ask(logged: io.BytesIO, components: list[tuple[str, bool, str]]) -> As
     app = create_app(
         title="Parcels",
         description="Parcels & <what> is in them.",
-        routers=[parcels()],
+        routers=[parcels(), lines()],
         readiness=readiness,
         service="parcels",
         max_body_bytes=MAX_BODY_BYTES,
+        line_paths=["/v1/lines"],
     )
     server = HttpServer(app, "127.0.0.1", 0)
     await server.start()

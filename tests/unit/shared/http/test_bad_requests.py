@@ -120,6 +120,16 @@ async def test_json_by_another_name_is_accepted(ask: Any, media_type: str) -> No
     assert (await ask("POST", "/v1/parcels", GOOD, KEY | {"Content-Type": media_type})).status == 202
 
 
+async def test_lines_of_json_are_taken_only_where_a_route_reads_lines(ask: Any) -> None:
+    lines = b'{"a": 1}\n{nonsense\n'
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    taken = await ask("POST", "/v1/lines", lines, ndjson)
+    assert (taken.status, taken.json) == (200, 2)
+    for path, headers in (("/v1/parcels", KEY | ndjson), ("/v1/lines", {"Content-Type": "application/json"})):
+        reply = await ask("POST", path, lines, headers)
+        assert (reply.status, reply.problem) == (415, "unsupported-media-type")
+
+
 async def test_an_escaped_backslash_before_u0000_is_not_a_nul(ask: Any) -> None:
     body = json.dumps(GOOD | {"note": "\\u0000"}).encode()
     assert (await ask("POST", "/v1/parcels", body, KEY)).status == 202

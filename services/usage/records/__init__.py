@@ -1,0 +1,1 @@
+"""Usage records over HTTP, line by line, and from files."""
