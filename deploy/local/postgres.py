@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
+import psutil
 
 from deploy.local.errors import LocalStackError
 from deploy.local.postgres_account import Account
@@ -31,7 +32,6 @@ INITDB_TIMEOUT_SECONDS = 120
 # WAL compressed because full-page images dominate it after each checkpoint.
 SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
-    "shared_buffers": "256MB",
     "work_mem": "8MB",
     "wal_compression": "on",
     "max_wal_size": "4GB",
@@ -144,6 +144,7 @@ class PostgresServer:
         """`postgres` itself, not pg_ctl: it stays our child. The socket lies in the data folder, mode 700."""
         settings = {
             **SETTINGS,
+            "shared_buffers": f"{shared_megabytes(psutil.virtual_memory().total)}MB",
             "listen_addresses": HOST,
             "port": str(self.port),
             "unix_socket_directories": socket_folder(self.stored),
@@ -151,6 +152,11 @@ class PostgresServer:
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         return [str(self.binaries / "bin" / "postgres"), "-D", str(self.stored), *options]
+
+
+def shared_megabytes(memory_bytes: int) -> int:
+    """A sixteenth of the machine's memory, from 256 MB to 1 GB: a million balances then stay in it."""
+    return min(max(memory_bytes // 16 // 2**20, 256), 1024)
 
 
 def socket_folder(stored: Path) -> str:
