@@ -13,7 +13,9 @@ _FINDINGS = Counter(
     ["call", "finding"],
 )
 _SUBSCRIPTION_CHANGES = Counter(
-    "recarga_subscription_changes_total", "Subscriptions created or changed over the API", ["change"]
+    "recarga_subscription_changes_total",
+    "Subscriptions created or changed over the API, or marked as used in another device",
+    ["change"],
 )
 
 top_ups = children(_TOP_UPS)

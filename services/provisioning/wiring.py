@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.provisioning.settings import CarrierSettings, Settings
 from services.provisioning.subscriptions import routes as subscription_routes
+from services.provisioning.subscriptions.handlers import mark_foreign_devices
 from services.provisioning.topups import archive
 from services.provisioning.topups import routes as top_up_routes
 from services.provisioning.topups.calls import Outcome, TopUpCalls
@@ -15,6 +16,7 @@ from services.provisioning.topups.handlers import TopUpInstructions
 from shared.calls.http_client import HttpClient, open_client
 from shared.calls.lane import Lane
 from shared.calls.worker import CallWorker
+from shared.contracts.devices import ForeignDeviceSeen
 from shared.contracts.payments import PaymentCaptured
 from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp, ResolveTopUp
 from shared.messaging.transaction import Transactions
@@ -56,6 +58,12 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 topics=(PaymentCaptured.topic, ApplyTopUp.topic),
                 messages=(PaymentCaptured, ApplyTopUp, CancelTopUp, ResolveTopUp),
                 handle=TopUpInstructions(worker, carriers, settings.patience),
+            ),
+            Consumer(
+                name="devices",
+                topics=(ForeignDeviceSeen.topic,),
+                messages=(ForeignDeviceSeen,),
+                handle=mark_foreign_devices,
             ),
         ),
         routers=(subscription_routes.routes(transactions), top_up_routes.routes(transactions)),

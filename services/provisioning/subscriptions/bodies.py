@@ -30,7 +30,11 @@ class StatusBody(Body):
 
 
 class SubscriptionAnswer(Answer):
-    """A subscription. `top_ups` counts what was applied to it: the number of its current cycle."""
+    """A subscription. `top_ups` counts what was applied to it: the number of its current cycle.
+
+    `foreign_imei` names the device that used its data against the binding: until another device is bound,
+    `device_matches` is false and nothing is renewed.
+    """
 
     subscription_id: Id
     brand: Id
@@ -39,6 +43,7 @@ class SubscriptionAnswer(Answer):
     eid: Eid
     bound_imei: Imei | None
     device_matches: bool
+    foreign_imei: Imei | None
     owner_id: Id
     status: SubscriptionStatus
     top_ups: Count

@@ -6,11 +6,12 @@ from typing import Literal
 
 from services.provisioning import metrics
 from services.provisioning.subscriptions import store
-from services.provisioning.subscriptions.domain.subscription import Subscription, changed, revised
+from services.provisioning.subscriptions.domain.subscription import Subscription, changed, revised, used_by
+from shared.contracts.devices import ForeignDeviceSeen
 from shared.contracts.fields import SubscriptionStatus
 from shared.messaging.transaction import Transaction
 
-Change = Literal["created", "changed", "unchanged", "iccid_taken"]
+Change = Literal["created", "changed", "unchanged", "iccid_taken", "device_changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,18 @@ async def set_status(
     return after
 
 
+async def mark_foreign(transaction: Transaction, seen: Sequence[ForeignDeviceSeen]) -> None:
+    """Mark what was used in another device than the bound one; `seen` names each binding once."""
+    bindings = [(each.subscription_id, each.bound_imei, each.started_at) for each in seen]
+    held = await store.lock_bound(transaction.connection, bindings)
+    if not held:
+        return
+    imeis = {(each.subscription_id, each.bound_imei): each.imei for each in seen}
+    marked = [used_by(one, imeis[one.subscription_id, one.bound_imei or ""]) for one in held]
+    await store.update(transaction.connection, marked, transaction.now)
+    _publish(transaction, [Written("device_changed", one) for one in marked])
+
+
 def _judge(wanted: Subscription, created: set[str], held: dict[str, tuple[Subscription, bool]]) -> Written:
     if wanted.subscription_id in created:
         return Written("created", wanted)
@@ -67,6 +80,6 @@ def _judge(wanted: Subscription, created: set[str], held: dict[str, tuple[Subscr
 
 def _publish(transaction: Transaction, written: Sequence[Written]) -> None:
     for each in written:
-        if each.change in ("created", "changed"):
+        if each.change in ("created", "changed", "device_changed"):
             transaction.send(changed(each.subscription, transaction.now))
             transaction.after_commit(metrics.subscription_changes(each.change).inc)

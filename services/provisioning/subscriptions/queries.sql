@@ -1,10 +1,11 @@
 -- name: insert_subscriptions
 -- New ones. One whose id is known is revised instead, one whose ICCID is taken is refused: neither comes back.
 insert into subscriptions (
-    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, changed_at
+    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, changed_at, bound_at
 )
 select
     w.*,
+    $9::timestamptz,
     $9::timestamptz
 from unnest(
     $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text []
@@ -27,6 +28,7 @@ select
     s.device_matches,
     s.top_ups,
     s.version,
+    s.foreign_imei,
     exists(
         select 1
         from subscriptions as o
@@ -50,14 +52,40 @@ set
     status = w.status,
     device_matches = w.device_matches,
     version = w.version,
-    changed_at = $11
+    foreign_imei = w.foreign_imei,
+    bound_at = case when s.bound_imei is distinct from w.bound_imei then $12 else s.bound_at end,
+    changed_at = $12
 from unnest(
     $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text [],
-    $9::boolean [], $10::integer []
+    $9::boolean [], $10::integer [], $11::text []
 ) as w (
-    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, device_matches, version
+    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, device_matches, version, foreign_imei
 )
 where s.subscription_id = w.subscription_id;
+
+-- name: lock_bound_subscriptions
+-- Those that still match, are bound as these say and were so at these moments: told once, a replay finds none.
+select
+    s.subscription_id,
+    s.brand,
+    s.carrier,
+    s.iccid,
+    s.eid,
+    s.bound_imei,
+    s.owner_id,
+    s.status,
+    s.device_matches,
+    s.top_ups,
+    s.version,
+    s.foreign_imei
+from unnest($1::text [], $2::text [], $3::timestamptz []) as w (subscription_id, bound_imei, at)
+inner join subscriptions as s on w.subscription_id = s.subscription_id
+where
+    s.device_matches
+    and s.bound_imei = w.bound_imei
+    and (s.bound_at is null or s.bound_at <= w.at)
+order by s.subscription_id
+for update of s;
 
 -- name: get_subscription
 -- One, for the API.
@@ -72,7 +100,8 @@ select
     status,
     device_matches,
     top_ups,
-    version
+    version,
+    foreign_imei
 from subscriptions
 where subscription_id = $1;
 
@@ -89,7 +118,8 @@ select
     status,
     device_matches,
     top_ups,
-    version
+    version,
+    foreign_imei
 from subscriptions
 where owner_id = $1 and ($2::text is null or subscription_id > $2)
 order by subscription_id

@@ -11,7 +11,7 @@ from shared.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 # The statements select the fields of Subscription in declared order.
-_WIDTH: Final = 11
+_WIDTH: Final = 12
 
 
 async def insert(connection: Connection, new: Sequence[Subscription], now: datetime) -> set[str]:
@@ -32,6 +32,14 @@ async def lock(
     return {row[0]: (Subscription(*row[:_WIDTH]), row[_WIDTH]) for row in rows}
 
 
+async def lock_bound(
+    connection: Connection, bindings: Sequence[tuple[str, str, datetime]]
+) -> list[Subscription]:
+    """Lock those whose binding (id, IMEI) held at that moment, holds still and has been kept so far."""
+    rows = await connection.fetch(_SQL["lock_bound_subscriptions"], *columns(bindings, 3))
+    return [Subscription(*row) for row in rows]
+
+
 async def update(connection: Connection, revised: Sequence[Subscription], now: datetime) -> None:
     """Write locked ones.
 
@@ -50,10 +58,11 @@ async def update(connection: Connection, revised: Sequence[Subscription], now: d
             s.status,
             s.device_matches,
             s.version,
+            s.foreign_imei,
         )
         for s in revised
     ]
-    await connection.execute(_SQL["update_subscriptions"], *columns(rows, 10), now)
+    await connection.execute(_SQL["update_subscriptions"], *columns(rows, 11), now)
 
 
 async def get(connection: Connection, subscription_id: str) -> Subscription | None:

@@ -23,6 +23,8 @@ class Subscription:
     device_matches: bool = True
     top_ups: int = 0
     version: int = 1
+    foreign_imei: str | None = None
+    """The device that used it against the binding; None while none has."""
 
 
 def revised(held: Subscription, wanted: Subscription) -> Subscription:
@@ -34,10 +36,16 @@ def revised(held: Subscription, wanted: Subscription) -> Subscription:
     candidate = replace(
         wanted,
         device_matches=True if rebound else held.device_matches,
+        foreign_imei=None if rebound else held.foreign_imei,
         top_ups=held.top_ups,
         version=held.version,
     )
     return held if candidate == held else replace(candidate, version=held.version + 1)
+
+
+def used_by(held: Subscription, foreign_imei: str) -> Subscription:
+    """`held` once another device than the bound one has used its data."""
+    return replace(held, device_matches=False, foreign_imei=foreign_imei, version=held.version + 1)
 
 
 def repeated(wanted: Sequence[Subscription]) -> dict[int, int]:
