@@ -87,6 +87,10 @@ def _take(use: Use, carrier: Carrier) -> Taken | None:
     if carrier.counting != "records":
         balance.used_bytes += use.size
         return None
+    if balance.reported_at is not None and use.ended_at <= balance.reported_at:
+        # The carrier's word of a later moment was taken over: what was used by then is in it already.
+        balance.used_bytes += use.size
+        return Taken((), 0)
     return consume(balance, use.size, use.started_at, owes_overrun=carrier.owes_overrun)
 
 

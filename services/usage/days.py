@@ -14,6 +14,7 @@ AHEAD_DAYS: Final = 2
 """Made before they are needed: nobody waits for them at midnight."""
 _PREFIX: Final = "usage_records_"
 _QUARANTINED_AT_ONCE: Final = 10_000
+_REPORTS_AT_ONCE: Final = 100_000
 _log = get_logger(__name__)
 
 
@@ -55,6 +56,7 @@ class Days:
             await connection.execute(f"drop table {there[day]}")
         before = datetime(first.year, first.month, first.day, tzinfo=UTC)
         await connection.execute(store.SQL["forget_quarantined"], before, _QUARANTINED_AT_ONCE)
+        await connection.execute(store.SQL["forget_reports"], before, _REPORTS_AT_ONCE)
         if over:
             transaction.after_commit(lambda: _log.info("usage_records_dropped", days=len(over)))
 

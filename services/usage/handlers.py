@@ -11,9 +11,10 @@ from services.usage.domain.balance import Balance, Granted, add_bucket, top_up_b
 from services.usage.domain.records import REASONS, Bounds
 from services.usage.domain.triggers import next_due_at, take_due
 from services.usage.kept_records import KeptRecords
+from services.usage.reports import Reports
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.topups import TopUpApplied
-from shared.contracts.usage_records import BalanceReported, UsageRecorded
+from shared.contracts.usage_records import BalanceReported, ThresholdCrossed, UsageRecorded
 from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction
 
@@ -21,16 +22,18 @@ from shared.messaging.transaction import Transaction
 class CountUsage:
     """usage-records.v1: each record counts once, against the buckets of whoever holds the ICCID."""
 
-    def __init__(self, bounds: Bounds, carriers: Carriers, kept: KeptRecords) -> None:
+    def __init__(self, bounds: Bounds, carriers: Carriers, kept: KeptRecords, reports: Reports) -> None:
         self._bounds = bounds
         self._carriers = carriers
         self._kept = kept
+        self._reports = reports
 
     async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
         reports = [each.message for each in batch if isinstance(each.message, BalanceReported)]
-        if reports:
-            await store.insert_balance_reports(transaction.connection, reports)
-            transaction.after_commit(lambda: metrics.reports(len(reports)))
+        crossed = [each.message for each in batch if isinstance(each.message, ThresholdCrossed)]
+        if reports or crossed:
+            # All locks at once, in one order: records and reports lock again what is theirs.
+            await store.lock_balances_by_iccid(transaction.connection, {each.message.iccid for each in batch})
         records = [
             Arrived(each.message, each.traceparent)
             for each in batch
@@ -38,6 +41,8 @@ class CountUsage:
         ]
         if records:
             await self.count(transaction, records)
+        if reports or crossed:
+            await self._reports.hear(transaction, reports, crossed)
 
     async def count(self, transaction: Transaction, arrived: Sequence[Arrived]) -> list[Result]:
         """Count these records; what becomes of each, in their order, once the transaction commits."""
@@ -154,7 +159,7 @@ async def add_buckets(
             # What was just bought is eaten by what was used before: no record may come to tell it.
             said += take_due(balance, now, wants)
         balance.next_due_at = next_due_at(balance, now, wants)
-    await store.insert_buckets(connection, [(name[0], granted) for name, granted in added.items()], now)
+    await store.insert_buckets(connection, [(name[0], granted) for name, granted in added.items()])
     await store.update_cycles(connection, changed.values(), now)
     await say(transaction, said, {})
     return set(added)

@@ -1,6 +1,7 @@
 -- name: read_carriers
 -- How each carrier's subscriptions are counted: a handful of rows.
-select carrier, counting, overrun, threshold_percent, threshold_bytes, predicted_seconds, expiring_seconds
+select carrier, counting, overrun, threshold_percent, threshold_bytes, predicted_seconds, expiring_seconds,
+    tolerance_bytes
 from carriers
 
 -- name: lock_balances_by_iccid
@@ -257,4 +258,10 @@ where i.inhparent = 'usage_records'::regclass
 -- Set aside long ago: nobody looked.
 delete from quarantined_records where ctid = any(array(
     select ctid from quarantined_records where quarantined_at < $1 limit $2
+))
+
+-- name: forget_reports
+-- Compared long ago, or of nobody: what came of them is in drifts and bucket_events.
+delete from balance_reports where ctid = any(array(
+    select ctid from balance_reports where reported_at < $1 limit $2
 ))

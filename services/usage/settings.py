@@ -30,6 +30,11 @@ class Settings(ServiceSettings):
     usage_late_records_seconds: int = Field(
         172_800, ge=0, description="how long a lapsed bucket still takes records from before its end"
     )
+    usage_settle_seconds: int = Field(
+        30,
+        ge=0,
+        description="a report so close before or after a top-up may or may not have it: it is passed over",
+    )
     usage_max_kept_records: int = Field(
         100_000, ge=0, description="records of unknown ICCIDs that are kept until their subscription appears"
     )

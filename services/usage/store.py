@@ -179,9 +179,7 @@ async def find_buckets(
     }
 
 
-async def insert_buckets(
-    connection: Connection, added: Collection[tuple[str, Granted]], now: datetime
-) -> None:
+async def insert_buckets(connection: Connection, added: Collection[tuple[str, Granted]]) -> None:
     """Write the buckets that these subscriptions were granted."""
     rows = [
         (
@@ -192,7 +190,7 @@ async def insert_buckets(
             granted.granted_bytes,
             granted.initial_bytes,
             granted.expires_at,
-            now,
+            granted.began_at,
         )
         for subscription_id, granted in added
     ]
@@ -298,4 +296,7 @@ async def insert_triggers(connection: Connection, triggers: Collection[Trigger],
 async def read_carriers(connection: Connection) -> dict[str, Carrier]:
     """The settings of every carrier that has any."""
     rows = await connection.fetch(SQL["read_carriers"])
-    return {row["carrier"]: Carrier(row["counting"], row["overrun"], Wants(*row[3:])) for row in rows}
+    return {
+        row["carrier"]: Carrier(row["counting"], row["overrun"], Wants(*row[3:7]), row["tolerance_bytes"])
+        for row in rows
+    }

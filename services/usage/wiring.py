@@ -5,17 +5,19 @@ from datetime import timedelta
 from services.usage.counting import Carriers
 from services.usage.days import Days
 from services.usage.domain.carrier import Carrier
+from services.usage.domain.reconcile import Bounds as ReportBounds
 from services.usage.domain.records import Bounds
 from services.usage.domain.triggers import Wants
 from services.usage.handlers import ApplyTopUps, CountUsage, ProjectSubscriptions
 from services.usage.kept_records import KeptRecords
 from services.usage.lapses import Lapses
 from services.usage.records import routes as record_routes
+from services.usage.reports import Reports
 from services.usage.routes import routes
 from services.usage.settings import Settings
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.topups import TopUpApplied
-from shared.contracts.usage_records import BalanceReported, UsageRecorded
+from shared.contracts.usage_records import BalanceReported, ThresholdCrossed, UsageRecorded
 from shared.messaging.consumer import Consumer
 from shared.messaging.transaction import Transactions
 from shared.runner import Loop, Service
@@ -35,7 +37,9 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         settings.usage_record_days,
     )
     late_records = timedelta(seconds=settings.usage_late_records_seconds)
-    counting = CountUsage(bounds, carriers, kept)
+    settle = timedelta(seconds=settings.usage_settle_seconds)
+    reports = Reports(carriers, ReportBounds(late_records, settle))
+    counting = CountUsage(bounds, carriers, kept, reports)
     return Service(
         title="Usage",
         description="How much data is left: usage records in, buckets down, triggers out.",
@@ -56,7 +60,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Consumer(
                 "records",
                 topics=("usage-records.v1",),
-                messages=(UsageRecorded, BalanceReported),
+                messages=(UsageRecorded, BalanceReported, ThresholdCrossed),
                 handle=counting,
                 max_records=settings.usage_batch_records,
             ),

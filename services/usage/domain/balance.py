@@ -85,6 +85,7 @@ class Balance:
     """The kinds of trigger that were said in this cycle, a bit each."""
     next_due_at: datetime | None = None
     reported_at: datetime | None = None
+    """Of which moment the carrier's word was taken over: what ended by then is in it."""
     buckets: list[Bucket] = field(default_factory=list)
     events: list[BucketEvent] = field(default_factory=list)
     """Noted since it was read."""
@@ -153,7 +154,7 @@ def add_bucket(balance: Balance, granted: Granted, now: datetime, late_records: 
         max([granted.expires_at, *(other.expires_at for other in later if other.stacking == "extend")]),
     )
     balance.buckets.append(bucket)
-    balance.buckets.sort(key=_consumption_order)
+    balance.buckets.sort(key=consumption_order)
     balance.note(bucket, "granted", bucket.remaining_bytes)
     _stack(balance, bucket, earlier, now)
     _pay_overrun(balance, bucket)
@@ -169,7 +170,8 @@ def _priority(granted: Granted, earlier: list[Bucket]) -> int:
     return granted.cycle
 
 
-def _consumption_order(bucket: Bucket) -> tuple[int, datetime, str]:
+def consumption_order(bucket: Bucket) -> tuple[int, datetime, str]:
+    """The key that sorts buckets as usage empties them."""
     return bucket.priority, bucket.expires_at, bucket.bucket_id
 
 
@@ -179,7 +181,7 @@ def _stack(balance: Balance, bucket: Bucket, earlier: list[Bucket], now: datetim
             if now < other.expires_at < bucket.expires_at:
                 other.expires_at = bucket.expires_at
                 balance.note(other, "prolonged", 0)
-        balance.buckets.sort(key=_consumption_order)
+        balance.buckets.sort(key=consumption_order)
     elif bucket.stacking == "replace":
         balance.replaced_cycle = max(balance.replaced_cycle, bucket.cycle)
         for other in earlier:

@@ -18,6 +18,8 @@ class Carrier:
     counting: Counting
     overrun: Overrun
     wants: Wants
+    tolerance_bytes: int = 0
+    """Where we count records: a difference to the carrier's reports of so much is only measured."""
 
     @property
     def owes_overrun(self) -> bool:

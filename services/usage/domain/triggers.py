@@ -59,6 +59,21 @@ def take_due(balance: Balance, now: datetime, wants: Wants) -> list[Trigger]:
     return [Trigger(kind, _message(kind, balance, remaining, now, wants)) for kind in due]
 
 
+def take_announced(
+    balance: Balance, kind: Kind, remaining_bytes: int | None, now: datetime, wants: Wants
+) -> list[Trigger]:
+    """What the carrier itself says of this cycle, unless it was said: whatever we believe is left.
+
+    Where it does not say how much is left, it is at most the threshold.
+    """
+    if balance.said & _BITS[kind]:
+        return []
+    balance.said |= _BITS[kind]
+    if remaining_bytes is None:
+        remaining_bytes = min(balance.remaining_bytes(now), wants.threshold(balance.granted_bytes))
+    return [Trigger(kind, _message(kind, balance, remaining_bytes, now, wants))]
+
+
 def next_due_at(balance: Balance, now: datetime, wants: Wants) -> datetime | None:
     """When to look again although nobody uses anything: something lapses, or is about to."""
     instants = {bucket.expires_at for bucket in balance.live_buckets(now)}
@@ -90,14 +105,14 @@ def _message(kind: Kind, balance: Balance, remaining: int, now: datetime, wants:
         "subscription_id": balance.subscription_id,
         "cycle": balance.cycle,
         "remaining_bytes": min(remaining, MAX_BYTES),
-        "granted_bytes": min(balance.granted_bytes, MAX_BYTES),
+        "granted_bytes": min(balance.granted_bytes, MAX_BYTES) or None,
         "cycle_began_at": balance.cycle_began_at,
         "occurred_at": now,
     }
     if kind == "threshold_reached":
-        return QuotaThresholdReached(
-            **said, threshold_bytes=min(wants.threshold(balance.granted_bytes), MAX_BYTES)
-        )
+        # A carrier that announces it may know another threshold.
+        threshold = max(wants.threshold(balance.granted_bytes), remaining)
+        return QuotaThresholdReached(**said, threshold_bytes=min(threshold, MAX_BYTES))
     if kind == "predicted":
         return QuotaExhaustionPredicted(
             **said, exhausted_at=exhausted_at(balance.burn, remaining, now) or now
