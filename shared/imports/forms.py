@@ -1,7 +1,7 @@
 """How a CSV field becomes a JSON value: taken literally, so that a slip is told and not guessed at."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,13 +31,13 @@ YES_NO: Final = Form("true or false", _YES_NO.get)
 SEVERAL: Final = Form(f"one or several, with `{SEPARATOR}` between them", lambda text: text.split(SEPARATOR))
 
 
-def form_of(schema: Mapping[str, Any]) -> Form | None:
-    """The form of a field with that JSON schema; None for plain text.
+def form_of(options: Iterable[Mapping[str, Any]]) -> Form | None:
+    """The form of a field that is one of these JSON schemas; None for plain text.
 
     Raises:
         TypeError: no CSV field can hold such a thing.
     """
-    for option in (schema, *schema.get("anyOf", ())):
+    for option in options:
         match option.get("type"), option.get("format"):
             case "integer", _:
                 return WHOLE

@@ -4,20 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
 
 from pydantic import BaseModel
 
-from shared.imports.forms import Form, form_of
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the file. `form` None is text; a `secret` one is never shown."""
-
-    form: Form | None
-    required: bool
-    secret: bool
+from shared.imports.columns import INNER, Column, columns_of
+from shared.imports.forms import Form
 
 
 def _nothing(_text: str) -> str | None:
@@ -31,7 +22,7 @@ class Kind:
 
     name: str
     item: type[BaseModel]
-    """One item of the bulk route's body, flat: each of its fields is a column."""
+    """One item of the bulk route's body: each of its fields is a column, one of a part of it `part.field`."""
     service: str
     """Its address: RECARGA_<SERVICE>_URL, or `url`."""
     url: str
@@ -48,14 +39,12 @@ class Kind:
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         """By name, in the order of the body's fields."""
-        schema = self.item.model_json_schema()
-        required = set(schema.get("required", ()))
-        return MappingProxyType(
-            {
-                name: Column(form_of(field), name in required, _is_secret(field))
-                for name, field in schema["properties"].items()
-            }
-        )
+        return MappingProxyType(columns_of(self.item.model_json_schema()))
+
+    @cached_property
+    def has_parts(self) -> bool:
+        """Whether some columns are fields of a part of the body."""
+        return any(INNER in name for name in self.columns)
 
     @cached_property
     def forms(self) -> Mapping[str, Form]:
@@ -66,8 +55,3 @@ class Kind:
     def keeps_secrets(self) -> bool:
         """Whether a line may be shown only without some of its columns."""
         return self.forbidden is not _nothing or any(column.secret for column in self.columns.values())
-
-
-def _is_secret(field: Mapping[str, Any]) -> bool:
-    options = field.get("anyOf", ())
-    return any(option.get("writeOnly") for option in (field, *options))

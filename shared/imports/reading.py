@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from shared.imports.columns import named
 from shared.imports.kinds import Kind
 from shared.imports.rows import BadHeader, BadLine, ForbiddenText, fields_of, item_of, names_of, shown
 from shared.imports.seen_keys import SeenKeys
@@ -112,7 +113,7 @@ class Reader:
         for fault in faults:
             index, *path = fault["loc"]
             row = chunk.rows[int(index)]
-            column = str(path[0]) if path and path[0] in self.kind.columns else ""
+            column = named(path, self.kind.columns)
             why = f"{fault['msg'].removeprefix('Value error, ')}."
             chunk.refusals.append(Refusal(row.line, column, why, self.shown(row)))
             bad.add(row.line)

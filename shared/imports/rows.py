@@ -5,11 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from shared.imports.columns import inner
 from shared.imports.kinds import Kind
 from shared.imports.lines import MAX_LINE_BYTES
 
 WITHHELD: Final = "***"
-_COLUMN_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+_COLUMN_NAME: Final = re.compile(r"[a-z][a-z0-9_.]{0,39}", re.ASCII)
 
 
 class BadLine(Exception):
@@ -119,7 +120,7 @@ def item_of(fields: Sequence[str], names: Sequence[str], kind: Kind) -> dict[str
             if value is None:
                 raise BadLine(f"It should be {form.wanted}.", name)
             item[name] = value
-    return item
+    return inner(item) if kind.has_parts else item
 
 
 def shown(line: bytes | None, names: Sequence[str], kind: Kind) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from shared.calls.http_client import HttpAnswer, HttpClient, NotSent, Unanswered
+from shared.imports.columns import named
 from shared.imports.kinds import Kind
 from shared.imports.reading import Row
 
@@ -99,8 +100,8 @@ class Sender:
 def _refused(row: Row, problem: Mapping[str, Any], kind: Kind) -> Refused:
     faults = []
     for fault in problem.get("errors", ()):
-        column = str(fault.get("pointer", "")).strip("/")
-        faults.append((column if column in kind.columns else "", f"{fault['message'].removesuffix('.')}."))
+        place = str(fault.get("pointer", "")).strip("/").split("/")
+        faults.append((named(place, kind.columns), f"{fault['message'].removesuffix('.')}."))
     is_early = str(problem.get("type")).rpartition(":")[2] in kind.not_yet
     return Refused(row, faults or [("", str(problem.get("detail", "No reason was given.")))], is_early)
 

@@ -36,6 +36,19 @@ class LockedParcel(Parcel):
     code: SecretStr | None = None
 
 
+class Address(Body):
+    street: Name
+    floor: int | None = None
+
+
+class SentParcel(Body):
+    """A parcel with a part."""
+
+    parcel_id: Name
+    to: Address
+    back_to: Address | None = None
+
+
 def no_bomb(text: str) -> str | None:
     return "A parcel must not hold a bomb." if "bomb" in text else None
 
@@ -52,6 +65,7 @@ PARCELS = Kind(
 LOCKED = Kind(
     name="locked parcels", item=LockedParcel, service="post", url="", path="", unique=(("parcel_id",),)
 )
+SENT = Kind(name="sent parcels", item=SentParcel, service="post", url="", path="", unique=(("parcel_id",),))
 WATCHED = Kind(
     name="parcels",
     item=Parcel,

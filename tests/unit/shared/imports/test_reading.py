@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from shared.imports.kinds import Kind
 from shared.imports.reading import CHUNK_LINES, Reader, Refusal
 from shared.imports.rows import BadHeader
-from tests.unit.shared.imports.parcels import HEADER, LOCKED, PARCELS, WATCHED, all_chunks, read
+from tests.unit.shared.imports.parcels import HEADER, LOCKED, PARCELS, SENT, WATCHED, all_chunks, read
 
 NOT_CSV = "The line is not CSV: a quotation mark or a line break is where none can be."
 EVERYTHING = "stamps,sent_at,insured,paid_grams,grams,label,parcel_id"
@@ -176,6 +176,28 @@ def test_what_must_be_nowhere_is_refused_and_nothing_of_its_line_shown() -> None
     assert [refusal.given for refusal in chunk.refusals] == ["***", "***", "***"]
     assert [refusal.why for refusal in chunk.refusals[:2]] == ["A parcel must not hold a bomb."] * 2
     assert chunk.forbidden == 2
+
+
+def test_the_fields_of_a_part_of_the_body_are_columns_of_their_own() -> None:
+    items, refusals = read(
+        "p-1,elm,3,",
+        "p-2,elm,,oak",
+        "p-3,Elm,x,",
+        "p-4,elm,,Oak",
+        header="parcel_id,to.street,to.floor,back_to.street",
+        kind=SENT,
+    )
+    assert items == [
+        {"parcel_id": "p-1", "to": {"street": "elm", "floor": 3}},
+        {"parcel_id": "p-2", "to": {"street": "elm"}, "back_to": {"street": "oak"}},
+    ]
+    assert [(refusal.line, refusal.column) for refusal in refusals] == [
+        (4, "to.floor"),
+        (5, "back_to.street"),
+    ]
+    assert [name for name, column in SENT.columns.items() if column.required] == ["parcel_id", "to.street"]
+    with pytest.raises(BadHeader, match=r"to\.street is missing"):
+        read("p-1", header="parcel_id", kind=SENT)
 
 
 def test_a_body_that_no_line_can_hold_is_a_mistake_of_ours() -> None:
