@@ -1,5 +1,6 @@
 """A process that dies, or falls behind, between claiming an attempt and writing down what it learned."""
 
+import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 from typing import cast
@@ -15,6 +16,7 @@ from services.provisioning.topups.gateways.carrier import Carriers, Connected
 from services.provisioning.topups.gateways.sandbox import SandboxCarrier
 from services.provisioning.topups.handlers import TopUpInstructions
 from shared.calls.http_client import open_client
+from shared.clock import utc_now
 from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed, TopUpCancelled
 from shared.messaging.transaction import Transaction
 from tests.integration.at_once import at_once, consuming
@@ -151,3 +153,25 @@ async def test_a_request_is_not_written_after_its_send_window(
     await other.record([late])
     await hear(provisioning, TopUpApplied, captured.renewal_id)
     assert carrier.effects(captured.renewal_id) == ["applied"]
+
+
+async def test_what_was_looked_for_in_vain_is_called_off_before_the_next_try_is_given_up(
+    provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe()
+    captured = subscriber.captured()
+    [job] = await other.consume(captured)
+    # The request lies unread at a carrier that stands still: for now there is nothing to be found.
+    await other.record(
+        [Outcome(job, Finding("not_found", "not_found", asked_at=utc_now() + timedelta(seconds=5)))]
+    )
+    failed = await hear(provisioning, TopUpAttemptFailed, captured.renewal_id)
+    assert failed.reason == "not_found"
+
+    await provisioning.consume(TOP_UPS, subscriber.apply(captured, 2), subscriber.cancel(captured.renewal_id))
+    await hear(provisioning, TopUpCancelled, captured.renewal_id)
+
+    job.send_by = math.inf
+    read_at_last = await other.calls.call(job)
+    assert read_at_last.finding.kind == "called_off"
+    assert carrier.effects(captured.renewal_id) == ["topup_cancelled"]

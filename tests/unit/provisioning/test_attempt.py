@@ -92,5 +92,7 @@ def test_a_final_decision_ends_the_attempts_that_may_be_open() -> None:
     assert closed(calling_off, top_up("applied")) == [("apply", 2, "applied"), ("cancel", 1, "failed")]
     assert closed(calling_off, top_up("cancelled")) == [("apply", 2, "cancelled"), ("cancel", 1, "cancelled")]
     assert closed(top_up("pending"), top_up("cancelled")) == [("apply", 2, "cancelled")]
+    assert closed(top_up("pending"), top_up("calling_off", cancel_ordinal=1)) == [("apply", 2, "cancelled")]
+    assert closed(SENDING, top_up("calling_off", cancel_ordinal=1)) == []
     assert closed(top_up("failed"), top_up("cancelled")) == []
     assert closed(SENDING, top_up("failed")) == []

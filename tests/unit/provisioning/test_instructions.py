@@ -103,7 +103,7 @@ def test_a_late_next_attempt_is_held_and_keeps_its_number() -> None:
 
 def test_an_attempt_that_left_no_trace_is_repeated_under_its_key() -> None:
     after, _ = fold(top_up("failed", same_ordinal=True), apply(3), GROUND)
-    assert (after.attempt, after.ordinal, after.same_ordinal) == (3, 2, False)
+    assert (after.attempt, after.ordinal, after.same_ordinal) == (3, 2, True)
 
 
 def test_a_new_attempt_forgets_why_the_last_one_failed() -> None:
@@ -154,6 +154,13 @@ def test_what_was_not_sent_is_cancelled_at_once(before: TopUp) -> None:
         "customer_cancelled",
         True,
     )
+
+
+def test_what_was_only_looked_for_in_vain_is_called_off_though_the_next_try_was_not_sent() -> None:
+    after, says = fold(top_up("pending", same_ordinal=True), cancel(), GROUND)
+    assert (after.state, after.unsure, after.cancel_ordinal, says) == ("calling_off", False, 1, False)
+    unable, says = fold(top_up("pending", same_ordinal=True), cancel(), UNABLE)
+    assert (unable.state, says) == ("cancelled", True)
 
 
 @pytest.mark.parametrize("state", ["sending", "failed", "held", "undetermined"])

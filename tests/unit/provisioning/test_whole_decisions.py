@@ -32,7 +32,7 @@ def test_a_further_attempt() -> None:
     )
     assert fold(failed, apply(3, NOW), GROUND) == (begun, False)
     again = failed._replace(same_ordinal=True)
-    assert fold(again, apply(3, NOW), GROUND) == (begun._replace(ordinal=2), False)
+    assert fold(again, apply(3, NOW), GROUND) == (begun._replace(ordinal=2, same_ordinal=True), False)
     held = failed._replace(state="held", attempt=3, version=8, act_before=TOO_LATE)
     assert fold(failed, apply(3, TOO_LATE), GROUND) == (held, False)
 

@@ -141,7 +141,10 @@ def opened(before: TopUp | None, after: TopUp) -> list[tuple[Operation, int]]:
 
 
 def closed(before: TopUp, after: TopUp) -> list[tuple[Operation, int, Status]]:
-    """The attempts that a final decision ends, if they have not ended by themselves."""
+    """The attempts that a decision ends, if they have not ended by themselves."""
+    if before.state == "pending" and after.state == "calling_off":
+        # It waits for a worker, which would send it.
+        return [("apply", before.ordinal, "cancelled")]
     if after.state not in FINAL or before.state not in ("pending", "sending", "calling_off"):
         return []
     applied = after.state == "applied"

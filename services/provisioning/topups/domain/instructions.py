@@ -42,7 +42,8 @@ CANCEL: Final[dict[State, Act]] = {
     "rejected": "answer",
     "cancelled": "answer",
 }
-"""CancelTopUp. Where an attempt was made, the carrier calls it off first, if it can."""
+"""CancelTopUp. Where an attempt was made, the carrier calls it off first, if it can. So it does while the
+next is pending, where the one before was looked for in vain: what lies unread at a carrier is not found."""
 
 RESOLVE: Final[dict[State, Act]] = {
     "held": "ignore",
@@ -126,7 +127,6 @@ def _start(top_up: TopUp, instruction: StartsEffect, attempt: int, ground: Groun
         attempt=attempt,
         act_before=instruction.act_before,
         ordinal=top_up.ordinal if top_up.same_ordinal else top_up.ordinal + 1,
-        same_ordinal=False,
         reason=None,
         reached_provider=None,
         retry_after_seconds=None,
@@ -157,7 +157,7 @@ def _cancel(
     act = CANCEL[top_up.state]
     if act == "answer" or not timely:
         return top_up, top_up.state in SPOKEN
-    if act == "end" or top_up.ordinal == 0:
+    if top_up.ordinal == 0 or (act == "end" and not top_up.same_ordinal):
         return _changed(top_up, state="cancelled", cancel_wanted=True, reason=instruction.reason), True
     return _call_off(top_up, instruction.reason, ground.cancels)
 
@@ -170,7 +170,7 @@ def _call_off(top_up: TopUp, reason: str, cancels: bool) -> Folded:
     if cancels:
         unsure = top_up.state in ("sending", "undetermined")
         return call_off(top_up, unsure=unsure, cancel_wanted=True, reason=reason), False
-    if top_up.state in ("failed", "held"):
+    if top_up.state in ("failed", "held", "pending"):
         return _changed(top_up, state="cancelled", cancel_wanted=True, reason=reason), True
     if not top_up.cancel_wanted:
         top_up = _changed(top_up, cancel_wanted=True, reason=reason)

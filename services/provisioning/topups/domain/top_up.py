@@ -38,7 +38,8 @@ class TopUp(NamedTuple):
     ordinal: int = 0
     """The attempt at the carrier that is current; rises only after a known negative. 0: none was made."""
     same_ordinal: bool = False
-    """The current ordinal left no trace at a carrier that honours keys: the next attempt repeats its key."""
+    """The current ordinal left no trace at a carrier that honours keys: the next attempt repeats its key, and
+    whoever calls that off asks the carrier. True until an attempt has come to something else."""
     cancel_wanted: bool = False
     """CancelTopUp came: without an effect it ends as cancelled, otherwise as rejected."""
     unsure: bool = False
