@@ -1,10 +1,21 @@
 """What is written of each call: it outlives the decision, and operators and reconciliation read it."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
-from services.payment.domain.capabilities import GATEWAYS, Capabilities
-from services.payment.domain.outcome import Kind
-from services.payment.domain.payment import AttemptRow, CallStatus, Operation, State, call_key, object_key
+from services.payment.domain.capabilities import GATEWAYS
+from services.payment.domain.outcome import OBJECT_GONE, Kind
+from services.payment.domain.payment import (
+    AttemptRow,
+    CallStatus,
+    Decision,
+    Operation,
+    State,
+    call_key,
+    object_key,
+)
 from shared.contracts.message import deterministic_id
 from tests.unit.payment.story import PRICE, RENEWAL, Story, captured, capturing
 
@@ -100,6 +111,73 @@ def test_a_void_that_worked_after_an_unresolved_end_ends_both_calls() -> None:
     assert [one.status for one in story.attempts.values()] == [CallStatus.FAILED, CallStatus.SUCCEEDED]
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "status", "written"),
+    [
+        (Kind.DECLINED, "lost_card", CallStatus.DECLINED, "lost_card"),
+        (Kind.FAILED, "http_400", CallStatus.FAILED, "http_400"),
+        (Kind.NOTHING_FOUND, "", CallStatus.FAILED, "nothing_found"),
+        (Kind.UNKNOWN, "http_500", CallStatus.UNKNOWN, "http_500"),
+    ],
+)
+def test_a_capture_that_is_not_wanted_any_more_is_written_and_its_object_called_off(
+    kind: Kind, code: str, status: CallStatus, written: str
+) -> None:
+    story = capturing().cancel().outcome(kind, code=code)
+    assert story.attempts == {
+        1: row(1, Operation.CAPTURE, status, code=written),
+        2: row(2, Operation.VOID, CallStatus.SENDING),
+    }
+
+
+def test_where_the_object_is_gone_nothing_is_called_off() -> None:
+    story = capturing().cancel().outcome(Kind.FAILED, code=OBJECT_GONE)
+    assert (story.row.state, story.row.operation) == (State.CANCELLED, None)
+    assert story.attempts == {1: row(1, Operation.CAPTURE, CallStatus.FAILED, code=OBJECT_GONE)}
+
+
+@pytest.mark.parametrize(("seconds", "operation"), [(119.999, Operation.CAPTURE), (120, Operation.VOID)])
+def test_on_the_instant_of_its_deadline_an_unknown_capture_is_called_off(
+    seconds: float, operation: Operation
+) -> None:
+    story = capturing().later(seconds=seconds).outcome(Kind.UNKNOWN)
+    assert story.row.operation is operation
+
+
+def test_on_the_instant_of_its_deadline_what_was_not_called_off_is_decided_and_written() -> None:
+    story = capturing().outcome(Kind.UNKNOWN).cancel().later(seconds=119.999)
+    story.outcome(Kind.UNKNOWN, code="http_500")
+    assert story.row.decision is None
+    story.later(seconds=0.001).outcome(Kind.UNKNOWN, code="http_502", reference="pi_1")
+    assert story.row.decision is Decision.CANCELLED
+    expected = row(2, Operation.VOID, CallStatus.UNKNOWN, code="http_502", reference="pi_1")
+    assert story.attempts[2] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "status", "written", "ordinal"),
+    [
+        (Kind.FAILED, "http_400", CallStatus.FAILED, "http_400", 3),
+        (Kind.UNKNOWN, "", CallStatus.UNKNOWN, "unknown", 2),
+        (Kind.NOT_SENT, "", CallStatus.UNKNOWN, "not_sent", 2),
+    ],
+)
+def test_a_void_that_did_not_work_is_written_and_tried_again(
+    kind: Kind, code: str, status: CallStatus, written: str, ordinal: int
+) -> None:
+    story = capturing().outcome(Kind.UNKNOWN).cancel().outcome(kind, code=code, reference="pi_1")
+    assert story.attempts[2] == row(2, Operation.VOID, status, code=written, reference="pi_1")
+    assert (story.row.ordinal, story.row.operation) == (ordinal, Operation.VOID)
+
+
+def test_where_nothing_can_be_called_off_the_capture_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GATEWAYS, "sandbox", replace(GATEWAYS["sandbox"], can_cancel=False))
+    story = capturing().cancel().outcome(Kind.UNKNOWN)
+    assert (story.row.operation, story.row.decision) == (Operation.CAPTURE, None)
+    story.later(seconds=121).outcome(Kind.UNKNOWN)
+    assert (story.row.operation, story.row.decision) == (Operation.CAPTURE, Decision.CANCELLED)
+
+
 def test_what_is_cancelled_before_it_is_confirmed_is_written_as_cancelled() -> None:
     story = Story().priced().cancel()
     assert story.attempts == {1: row(1, Operation.CAPTURE, CallStatus.FAILED, code="cancelled")}
@@ -138,13 +216,5 @@ def test_the_keys_are_what_they_have_always_been() -> None:
 
 @pytest.mark.parametrize(("hours", "minutes"), [(0, 5), (1, 5), (2, 5), (48, 120), (24, 60)])
 def test_a_key_is_not_trusted_for_the_last_part_of_its_memory(hours: int, minutes: int) -> None:
-    able = GATEWAYS["sandbox"]
-    known = Capabilities(
-        able.honours_keys,
-        able.key_memory * hours / 24,
-        able.can_query,
-        able.can_cancel,
-        able.visibility,
-        able.refuses_without_effect,
-    )
+    known = replace(GATEWAYS["sandbox"], key_memory=timedelta(hours=hours))
     assert known.key_margin.total_seconds() == minutes * 60

@@ -152,6 +152,18 @@ def test_a_probe_while_the_carrier_is_out_of_order_costs_no_question(asked: int,
     )
 
 
+def test_a_probe_that_was_turned_away_leaves_what_was_sent_as_sent() -> None:
+    found = Finding("refused", "no_connection", is_outage=True, excused=True)
+    one = attempt(asked=2)
+    assert settle(SENDING, one, found, 1, KNOWN) == Settled(
+        SENDING, one._replace(asked=1, reason="no_connection")
+    )
+    first = attempt(asked=1)
+    assert settle(SENDING, first, found, 1, KNOWN) == Settled(
+        SENDING._replace(state="pending", version=8), first._replace(status="waiting", asked=0)
+    )
+
+
 def test_under_way_at_the_carrier() -> None:
     found = Finding("processing", "in_progress", provider_reference="tu_1", retry_after_seconds=7)
     assert settle(SENDING, attempt(), found, 1, MUTE) == Settled(
