@@ -39,3 +39,10 @@ set
     source = excluded.source, reported_at = excluded.reported_at, theirs_bytes = excluded.theirs_bytes,
     ours_bytes = excluded.ours_bytes, drift_bytes = excluded.drift_bytes, corrected_bytes = excluded.corrected_bytes,
     unplaced_bytes = excluded.unplaced_bytes, compared_at = excluded.compared_at
+
+-- name: drift
+-- One subscription's, for whoever asks why the balance was corrected.
+select subscription_id, source, reported_at, theirs_bytes, ours_bytes, drift_bytes, corrected_bytes, unplaced_bytes,
+    compared_at
+from drifts
+where subscription_id = $1

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from services.usage import report_routes
+from services.usage.carriers import routes as carrier_routes
 from services.usage.counting import Carriers
 from services.usage.days import Days
 from services.usage.domain.carrier import Carrier
@@ -73,6 +75,8 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         starts=(days.prepare,),
         routers=(
             routes(transactions, carriers, late_records),
+            carrier_routes.routes(transactions, carriers),
+            report_routes.routes(transactions, reports),
             record_routes.routes(transactions, counting, settings.usage_batch_records),
         ),
         line_paths=(record_routes.PATH,),

@@ -1,0 +1,1 @@
+"""Each carrier's settings: who counts, and when it is said that data runs out."""

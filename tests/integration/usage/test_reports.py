@@ -1,0 +1,222 @@
+"""The carrier's word on real servers: compared at its moment, taken over, and said."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.contracts.quotas import QuotaExhausted, QuotaThresholdReached
+from shared.contracts.usage_records import BalanceReported, ThresholdCrossed
+from tests.integration.usage.conftest import LATER, T0, record, someone, subscription, top_up
+from tests.integration.wired import Wired
+
+HOUR = timedelta(hours=1)
+WANTS = {"threshold_percent": 10, "counting": "records", "overrun": "written_off"}
+
+
+def report(
+    its_iccid: str, remaining: int, at: datetime, expires_at: datetime | None = None
+) -> BalanceReported:
+    return BalanceReported(
+        source="ocs",
+        report_id=f"{its_iccid}-{at.timestamp():.0f}",
+        iccid=its_iccid,
+        remaining_bytes=remaining,
+        expires_at=expires_at,
+        reported_at=at,
+    )
+
+
+def crossing(its_iccid: str, kind: str, at: datetime, remaining: int | None = None) -> ThresholdCrossed:
+    return ThresholdCrossed.model_validate(
+        {
+            "source": "ocs",
+            "notification_id": f"{its_iccid}-{kind}-{at.timestamp():.0f}",
+            "iccid": its_iccid,
+            "kind": kind,
+            "remaining_bytes": remaining,
+            "crossed_at": at,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+async def counted_by(usage: Wired) -> Any:
+    """`await counted_by("snapshots")` is a carrier that is counted like that."""
+
+    async def carrier(counting: str, **more: object) -> str:
+        name = f"{counting}-{len(more)}-{abs(hash(str(sorted(more.items())))) % 10**8}"
+        body = {**WANTS, "counting": counting, **more, "version": 0}
+        reply = await usage.request("PUT", f"/v1/carriers/{name}", body)
+        assert reply.status == 200, reply
+        return name
+
+    return carrier
+
+
+async def known(usage: Wired, carrier: str, granted: int = 1000) -> tuple[str, str]:
+    who, its_iccid = someone()
+    await usage.consume("subscriptions", subscription(who, its_iccid).model_copy(update={"carrier": carrier}))
+    await usage.consume("top-ups", top_up(who, 1, granted))
+    return who, its_iccid
+
+
+async def left(usage: Wired, who: str) -> int:
+    reply = await usage.request("GET", f"/v1/subscriptions/{who}/buckets")
+    remaining: int = reply.body["remaining_bytes"]
+    return remaining
+
+
+async def drift(usage: Wired, who: str) -> Any:
+    row = await usage.pool.fetchrow("select * from drifts where subscription_id = $1", who)
+    return row and (row["ours_bytes"], row["drift_bytes"], row["corrected_bytes"], row["unplaced_bytes"])
+
+
+def said(usage: Wired, who: str) -> list[tuple[str, int, int]]:
+    every = [*usage.said(QuotaThresholdReached), *usage.said(QuotaExhausted)]
+    return [
+        (type(each).__name__, each.cycle, each.remaining_bytes)
+        for each in every
+        if each.subscription_id == who
+    ]
+
+
+async def test_a_report_is_compared_with_what_was_left_at_its_moment(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("records"))
+    await usage.consume(
+        "records",
+        record(its_iccid, f"{who}-before", 100, started_at=T0 + HOUR),
+        record(its_iccid, f"{who}-after", 50, started_at=T0 + 3 * HOUR),
+        report(its_iccid, 870, T0 + 2 * HOUR),
+    )
+    assert await left(usage, who) == 820
+    assert await drift(usage, who) == (900, -30, -30, 0)
+
+
+async def test_what_was_used_before_a_report_that_was_taken_over_is_in_it_already(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid = await known(usage, await counted_by("records"))
+    await usage.consume("records", report(its_iccid, 700, T0 + 2 * HOUR))
+    await usage.consume(
+        "records",
+        record(its_iccid, f"{who}-late", 300, started_at=T0 + HOUR),
+        record(its_iccid, f"{who}-new", 10, started_at=T0 + 3 * HOUR),
+    )
+    assert await left(usage, who) == 690
+
+
+async def test_a_report_that_is_no_newer_changes_nothing(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("snapshots"))
+    newest = report(its_iccid, 500, T0 + 2 * HOUR)
+    await usage.consume("records", newest, report(its_iccid, 900, T0 + HOUR))
+    await usage.consume("records", newest)
+    await usage.consume("records", report(its_iccid, 800, T0 + HOUR))
+    assert await left(usage, who) == 500
+
+
+async def test_within_the_tolerance_a_difference_is_only_measured(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("records", tolerance_bytes=50))
+    await usage.consume("records", report(its_iccid, 950, T0 + HOUR))
+    assert (await left(usage, who), await drift(usage, who)) == (1000, (1000, -50, 0, 0))
+    await usage.consume("records", report(its_iccid, 949, T0 + 2 * HOUR))
+    assert (await left(usage, who), await drift(usage, who)) == (949, (1000, -51, -51, 0))
+
+
+async def test_where_the_carrier_counts_records_take_nothing_and_show_the_drift(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid = await known(usage, await counted_by("snapshots"))
+    await usage.consume("records", report(its_iccid, 1000, T0 + HOUR))
+    await usage.consume("records", record(its_iccid, f"{who}-a", 200, started_at=T0 + HOUR))
+    assert await left(usage, who) == 1000
+    await usage.consume("records", report(its_iccid, 790, T0 + 2 * HOUR))
+    assert (await left(usage, who), await drift(usage, who)) == (790, (1000, -10, -210, 0))
+
+
+async def test_a_report_that_nothing_is_left_is_said_at_once_and_never_again_in_the_cycle(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid = await known(usage, await counted_by("snapshots"))
+    for hours, remaining in ((1, 0), (2, 600), (3, 0)):
+        await usage.consume("records", report(its_iccid, remaining, T0 + hours * HOUR))
+        assert await left(usage, who) == remaining
+    assert said(usage, who) == [("QuotaThresholdReached", 1, 0), ("QuotaExhausted", 1, 0)]
+
+
+async def test_more_than_was_ever_granted_finds_no_place_and_is_told(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("snapshots"))
+    await usage.consume("records", report(its_iccid, 400, T0 + HOUR))
+    await usage.consume("records", report(its_iccid, 1700, T0 + 2 * HOUR))
+    assert (await left(usage, who), await drift(usage, who)) == (1000, (400, 1300, 600, 700))
+
+
+async def test_a_report_moves_the_expiry(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("records"))
+    sooner = LATER - timedelta(days=3)
+    await usage.consume("records", report(its_iccid, 1000, T0 + HOUR, sooner))
+    (bucket,) = (await usage.request("GET", f"/v1/subscriptions/{who}/buckets")).body["buckets"]
+    assert datetime.fromisoformat(bucket["expires_at"]) == sooner
+
+
+async def test_a_report_around_a_top_up_may_or_may_not_have_it_and_is_passed_over(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid = await known(usage, await counted_by("snapshots"))
+    await usage.consume("records", report(its_iccid, 0, T0 + timedelta(seconds=5)))
+    assert (await left(usage, who), said(usage, who)) == (1000, [])
+
+
+async def test_a_report_of_nobodys_iccid_is_kept_and_harms_nobody(usage: Wired) -> None:
+    _, its_iccid = someone()
+    await usage.consume("records", report(its_iccid, 5, T0))
+    assert await usage.pool.fetchval("select count(*) from balance_reports where iccid = $1", its_iccid) == 1
+
+
+async def test_reports_take_the_same_statements_for_one_subscription_and_for_100(
+    usage: Wired, counted_by: Any
+) -> None:
+    carrier = await counted_by("snapshots")
+    numbers = []
+    for size in (1, 100):
+        people = [await known(usage, carrier) for _ in range(size)]
+        await usage.consume(
+            "records",
+            *(record(its_iccid, f"{who}-a", 10) for who, its_iccid in people),
+            *(report(its_iccid, 0, T0 + HOUR) for _, its_iccid in people),
+        )
+        # Settings are read now and then only, whatever the batch.
+        numbers.append(len([each for each in usage.statements if "from carriers" not in each]))
+    assert numbers[0] == numbers[1] <= 14
+
+
+async def test_a_crossing_is_said_once_where_the_carriers_system_counts(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid = await known(usage, await counted_by("notifications"))
+    await usage.consume(
+        "records", record(its_iccid, f"{who}-a", 999), crossing(its_iccid, "threshold", T0 + HOUR)
+    )
+    await usage.consume("records", crossing(its_iccid, "threshold", T0 + 2 * HOUR))
+    assert said(usage, who) == [("QuotaThresholdReached", 1, 100)]
+    await usage.consume("records", crossing(its_iccid, "exhausted", T0 + 3 * HOUR))
+    assert said(usage, who) == [("QuotaThresholdReached", 1, 100), ("QuotaExhausted", 1, 0)]
+    assert await left(usage, who) == 0
+
+
+async def test_a_crossing_that_says_what_is_left_is_believed(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("notifications"))
+    await usage.consume("records", crossing(its_iccid, "threshold", T0 + HOUR, 120))
+    assert (await left(usage, who), said(usage, who)) == (120, [("QuotaThresholdReached", 1, 120)])
+
+
+async def test_a_crossing_of_a_cycle_that_is_over_is_ignored(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("notifications"))
+    await usage.consume("records", crossing(its_iccid, "exhausted", T0 - HOUR))
+    assert said(usage, who) == []
+
+
+async def test_a_crossing_changes_nothing_where_we_count(usage: Wired, counted_by: Any) -> None:
+    who, its_iccid = await known(usage, await counted_by("records"))
+    await usage.consume("records", crossing(its_iccid, "exhausted", T0 + HOUR))
+    assert (said(usage, who), await left(usage, who)) == ([], 1000)
