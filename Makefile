@@ -13,8 +13,9 @@ IMPORT_prices := services.catalog.prices.imports
 IMPORT_subscriptions := services.provisioning.subscriptions.imports
 IMPORT_payment-methods := services.payment.methods.imports
 IMPORT_buckets := services.usage.imports
+IMPORT_usage := services.usage.records.imports
 
-.PHONY: help demo up down clean status import operator-token test exhaustive mutants check format bench bench-usage bench-import outage chaos lock local dev
+.PHONY: help demo up down clean status import operator-token test exhaustive mutants check format bench bench-usage bench-crossing bench-import outage chaos lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -88,6 +89,9 @@ bench: dev ## measure throughput, latency and CPU per renewal
 
 bench-usage: dev ## measure usage records a second, from a thousand subscriptions to a million
 	@$(RUN) -m tests.bench.usage
+
+bench-crossing: dev ## measure the time from a record that crosses a threshold to its top-up
+	@$(RUN) -m tests.bench.crossing
 
 bench-import: dev ## import a million subscriptions, until every service knows them (SUBSCRIPTIONS=1000000)
 	@$(RUN) -m tests.bench.imports $(if $(SUBSCRIPTIONS),--subscriptions $(SUBSCRIPTIONS))
