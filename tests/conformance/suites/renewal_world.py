@@ -1,0 +1,85 @@
+"""What others told renewal of: who has what, what is sold, standing rules, and where charges are stopped."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from services.renewal.domain.charge_stop import StopKind, scope_of
+from services.renewal.domain.rule import RenewalRule
+from tests.conformance.lots import SUBSCRIPTIONS, Lot
+from tests.conformance.stage import Stage
+from tests.simulation.stores.renewal import OfferingLine, SubscriptionLine
+
+OFFERING: Final = "cuba-1gb"
+METHODS: Final = ("card-1", "card-2", "card-3")
+OWNER: Final = "owner-1"
+KINDS: Final[tuple[StopKind, ...]] = get_args(StopKind)
+NAMES: Final[dict[StopKind, str | None]] = {"everywhere": None, "brand": "nauta", "carrier": "cubacel"}
+SCOPES: Final = tuple(scope_of(kind, NAMES[kind]) for kind in KINDS)
+
+
+async def settle(stage: Stage) -> None:
+    """The first subscription has all that a renewal needs; the others less."""
+    for name in SUBSCRIPTIONS[:2]:
+        await _subscription(stage, name, "active", top_ups=0)
+    await _customer(stage, is_verified=True)
+    await _offering(stage, "on_sale")
+    for name in METHODS[:2]:
+        await _method(stage, name, "active")
+    await _rule(stage, SUBSCRIPTIONS[0], is_enabled=True)
+
+
+async def change(stage: Stage, lot: Lot) -> None:
+    """Something is told anew."""
+    match lot.number(1, 6):
+        case 1:
+            name, status = lot.one(SUBSCRIPTIONS), lot.one(("active", "suspended", "expired"))
+            await _subscription(stage, name, status, top_ups=lot.number(0, 5))
+        case 2:
+            await _customer(stage, is_verified=lot.chance(0.5))
+        case 3:
+            await _offering(stage, lot.one(("on_sale", "withdrawn")))
+        case 4:
+            await _method(stage, lot.one(METHODS), lot.one(("active", "expired")))
+        case 5:
+            await _rule(stage, lot.one(SUBSCRIPTIONS), is_enabled=lot.chance(0.6))
+        case _:
+            await _stop_or_go_on(stage, lot.one(KINDS))
+
+
+async def _subscription(stage: Stage, name: str, status: str, *, top_ups: int) -> None:
+    line = SubscriptionLine("nauta", "cubacel", OWNER, status, True, status == "active", top_ups)
+    row = {"subscription_id": name, "version": 1, **line._asdict()}
+    await stage.put("subscriptions", name, line, "subscriptions", **row)
+
+
+async def _customer(stage: Stage, *, is_verified: bool) -> None:
+    row = {"customer_id": OWNER, "version": 1, "identity_verified": is_verified}
+    await stage.put("customers", OWNER, is_verified, "customers", **row)
+
+
+async def _offering(stage: Stage, status: str) -> None:
+    line = OfferingLine(status, ["nauta"], [], ["active", "expired"])
+    row = {"offering_id": OFFERING, "version": 1, **line._asdict()}
+    await stage.put("offerings", OFFERING, line, "offerings", **row)
+
+
+async def _method(stage: Stage, name: str, status: str) -> None:
+    row = {"payment_method_id": name, "version": 1, "payer_id": OWNER, "status": status}
+    await stage.put("methods", name, (OWNER, status), "payment_methods", **row)
+
+
+async def _rule(stage: Stage, name: str, *, is_enabled: bool) -> None:
+    rule = RenewalRule(name, 1, ["exhausted"], OFFERING, [*METHODS], 1500, "USD", is_enabled)
+    row = {**rule._asdict(), "set_by": "app", "set_at": stage.now}
+    await stage.put("rules", name, rule, "renewal_rules", **row)
+
+
+async def _stop_or_go_on(stage: Stage, kind: StopKind) -> None:
+    scope = scope_of(kind, NAMES[kind])
+    if scope in stage.memory.stops.rows:
+        await stage.server.watcher.execute("delete from charge_stops where scope = $1", scope)
+        del stage.memory.stops.rows[scope]
+        return
+    row = {"scope": scope, "kind": kind, "name": NAMES[kind], "stopped_by": "ana", "stopped_at": stage.now}
+    await stage.put("stops", scope, None, "charge_stops", **row, why="An incident.")
