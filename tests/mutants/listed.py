@@ -62,7 +62,7 @@ class Baselines:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._said:
-                self._said[key] = _again(verdict(tests, tree, layer.seconds), tree, layer)
+                self._said[key] = _again(verdict(tests, tree, layer), tree, layer)
             said = self._said[key]
         if said.test:
             raise CannotTell(f"without any defect fails {said.test}: {said.why}")
@@ -171,7 +171,7 @@ def try_one(
             continue
         baselines.check(layer, tests, tree)
         with defective(tried.defect, tree):
-            said = verdict(tests, tree, layer.seconds)
+            said = verdict(tests, tree, layer)
         if layer.waits and _again(said, tree, layer).test:
             said = Verdict()  # it fails without the defect as well: that says nothing
         tried.said[layer.name] = said
@@ -181,7 +181,7 @@ def _again(said: Verdict, tree: Path, layer: Layer) -> Verdict:
     """The test that failed once more, without a defect: what waits for servers may fail by chance."""
     if not layer.waits or "::" not in said.test:
         return said
-    return verdict([said.test], tree, layer.seconds)
+    return verdict([said.test], tree, layer)
 
 
 @contextmanager
