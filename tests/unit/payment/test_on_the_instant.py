@@ -6,12 +6,20 @@ from typing import Any, Literal
 
 import pytest
 
+from services.payment.domain.calls import call_of
 from services.payment.domain.commands import Circumstances, Command, fold_command
 from services.payment.domain.outcome import OBJECT_GONE, Kind
 from services.payment.domain.payment import Change, Decision, Operation, Payment, State
 from shared.contracts.message import Grant
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
-from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentDeclined
+from shared.contracts.payments import (
+    PaymentAttemptFailed,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+    RefundRejected,
+)
 from tests.unit.payment.story import (
     METHODS,
     NOON,
@@ -165,3 +173,41 @@ def test_a_wallet_s_turn_of_another_call_is_no_turn() -> None:
     story = Story(wallet_minor=PRICE).capture(method="purse")
     assert story.wallet(operation=Operation.REFUND).last is None
     assert story.row == replace(story.row, decision=None)
+
+
+def test_who_cancels_while_the_object_is_called_off_already_is_told_when_it_is() -> None:
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN)
+    assert (story.row.operation, story.row.cancel_wanted) == (Operation.VOID, None)
+    story.cancel()
+    assert (story.row.state, story.row.cancel_wanted) == (State.CANCELLING, "customer_cancelled")
+    story.outcome(Kind.VOIDED)
+    assert [said.reason for said in story.heard(PaymentCancelled)] == ["customer_cancelled"]
+
+
+def test_a_price_of_nothing_is_given_back_at_once_and_said_with_its_attempt() -> None:
+    story = Story(amount_minor=0).priced().refund(2)
+    [said] = story.heard(PaymentRefunded)
+    assert (said.attempt, said.amount_minor, story.row.refund_attempt) == (2, 0, 2)
+    assert (story.row.state, story.transfers) == (State.REFUNDED, {})
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(119.999, []), (120, ["unknown"])])
+def test_on_the_instant_of_its_deadline_an_unknown_refund_is_rejected(
+    seconds: float, said: list[str]
+) -> None:
+    story = captured().refund().later(seconds=seconds).outcome(Kind.UNKNOWN)
+    assert [answer.reason for answer in story.heard(RefundRejected)] == said
+
+
+def test_what_was_not_found_had_reached_the_provider() -> None:
+    [said] = capturing().outcome(Kind.NOTHING_FOUND).heard(PaymentAttemptFailed)
+    assert (said.reached_provider, said.retry_after_seconds) == (True, None)
+
+
+def test_an_object_is_called_off_where_it_is() -> None:
+    row = replace(capturing().row, gateway="second", operation=Operation.VOID)
+    call = call_of(row, RENEWAL, None, 0.0)
+    assert (call.gateway, call.reference) == ("sandbox", "pi_1")
+    assert (call.token, call.was_sent, call.is_bulk, call.cancel_wanted) == (None, False, False, False)
+    with pytest.raises(ValueError, match="no call is under way"):
+        call_of(declined().row, RENEWAL, None, 0.0)

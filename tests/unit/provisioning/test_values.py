@@ -4,7 +4,7 @@ Written down a second time: what changes here changes how often a carrier is ask
 """
 
 from services.provisioning.subscriptions.domain.subscription import Subscription
-from services.provisioning.topups.domain.attempt import Attempt, Capabilities, Patience
+from services.provisioning.topups.domain.attempt import OPEN, Attempt, Capabilities, Patience
 from services.provisioning.topups.domain.findings import Finding, Settled
 from services.provisioning.topups.domain.instructions import Ground
 from services.provisioning.topups.domain.top_up import FINAL, SPOKEN, TopUp
@@ -49,6 +49,7 @@ def test_what_a_finding_says_that_says_nothing_else() -> None:
 
 
 def test_what_is_final_and_what_is_spoken_of() -> None:
+    assert {"waiting", "sending", "processing"} == OPEN
     assert {"applied", "rejected", "cancelled"} == FINAL
     assert {"applied", "rejected", "cancelled", "failed", "undetermined"} == SPOKEN
 
