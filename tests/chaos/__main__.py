@@ -84,6 +84,8 @@ def _report(outcome: Outcome) -> None:
         _say(f"  {line}")
     if len(found.broken) > MOST_LISTED:
         _say(f"  and {len(found.broken) - MOST_LISTED} more.")
+    for line in outcome.traces:
+        _say(line)
 
 
 def _repeat(seed: int, minutes: float, home: Path) -> None:

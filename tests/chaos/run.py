@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.chaos.customers import Customers
 from tests.chaos.schedule import REPLICAS, Schedule
 from tests.chaos.story import Story, Tell, first_sentence
 from tests.chaos.strikes import Strikes
+from tests.chaos.traces import traces
 from tests.chaos.traffic import Traffic
 from tests.chaos.verdict import Evidence, Verdict, verdict
 
@@ -85,6 +86,8 @@ class Outcome:
     changes: Changes
     comparison: Comparison
     verdict: Verdict
+    traces: Sequence[str]
+    """The ways of the first renewals with which something is wrong, step by step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ async def run(office: Office, schedule: Schedule, load: Load, tell: Tell) -> Out
     story.say("; ".join(unrest) or "all is quiet")
     sources = Sources(stack.superuser_url, stack.psp_url, stack.carrier_url)
     comparison = compare(await read_books(sources))
+    suspects = [one.renewal_id for one in comparison.discrepancies if one.renewal_id]
     evidence = Evidence(stack, office.database, schedule, story, traffic, comparison, unrest)
     return Outcome(
         schedule,
@@ -127,6 +131,7 @@ async def run(office: Office, schedule: Schedule, load: Load, tell: Tell) -> Out
         await Changes.read(office.database, stack.home.logs),
         comparison,
         await verdict(evidence),
+        [line async for line in traces(office.database, suspects)],
     )
 
 

@@ -34,6 +34,6 @@ async def test_whatever_dies_stops_or_lies_the_books_agree_and_nobody_is_forgott
 
     outcome = await run(office, schedule, LOAD, print)
 
-    print(*told(outcome.story, outcome.changes), sep="\n")
+    print(*told(outcome.story, outcome.changes), *outcome.traces, sep="\n")
     assert outcome.verdict.broken == [], f"make chaos SEED={SEED} MINUTES={SECONDS / 60:g}"
     assert all(outcome.story.deaths(*died) for died in schedule.crashes)
