@@ -6,7 +6,7 @@ Written down a second time: what changes here changes how often a carrier is ask
 from services.provisioning.subscriptions.domain.subscription import Subscription
 from services.provisioning.topups.domain.attempt import OPEN, Attempt, Capabilities, Patience
 from services.provisioning.topups.domain.findings import Finding, Settled
-from services.provisioning.topups.domain.instructions import Ground
+from services.provisioning.topups.domain.instructions import APPLY, CANCEL, RESOLVE, Ground
 from services.provisioning.topups.domain.top_up import FINAL, SPOKEN, TopUp
 from tests.unit.provisioning.given import NOW
 
@@ -57,3 +57,24 @@ def test_what_is_final_and_what_is_spoken_of() -> None:
 def test_a_new_subscription_matches_its_device_and_has_no_top_ups() -> None:
     new = Subscription("sub-1", "ola", "cubacel", "8999", "8904", None, "owner-1", "active")
     assert (new.device_matches, new.top_ups, new.version) == (True, 0, 1)
+
+
+ACTS = """
+state         lower   equal   higher  CancelTopUp  ResolveTopUp
+held          ignore  start   start   call_off     ignore
+pending       ignore  ignore  ignore  end          ignore
+sending       ignore  ignore  ignore  call_off     ignore
+failed        ignore  answer  start   call_off     ignore
+calling_off   ignore  ignore  ignore  call_off     ignore
+undetermined  ignore  answer  answer  call_off     decide
+applied       answer  answer  answer  answer       answer
+rejected      answer  answer  answer  answer       answer
+cancelled     answer  answer  answer  answer       answer
+"""
+
+
+def test_what_an_instruction_does_in_each_state() -> None:
+    written = [line.split() for line in ACTS.strip().splitlines()[1:]]
+    assert {state: [*APPLY[state], CANCEL[state], RESOLVE[state]] for state in APPLY} == {
+        state: acts for state, *acts in written
+    }
