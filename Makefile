@@ -15,7 +15,7 @@ IMPORT_payment-methods := services.payment.methods.imports
 IMPORT_buckets := services.usage.imports
 IMPORT_usage := services.usage.records.imports
 
-.PHONY: help demo up down clean status import operator-token test exhaustive mutants check format bench bench-usage bench-crossing bench-import outage chaos lock local dev
+.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-usage bench-crossing bench-import outage chaos lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -50,6 +50,9 @@ test: dev ## run every test, on a Kafka and a PostgreSQL of its own
 
 exhaustive: dev ## go every way that one renewal can go, and hold every promise in every state (DEEPER=1: with one deviation more)
 	@$(RUN) -m tests.exhaustive $(if $(DEEPER),--deeper $(DEEPER))
+
+simulate: dev ## run many renewals on virtual time, with faults chosen by seed (SEEDS=5000 FROM=1: how many, the first)
+	@$(RUN) -m tests.simulation --seeds $(or $(SEEDS),1000) --from $(or $(FROM),1)
 
 mutants: dev ## put deliberate and generated defects into copies of the tree and see which tests notice (MUTANTS="--only text")
 	@$(RUN) -m tests.mutants $(MUTANTS)

@@ -49,7 +49,9 @@ class HttpClient:
     async def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HttpAnswer:
-        """Send one request; `body` is JSON. The deadline is for all of it, from here to the last byte.
+        """Send one request; `body` is JSON unless `headers` say otherwise.
+
+        The deadline is for all of it, from here to the last byte.
 
         Raises:
             NotSent: it certainly had no effect.
@@ -101,8 +103,9 @@ class HttpClient:
             raise ValueError("a path without spaces and headers of one line each are needed")
         if body is None:
             return (head + ("\r\n" if method == "GET" else "content-length: 0\r\n\r\n")).encode("ascii")
-        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        return head.encode("ascii") + body
+        if headers is None or "content-type" not in headers:
+            head += "content-type: application/json\r\n"
+        return f"{head}content-length: {len(body)}\r\n\r\n".encode("ascii") + body
 
     async def _wait_for_turn(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -3,16 +3,17 @@
 import asyncio
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
+from shared.imports.dialects import Taken
 from shared.imports.lines import Source, Unreadable
 from shared.imports.reading import Chunk, Reader, Refusal
 from shared.imports.report import Report
 from shared.imports.resuming import Changed, Standing, keep_standing
-from shared.imports.sending import Refused, Sender
+from shared.imports.sending import Sender
 
 KEEP_EVERY_SECONDS: Final = 1.0
 
@@ -42,7 +43,7 @@ class Import:
         self._keep_at = keep_at
         self._tell = tell
         self._kept_at = -math.inf
-        self._under_way: deque[tuple[Chunk, asyncio.Task[list[Refused]]]] = deque()
+        self._under_way: deque[tuple[Chunk, asyncio.Task[Taken]]] = deque()
 
     async def run(self, stopping: asyncio.Event) -> Ending:
         """To the end, or until `stopping`: then what is under way is finished first. Resumable in any case.
@@ -90,8 +91,8 @@ class Import:
         if not counted:
             raise Changed(f"The file has changed within the {done - 1:,} lines that were done already.")
 
-    async def _send(self, chunk: Chunk) -> list[Refused]:
-        return [] if self._sender is None else await self._sender.send(chunk.rows)
+    async def _send(self, chunk: Chunk) -> Taken:
+        return Taken([], Counter()) if self._sender is None else await self._sender.send(chunk.rows)
 
     async def _count_all(self) -> None:
         while self._under_way:
@@ -100,7 +101,7 @@ class Import:
     async def _count_oldest(self) -> None:
         """In the order of the file, so that one number says what is done."""
         chunk, task = self._under_way[0]
-        refused = await task
+        refused, noted = await task
         self._under_way.popleft()
         told = [
             Refusal(each.row.line, column, why, self._reader.shown(each.row))
@@ -114,6 +115,8 @@ class Import:
         standing.taken += len(chunk.rows) - len(refused)
         standing.refused += len({refusal.line for refusal in refusals})
         standing.forbidden += chunk.forbidden
+        for what, count in noted.items():
+            standing.noted[what] = standing.noted.get(what, 0) + count
         if time.monotonic() - self._kept_at >= KEEP_EVERY_SECONDS:
             self._keep()
         self._tell(standing, self._source)

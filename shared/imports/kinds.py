@@ -16,6 +16,14 @@ def _nothing(_text: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class LineResults:
+    """What a route of NDJSON says of a line that it took: `usual`, or other things that are counted."""
+
+    usual: str
+    taken: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a file holds, and the bulk route that takes it."""
@@ -32,7 +40,9 @@ class Kind:
     in_flight: int = 4
     """Requests at once; 1 where a line may build upon the lines before it."""
     not_yet: frozenset[str] = frozenset()
-    """Types of problems with one item that pass by themselves: it is sent again for a while."""
+    """Types of problems (results of lines) that pass by themselves: the item is sent again for a while."""
+    lines: LineResults | None = None
+    """Where the route takes NDJSON and answers line by line; None: it takes a JSON body of items."""
     forbidden: Callable[[str], str | None] = _nothing
     """Says why a text may stand in no column at all. The line is refused, and nothing of it is ever shown."""
 

@@ -59,7 +59,7 @@ class Progress:
     def sum_up(self, standing: Standing, report: Path, ending: Ending, *, is_check: bool) -> None:
         """The last word."""
         verb = "are good" if is_check else "taken"
-        told = f"{self._name}: {standing.taken:,} {verb}, {standing.refused:,} refused"
+        told = f"{self._name}: {standing.taken:,} {verb}{_noted(standing)}, {standing.refused:,} refused"
         if ending == "stopped":
             told += f"; stopped after line {standing.last_line:,}, the same command goes on from there"
         if standing.refused:
@@ -79,4 +79,10 @@ class Progress:
 
 
 def _counts(standing: Standing) -> str:
-    return f"{standing.taken:,} taken, {standing.refused:,} refused"
+    return f"{standing.taken:,} taken{_noted(standing)}, {standing.refused:,} refused"
+
+
+def _noted(standing: Standing) -> str:
+    """`(12 duplicate)`: of what was taken, what is not as usual."""
+    told = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in sorted(standing.noted.items()))
+    return f" ({told})" if told else ""

@@ -1,7 +1,7 @@
 """Where an import stands, in a file beside its report: whoever starts it again goes on from there."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
@@ -24,6 +24,8 @@ class Standing:
     taken: int = 0
     refused: int = 0
     forbidden: int = 0
+    noted: dict[str, int] = field(default_factory=dict)
+    """Of what was taken, by what the service said of it where that was not the usual."""
 
 
 _STANDING = TypeAdapter(Standing)

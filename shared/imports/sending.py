@@ -3,13 +3,14 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import orjson
 
 from shared.calls.http_client import HttpAnswer, HttpClient, NotSent, Unanswered
-from shared.imports.columns import named
+from shared.imports.dialects import Refused, Taken, Unexpected, dialect_of
 from shared.imports.kinds import Kind
 from shared.imports.reading import Row
 
@@ -32,15 +33,6 @@ class NotTaken(Exception):
     """The service took nothing of the chunk, and will not: the import cannot go on. The message says why."""
 
 
-class Refused(NamedTuple):
-    """A row that the service refused: (column or empty, a sentence) for each fault."""
-
-    row: Row
-    faults: list[tuple[str, str]]
-    is_early: bool
-    """Whether it may be taken a moment later: the service has not heard yet of what it names."""
-
-
 class Sender:
     """Sends chunks of one kind over one client."""
 
@@ -48,8 +40,10 @@ class Sender:
         self._kind = kind
         self._client = client
         self._patience_seconds = patience_seconds
+        self._dialect = dialect_of(kind)
+        self._headers = {**_AS_WHOM, "content-type": self._dialect.media_type}
 
-    async def send(self, rows: Sequence[Row]) -> list[Refused]:
+    async def send(self, rows: Sequence[Row]) -> Taken:
         """What the service refused of these rows; it has the others then.
 
         Raises:
@@ -58,35 +52,40 @@ class Sender:
         until = time.monotonic() + self._patience_seconds
         pause = FIRST_PAUSE_SECONDS
         refused: list[Refused] = []
+        noted: Counter[str] = Counter()
         while rows:
             told = await self._once(rows, until)
             is_last = time.monotonic() + pause > until
-            refused += [each for each in told if is_last or not each.is_early]
-            rows = [] if is_last else [each.row for each in told if each.is_early]
+            noted += told.noted
+            refused += [each for each in told.refused if is_last or not each.is_early]
+            rows = [] if is_last else [each.row for each in told.refused if each.is_early]
             if rows:
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
-        return refused
+        return Taken(refused, noted)
 
-    async def _once(self, rows: Sequence[Row], until: float) -> list[Refused]:
-        body = orjson.dumps({"items": [row.item for row in rows]})
+    async def _once(self, rows: Sequence[Row], until: float) -> Taken:
+        body = self._dialect.body(rows)
         if len(body) > MAX_BODY_BYTES and len(rows) > 1:
             middle = len(rows) // 2
-            return [*await self._once(rows[:middle], until), *await self._once(rows[middle:], until)]
-        answer = await self._answer(body, until)
-        return [_refused(rows[each["index"]], each["problem"], self._kind) for each in answer["refused"]]
+            first, second = await self._once(rows[:middle], until), await self._once(rows[middle:], until)
+            return Taken(first.refused + second.refused, first.noted + second.noted)
+        try:
+            return self._dialect.told(await self._answer(body, until), rows)
+        except Unexpected as error:
+            raise NotTaken(str(error)) from None
 
-    async def _answer(self, body: bytes, until: float) -> Any:
+    async def _answer(self, body: bytes, until: float) -> HttpAnswer:
         pause = FIRST_PAUSE_SECONDS
         while True:
             wait, why = pause, ""
             try:
-                answer = await self._client.request("POST", self._kind.path, body, _AS_WHOM)
+                answer = await self._client.request("POST", self._kind.path, body, self._headers)
             except (NotSent, Unanswered) as error:
                 why = f"{self._kind.service} does not answer ({error}). Is it up, at that address?"
             else:
                 if answer.status < 300:
-                    return _read(answer)
+                    return answer
                 why = f"{self._kind.service} answered {answer.status}: {_told(answer)}"
                 if answer.status not in _LATER:
                     raise NotTaken(why)
@@ -95,23 +94,6 @@ class Sender:
                 raise NotTaken(why)
             await asyncio.sleep(wait * random.uniform(1.0, 1.25))
             pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
-
-
-def _refused(row: Row, problem: Mapping[str, Any], kind: Kind) -> Refused:
-    faults = []
-    for fault in problem.get("errors", ()):
-        place = str(fault.get("pointer", "")).strip("/").split("/")
-        faults.append((named(place, kind.columns), f"{fault['message'].removesuffix('.')}."))
-    is_early = str(problem.get("type")).rpartition(":")[2] in kind.not_yet
-    return Refused(row, faults or [("", str(problem.get("detail", "No reason was given.")))], is_early)
-
-
-def _read(answer: HttpAnswer) -> Any:
-    try:
-        read = orjson.loads(answer.body)
-        return {"refused": read["refused"]}
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise NotTaken("The answer is not one of a bulk route: is this the right service?") from None
 
 
 def _told(answer: HttpAnswer) -> str:
