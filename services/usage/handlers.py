@@ -11,6 +11,7 @@ from services.usage.domain.balance import Balance, Granted, add_bucket, top_up_b
 from services.usage.domain.records import REASONS, Bounds
 from services.usage.domain.triggers import next_due_at, take_due
 from services.usage.kept_records import KeptRecords
+from services.usage.polls import store as polls
 from services.usage.reports import Reports
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.topups import TopUpApplied
@@ -183,6 +184,7 @@ class ProjectSubscriptions:
             if holder is None or _order(changed) > _order(holder):
                 holders[changed.iccid] = changed
         await store.project_subscriptions(transaction.connection, newest.values())
+        await polls.project(transaction.connection, newest.values())
         owners = [(each.iccid, each.subscription_id, each.changed_at) for each in holders.values()]
         await store.upsert_iccids(transaction.connection, owners)
         transaction.after_commit(lambda: self._appeared(holders.keys()))

@@ -20,6 +20,9 @@ _REPORTS = children(
 _CROSSINGS = children(
     Counter("recarga_usage_crossings_total", "Thresholds crossed by word of carriers, by result", ["result"])
 )
+_POLLS = children(
+    Counter("recarga_usage_polls_total", "Balances that carriers were asked for, by answer", ["result"])
+)
 _DRIFT = children(
     Histogram(
         "recarga_usage_drift_bytes",
@@ -62,6 +65,10 @@ def foreign_device() -> None:
 
 def report(verdict: str, count: int = 1) -> None:
     _REPORTS(verdict).inc(count)
+
+
+def poll(kind: str) -> None:
+    _POLLS(kind).inc()
 
 
 def crossing(result: str, count: int = 1) -> None:

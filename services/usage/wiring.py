@@ -13,6 +13,8 @@ from services.usage.domain.triggers import Wants
 from services.usage.handlers import ApplyTopUps, CountUsage, ProjectSubscriptions
 from services.usage.kept_records import KeptRecords
 from services.usage.lapses import Lapses
+from services.usage.polls.enrolment import Enrolment
+from services.usage.polls.wiring import Polls
 from services.usage.records import routes as record_routes
 from services.usage.reports import Reports
 from services.usage.routes import routes
@@ -42,6 +44,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     settle = timedelta(seconds=settings.usage_settle_seconds)
     reports = Reports(carriers, ReportBounds(late_records, settle))
     counting = CountUsage(bounds, carriers, kept, reports)
+    polls = Polls(settings, transactions, reports)
     return Service(
         title="Usage",
         description="How much data is left: usage records in, buckets down, triggers out.",
@@ -71,8 +74,11 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("kept records", kept.run),
             Loop("lapses", Lapses(transactions, carriers).run),
             Loop("days", days.run),
+            Loop("polls", polls.worker.run),
+            Loop("polls begun", Enrolment(transactions).run),
         ),
         starts=(days.prepare,),
+        stops=(polls.close,),
         routers=(
             routes(transactions, carriers, late_records),
             carrier_routes.routes(transactions, carriers),

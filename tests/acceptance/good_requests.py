@@ -74,6 +74,14 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
     subscription = subscriber.subscription()
     wish, rule, bucket = subscriber.wish(), subscriber.rule(), subscriber.bucket() | {"cycle": 0}
     bucket["expires_at"] = "2027-01-01T00:00:00Z"
+    report = {
+        "source": "acceptance",
+        "report_id": own,
+        "iccid": subscription["iccid"],
+        "remaining_bytes": 5,
+        "expires_at": "2027-01-01T00:00:00Z",
+        "reported_at": "2026-01-01T00:00:00Z",
+    }
     tac = f"{subscriber.number % 10**8:08d}"
 
     def one(service: str, method: str, template: str, body: Body, *optional: str, **path: str) -> GoodRequest:
@@ -198,6 +206,16 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             bucket | {"subscription_id": id_, "bucket_id": "good"},
             "cycle",
         ),
+        one(
+            "usage",
+            "PUT",
+            "/v1/carriers/{carrier}",
+            {"counting": "records", "overrun": "written_off", "threshold_percent": 10, "version": 0},
+            "overrun",
+            "threshold_percent",
+            carrier=own,
+        ),
+        one("usage", "POST", "/v1/balance-reports/bulk", report, "expires_at"),
     ]
 
 
