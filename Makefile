@@ -15,7 +15,7 @@ IMPORT_payment-methods := services.payment.methods.imports
 IMPORT_buckets := services.usage.imports
 IMPORT_usage := services.usage.records.imports
 
-.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-usage bench-crossing bench-import outage chaos lock local dev
+.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-usage bench-crossing bench-import outage chaos crash-usage lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -101,6 +101,9 @@ bench-import: dev ## import a million subscriptions, until every service knows t
 
 chaos: dev ## kill, stop and lie under load, then compare all books (SEED=7 MINUTES=10: the seed repeats a run)
 	@$(RUN) -m tests.chaos --seed $(or $(SEED),7) --minutes $(or $(MINUTES),10)
+
+crash-usage: dev ## kill what counts usage and compare every bucket with the raw file (RECORDS=1000000 KILLS=5 SEED=7)
+	@$(RUN) -m tests.crash_usage --records $(or $(RECORDS),1000000) --kills $(or $(KILLS),5) --seed $(or $(SEED),7)
 
 outage: dev ## put renewals behind a carrier's outage and see what becomes of them (OUTAGE="--renewals 10000 --rate 200 --seconds 120")
 	@$(RUN) -m tests.outage $(OUTAGE)

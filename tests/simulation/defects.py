@@ -9,15 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from unittest.mock import patch
 
 from services.payment import archive as payment_archive
-from services.payment.domain import answers, commands, decisions, facts, outcomes, results
+from services.payment.domain import answers, commands, decisions, facts, results
 from services.payment.domain.payment import Change, Decision, Payment
 from services.payment.webhooks import Signatures
-from services.provisioning.topups.domain import attempt, findings
+from services.provisioning.topups.domain import findings
 from services.renewal import wiring as renewal_wiring
 from services.renewal.domain import endings
 from shared.contracts.payment_commands import CancelPayment
@@ -36,17 +36,8 @@ class Defect:
     make: Callable[[], Replaced]
     promise: int
     told: str
-    kinds: frozenset[str] = frozenset()
-    """Some fault of these has to strike for it to show; empty: any, or none."""
-    net_off: str | None = None
-    """The safety net that would make up for it."""
-    replays: bool = False
-
-    def may_show(self, plan: Plan) -> bool:
-        """Whether it can show itself in that plan."""
-        struck = not self.kinds or bool(self.kinds & plan.kinds)
-        off = self.net_off is None or self.net_off in plan.nets_off
-        return struck and off and (plan.replays or not self.replays)
+    may_show: Callable[[Plan], bool] = bool
+    """Whether it can show itself in that plan."""
 
 
 @contextmanager
@@ -70,18 +61,6 @@ def _everywhere(original: Callable[..., Any], replacement: Callable[..., Any]) -
 
 
 # -- payment ----------------------------------------------------------------------------------------
-
-
-def _drop_the_fence() -> Replaced:
-    """A worker that lost its lease is believed, also where it brings a negative answer."""
-    fold = outcomes.fold_outcome
-
-    def unfenced(payment: Any, outcome: Any, now: Any, patience: Any) -> Any:
-        if outcome.claim is not None:
-            outcome = outcome._replace(claim=payment.claim, ordinal=payment.ordinal)
-        return fold(payment, outcome, now, patience)
-
-    return _everywhere(fold, unfenced)
 
 
 def _decide_twice() -> Replaced:
@@ -142,12 +121,6 @@ def _take_silence_for_a_failure() -> Replaced:
     return _everywhere(settle, hasty)
 
 
-def _take_absence_for_a_no() -> Replaced:
-    """What the carrier does not find yet will never be there."""
-    long_ago = datetime(2000, 1, 1).astimezone()
-    return _everywhere(attempt.absence_is_certain_at, lambda *_: long_ago)
-
-
 # -- renewal ----------------------------------------------------------------------------------------
 
 
@@ -170,13 +143,6 @@ def _park_at_the_first_silence() -> Replaced:
         return replace(policy, patience=silence)
 
     return [(renewal_wiring, "policy_of", impatient)]
-
-
-def _try_a_refund_for_a_week() -> Replaced:
-    """The payer waits for longer than the sum of all budgets."""
-    policy_of = renewal_wiring.policy_of
-    week = timedelta(days=7).total_seconds()
-    return [(renewal_wiring, "policy_of", lambda settings: replace(policy_of(settings), refund_seconds=week))]
 
 
 # -- what they share --------------------------------------------------------------------------------
@@ -209,19 +175,28 @@ def _forget_what_is_archived() -> Replaced:
 
 
 DEFECTS: Final = {
-    "drop-the-fence": Defect(_drop_the_fence, 7, ""),
     "decide-twice": Defect(_decide_twice, 1, "decided 2 times"),
-    "silence-is-a-capture": Defect(_take_silence_for_a_capture, 2, "nothing is paid for it"),
-    "keep-the-surplus": Defect(_keep_the_surplus, 4, "was not sent back"),
-    "owe-the-wallet": Defect(_owe_the_wallet, 4, "the wallet of"),
-    "believe-every-webhook": Defect(_believe_every_webhook, 7, "a forged webhook was believed"),
     "silence-is-a-failure": Defect(_take_silence_for_a_failure, 1, "top-ups are applied"),
-    "absence-is-a-no": Defect(_take_absence_for_a_no, 1, "top-ups are applied"),
+    "silence-is-a-capture": Defect(_take_silence_for_a_capture, 2, "nothing is paid for it"),
     "refund-early": Defect(_refund_before_the_top_up_is_cancelled, 3, "a refund was sent before"),
+    "keep-the-surplus": Defect(
+        _keep_the_surplus,
+        4,
+        "was not sent back",
+        lambda plan: any("seconds" in rule for rule in plan.rules.get("psp", ())),
+    ),
+    "owe-the-wallet": Defect(_owe_the_wallet, 4, "the wallet of"),
     "park-early": Defect(_park_at_the_first_silence, 5, "parked without need"),
-    "refund-for-a-week": Defect(_try_a_refund_for_a_week, 5, "only after"),
+    "read-on": Defect(_read_on_after_a_failure, 5, "still ", lambda plan: "timers" in plan.nets_off),
     "forget-before-acknowledgement": Defect(_forget_before_the_acknowledgement, 6, "were never published"),
-    "read-on": Defect(_read_on_after_a_failure, 5, "still "),
-    "forget-the-archive": Defect(_forget_what_is_archived, 6, "reading everything again changed it"),
+    "forget-the-archive": Defect(
+        _forget_what_is_archived, 6, "reading everything again changed it", lambda plan: plan.replays
+    ),
+    "believe-every-webhook": Defect(
+        _believe_every_webhook,
+        7,
+        "a forged webhook was believed",
+        lambda plan: "psp.webhook_forged" in plan.kinds,
+    ),
 }
 """By the name that `--defect` takes."""

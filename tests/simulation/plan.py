@@ -47,6 +47,9 @@ _OPERATIONS: Final = {
     "psp": {"*", "create_intent", "confirm_intent", "webhook"},
     "carrier": {"*", "apply_topup"},
 }
+_LATER: Final = ("later_", "unseen_")
+_TOO_LATE_SECONDS: Final = 3600.0
+"""After an authority's resolution deadline: what it has decided without an answer is contradicted then."""
 SERVICES: Final = ("renewal", "catalog", "payment", "provisioning")
 PRICE_MINOR: Final = 1200
 _UNPUBLISHED: Final = frozenset(
@@ -267,6 +270,8 @@ def _rules(server: str, random: Random, without: frozenset[str]) -> Iterator[Map
             "probability": random.uniform(0.05, 0.4),
             "seed": random.randrange(1000),
         }
+        if row.decision.startswith(_LATER) and random.random() < 0.4:
+            rule["seconds"] = _TOO_LATE_SECONDS
         if f"{server}.{row.name}" not in without:
             yield rule
 

@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.rested: Callable[[], None] = self._stuck
         self.steps = 0
         self.longest_seconds = NEVER
-        self.most_steps = 300_000
+        self.most_steps = 100_000
         self.broken: list[str] = []
         """Tasks that ended in an error: nobody here expects one."""
         self.set_task_factory(self._new_task)  # type: ignore[arg-type] # called as create_task calls it
