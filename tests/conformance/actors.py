@@ -16,9 +16,11 @@ from tests.simulation.database import Calm, Open, Session
 if TYPE_CHECKING:
     from tests.conformance.stage import Stage
 
-ANSWER_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 30.0
+"""Long, for a machine that does much else; who waits for somebody idle is noticed at once."""
 _SPINS: Final = 50
 _LOOK_SECONDS: Final = 0.1
+_LOOKS: Final = 50
 Answer = TypeVar("Answer")
 Outcome = tuple[str, Any]
 
@@ -44,6 +46,7 @@ class Actor:
         self._memory: asyncio.Task[Outcome] | None = None
         self._transactions: tuple[Any, Any] | None = None
         self._seen_waiting = 0
+        self._seen_otherwise = 0
         self.step: asyncio.Task[None] | None = None
 
     @property
@@ -57,10 +60,9 @@ class Actor:
         return None if opened is None else opened._waits_for
 
     @property
-    def held(self) -> set[Any]:
-        """The keys that its transaction has locked in memory."""
-        opened = self.session.transaction_open
-        return set() if opened is None else {key for _, key in opened._held}
+    def is_still(self) -> bool:
+        """Whether it does nothing now that could end its transaction."""
+        return self.step is None or self.waits_for is not None
 
     def sees(self) -> Open:
         """The transaction in memory."""
@@ -126,7 +128,7 @@ class Actor:
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
         while not (await asyncio.wait([postgres], timeout=_LOOK_SECONDS))[0]:
             holders = await self.stage.server.waits_for(self.pid)
-            in_the_way = [one.name for one in self.stage.actors if one.pid in holders and one.step is None]
+            in_the_way = [one.name for one in self.stage.actors if one.pid in holders and one.is_still]
             if in_the_way or asyncio.get_running_loop().time() > deadline:
                 raise Difference(f"{self.name} waits in PostgreSQL for {in_the_way}, in memory for nobody")
         return postgres.result()
@@ -157,8 +159,16 @@ class Actor:
         if self._postgres.done():
             raise Difference(f"{self.name} waits in memory for {self.stage.whose(holder).name},"
                              f" in PostgreSQL it has {self._postgres.result()}")  # fmt: skip
-        is_same = await self.stage.server.waits_for(self.pid) == [self.stage.whose(holder).pid]
+        holders, wanted = await self.stage.server.waits_for(self.pid), self.stage.whose(holder)
+        is_same = holders == [wanted.pid]
         self._seen_waiting = self._seen_waiting + 1 if is_same else 0
+        others = [one.name for one in self.stage.actors if one.pid in holders and one.is_still]
+        if not is_same and others and self.waits_for is holder:
+            self._seen_otherwise += 1
+            if self._seen_otherwise > _LOOKS:
+                raise Difference(f"{self.name} waits in memory for {wanted.name}, in PostgreSQL for {others}")
+        else:
+            self._seen_otherwise = 0
         return self._seen_waiting > 1
 
     async def clean_up(self) -> None:

@@ -38,6 +38,9 @@ create function begun_at() returns timestamptz language sql stable as $$ select 
 """
 KEPT: Final = frozenset({"test_clock", "schema_migrations", "archive_walk", "operator_audit"})
 """Tables that every example finds as they are: no store writes them that is compared."""
+_NO_TIME_OUTS: Final = """
+set lock_timeout = 0; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0
+"""
 _TABLES: Final = """
 select table_name, array_agg(column_name::text) as columns
 from information_schema.columns
@@ -102,6 +105,8 @@ async def opened(url: str, actors: int) -> AsyncIterator[Server]:
     pool = await open_pool(url, application_name="conformance", connections=actors + 1)
     try:
         connections: list[Any] = [await pool.acquire() for _ in range(actors + 1)]
+        for each in connections:
+            await each.execute(_NO_TIME_OUTS)
         watcher = connections.pop()
         tables = {row[0]: frozenset(row[1]) for row in await watcher.fetch(_TABLES, list(KEPT))}
         assert await watcher.fetchval("select start_at('2026-02-03'::timestamptz)")
