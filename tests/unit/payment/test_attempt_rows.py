@@ -68,6 +68,9 @@ def test_an_unknown_capture_is_looked_at_again() -> None:
 def test_what_became_of_a_refund_is_written(kind: Kind, code: str | None, status: CallStatus) -> None:
     story = captured().refund().outcome(kind, code=code or "", reference="re_7")
     assert story.attempts[2] == row(2, Operation.REFUND, status, code=code, reference="re_7")
+    states = {Kind.FAILED: State.REFUND_FAILED, Kind.REJECTED: State.REFUND_REJECTED}
+    states |= {Kind.REFUNDED: State.REFUNDED, Kind.UNKNOWN: State.REFUNDING}
+    assert story.row.state is states[kind]
 
 
 def test_what_became_of_a_surplus_is_written() -> None:
@@ -133,6 +136,7 @@ def test_a_capture_that_is_not_wanted_any_more_is_written_and_its_object_called_
 def test_where_the_object_is_gone_nothing_is_called_off() -> None:
     story = capturing().cancel().outcome(Kind.FAILED, code=OBJECT_GONE)
     assert (story.row.state, story.row.operation) == (State.CANCELLED, None)
+    assert story.row.cancel_wanted == "customer_cancelled"
     assert story.attempts == {1: row(1, Operation.CAPTURE, CallStatus.FAILED, code=OBJECT_GONE)}
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.payment.domain import answers, ledger
-from services.payment.domain.calls import call_of, spread
+from services.payment.domain.calls import Call, call_of, spread
 from services.payment.domain.outcome import Kind
 from services.payment.domain.payment import Operation, Payment, Surplus
 from shared.contracts.message import deterministic_id
@@ -130,6 +130,7 @@ def test_every_transfer_is_of_its_kind_and_has_the_id_that_it_has_always_had() -
     assert found.id == deterministic_id(RENEWAL, "surplus_found", "sandbox", "pi_2")
     assert back.id == deterministic_id(RENEWAL, "surplus_refund", "sandbox", "pi_2", "re_1")
     assert (found.kind, back.kind) == ("surplus_found", "surplus_refund")
+    assert ledger.applied_id(RENEWAL) == deterministic_id(RENEWAL, "applied")
     nowhere = replace(row, gateway=None)
     assert ledger.refunded(nowhere)[0].credit_account == "psp:"
     assert ledger.refund_returned(nowhere)[0].debit_account == "psp:"
@@ -142,6 +143,11 @@ def test_a_call_tells_its_worker_who_asked_and_under_which_lease() -> None:
     assert {call.claim for call in calls} == {by_hand.row.claim + 1}
     nowhere = replace(by_hand.row, gateway=None)
     assert call_of(nowhere, RENEWAL, None, 0.0).gateway == ""
+
+
+def test_a_call_that_says_nothing_else_is_a_person_s_and_has_no_token() -> None:
+    bare = Call(RENEWAL, Operation.VOID, 1, 1, "sandbox", RENEWAL, 0, PRICE, "USD", 0.0)
+    assert (bare.token, bare.reference, bare.was_sent, bare.is_bulk) == (None, None, False, False)
 
 
 def test_pauses_double_with_each_claim_and_are_spread() -> None:
