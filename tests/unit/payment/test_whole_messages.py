@@ -136,6 +136,21 @@ def test_every_transfer_is_of_its_kind_and_has_the_id_that_it_has_always_had() -
     assert ledger.refund_returned(nowhere)[0].debit_account == "psp:"
 
 
+def test_a_deposit_is_one_transfer_for_each_key_of_each_caller() -> None:
+    paid_in = ledger.deposit("crm", "key-1", "ana", 500, "USD")
+    assert (paid_in.kind, paid_in.debit_account, paid_in.credit_account) == (
+        "deposit",
+        "deposits",
+        "wallet:ana",
+    )
+    assert paid_in.id == deterministic_id("deposit", "crm", "key-1")
+    assert (paid_in.amount_minor, paid_in.currency, paid_in.renewal_id) == (500, "USD", None)
+    row = captured().row
+    assert ledger.refunded(replace(row, disputed_at=NOON))[0].debit_account == "disputed"
+    assert ledger.refunded(replace(row, applied_at=NOON))[0].debit_account == "applied"
+    assert ledger.refunded(row)[0].debit_account == "held"
+
+
 def test_a_call_tells_its_worker_who_asked_and_under_which_lease() -> None:
     by_hand, by_rule = Story(), Story(terms=TERMS.model_copy(update={"origin": "rule"}))
     calls = [call_of(story.priced().row, RENEWAL, "tok", 7.0) for story in (by_hand, by_rule)]

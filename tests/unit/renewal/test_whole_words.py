@@ -33,6 +33,7 @@ def test_each_command_names_the_attempt_of_its_step() -> None:
     assert [command.attempt for command in payment] == [3, 3, 3]
     assert [command.attempt for command in top_up] == [4, 4, 4]
     assert wording.refund_payment(FAR, NOW).attempt == 5
+    assert wording.customer_action_required(FAR, "confirm_payment", AT).attempt == 3
     assert {command.version for command in (*payment, *top_up)} == {FAR.version}
 
 
