@@ -17,7 +17,7 @@ def possible_ends(plan: Plan, wish: Wish) -> frozenset[str]:
     if "timers" not in plan.nets_off and not _is_plain(plan, wish.subscriber):
         return _ANY
     if wish.max_amount_minor < PRICE_MINOR and not wish.subscriber.has_rule:
-        return frozenset({"failed"})
+        return frozenset({"failed"} if wish.cancels_after is None else {"failed", "cancelled"})
     ends = {"completed"}
     if all(_declines(behaviour_of(card.token)) for card in wish.subscriber.cards):
         ends = {"failed"}
