@@ -8,6 +8,7 @@ from services.renewal.domain import wording
 from services.renewal.domain.admission import (
     SLOT_TAKEN,
     Admitted,
+    Announced,
     Answer,
     Joined,
     Kept,
@@ -15,11 +16,14 @@ from services.renewal.domain.admission import (
     Refusal,
     Standing,
     answer_request,
-    answer_trigger,
 )
+from services.renewal.domain.asking import RULE, Request, Trigger
 from services.renewal.domain.policy import Moment, Policy
-from services.renewal.domain.rule import RULE, Request, Trigger
-from shared.contracts.renewals import RenewalRefused
+from services.renewal.rules import decision_store
+from services.renewal.rules import store as rule_store
+from services.renewal.rules.domain.decision import decision_of
+from services.renewal.rules.domain.judgement import Told, answer_trigger, wish_of
+from shared.contracts.renewals import RenewalAnnounced, RenewalRefused
 from shared.messaging.transaction import Transaction
 
 Asking = Request | Trigger
@@ -36,12 +40,13 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
     answers: dict[int, Answer] = {}
     pending = list(range(len(asking)))
     for _ in range(_ROUNDS):
-        keys = [store.asked(asking[place]) for place in pending]
+        told = await _read_told(transaction, asking, pending)
+        keys = [_key(asking[place], told.get(place)) for place in pending]
         standings = await store.read_standing(transaction.connection, keys)
         lost: list[int] = []
         admitted: dict[int, Admitted] = {}
         for place, standing in zip(pending, standings, strict=True):
-            answer = _answer(asking[place], standing, transaction, policy)
+            answer = _answer(asking[place], told.get(place), standing, transaction, policy)
             answers[place] = answer
             if isinstance(answer, Admitted):
                 admitted[place] = answer
@@ -57,14 +62,40 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
     return ordered
 
 
-def _answer(asked: Asking, standing: Standing, transaction: Transaction, policy: Policy) -> Answer:
+async def _read_told(
+    transaction: Transaction, asking: Sequence[Asking], pending: Sequence[int]
+) -> dict[int, Told]:
+    """What rules say to the triggers among these, by place; nothing is asked where people ask."""
+    triggers = {place: asked for place in pending if isinstance(asked := asking[place], Trigger)}
+    if not triggers:
+        return {}
+    connection, now = transaction.connection, transaction.now
+    names = [trigger.subscription_id for trigger in triggers.values()]
+    told = await rule_store.read_told(connection, names, now)
+    if any(one.rule is not None and one.rule.mandate_id is None for one in told):
+        # A process of an older version has set it meanwhile: it lacks the evidence that it stands on.
+        await rule_store.adopt(connection, names)
+        told = await rule_store.read_told(connection, names, now)
+    return dict(zip(triggers, told, strict=True))
+
+
+def _key(asked: Asking, told: Told | None) -> store.Asked:
     if isinstance(asked, Trigger):
-        return answer_trigger(asked, standing, transaction.now, policy)
+        offering_id, methods = wish_of(told or Told(), asked)
+        return store.Asked(asked.renewal_id, asked.subscription_id, offering_id, ",".join(methods))
+    return store.asked(asked)
+
+
+def _answer(
+    asked: Asking, told: Told | None, standing: Standing, transaction: Transaction, policy: Policy
+) -> Answer:
+    if isinstance(asked, Trigger):
+        return answer_trigger(asked, told or Told(), standing, transaction.now, policy)
     return answer_request(asked, standing, transaction.now, policy)
 
 
 def _slot_lost(asked: Asking) -> Answer:
-    return Kept(asked) if isinstance(asked, Trigger) else SLOT_TAKEN
+    return Kept(asked._replace(held_by=None, not_before=None)) if isinstance(asked, Trigger) else SLOT_TAKEN
 
 
 async def _begin(transaction: Transaction, admitted: dict[int, Admitted], policy: Policy) -> list[int]:
@@ -89,12 +120,17 @@ async def _begin(transaction: Transaction, admitted: dict[int, Admitted], policy
 
 
 async def _settle(transaction: Transaction, asking: Sequence[Asking], answers: Sequence[Answer]) -> None:
-    """Keep what must be answered alike again, tell those who wait for a message, count."""
+    """Keep what must be answered alike again, what waits and why; tell who waits for a message; count."""
     refused: list[tuple[Request, Refusal]] = []
     kept: list[Trigger] = []
+    decisions = []
     for asked, answer in zip(asking, answers, strict=True):
-        if isinstance(answer, Kept):
+        if isinstance(answer, Kept | Announced):
             kept.append(answer.trigger)
+        if isinstance(answer, Announced):
+            transaction.send(_announcement(answer), answer.trigger.traceparent)
+        if isinstance(asked, Trigger):
+            decisions.append(decision_of(asked, answer, transaction.now))
         if not isinstance(answer, Refusal):
             continue
         if isinstance(asked, Trigger):
@@ -106,7 +142,24 @@ async def _settle(transaction: Transaction, asking: Sequence[Asking], answers: S
         await store.keep_refusals(transaction.connection, refused, transaction.now)
     if kept:
         await store.keep_triggers(transaction.connection, kept, transaction.now)
+    if decisions:
+        await decision_store.keep(transaction.connection, decisions)
     transaction.after_commit(lambda: _count(answers))
+
+
+def _announcement(answer: Announced) -> RenewalAnnounced:
+    trigger = answer.trigger
+    if trigger.not_before is None:
+        raise AssertionError("what is announced has its instant")
+    return RenewalAnnounced(
+        renewal_id=trigger.renewal_id,
+        subscription_id=trigger.subscription_id,
+        mandate_id=answer.mandate_id,
+        offering_id=answer.offering_id,
+        max_amount_minor=answer.max_amount_minor,
+        currency=answer.currency,
+        charge_at=trigger.not_before,
+    )
 
 
 def _as_request(trigger: Trigger) -> Request:
@@ -140,4 +193,5 @@ _NAMES: Final[dict[type, str]] = {
     Refusal: "refused",
     Kept: "kept",
     NotMeant: "not_meant",
+    Announced: "announced",
 }

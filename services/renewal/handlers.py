@@ -7,10 +7,10 @@ from uuid import UUID
 from services.renewal import admissions, metrics, store
 from services.renewal.catch_up import CatchUp
 from services.renewal.customer_links import CustomerLinks
+from services.renewal.domain.asking import TRIGGER_KINDS, Request, Trigger, trigger_of
 from services.renewal.domain.policy import Policy
-from services.renewal.domain.rule import TRIGGER_KINDS, Request, Trigger
 from services.renewal.moves import Moves
-from shared.contracts.message import RenewalMessage
+from shared.contracts.message import Message, RenewalMessage
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentAttemptFailed,
@@ -24,7 +24,6 @@ from shared.contracts.payments import (
     SurplusRefunded,
 )
 from shared.contracts.prices import RenewalPriced, RenewalRejected
-from shared.contracts.quotas import QuotaExhausted, QuotaThresholdReached
 from shared.contracts.renewal_requests import RequestRenewal
 from shared.contracts.topups import (
     TopUpApplied,
@@ -60,7 +59,7 @@ SAGA_MESSAGES: Final[tuple[type[RenewalMessage], ...]] = (
     TopUpUndetermined,
 )
 ADMISSION_TOPICS: Final = ("renewal-requests.v1", "quotas.v1")
-ADMISSION_MESSAGES: Final = (RequestRenewal, QuotaExhausted, QuotaThresholdReached)
+ADMISSION_MESSAGES: Final[tuple[type[Message], ...]] = (RequestRenewal, *TRIGGER_KINDS)
 
 _USUAL_ORDER: Final = {topic: place for place, topic in enumerate(SAGA_TOPICS)}
 
@@ -138,8 +137,7 @@ class AdmissionHandler:
 def _asking(received: Received) -> Request | Trigger:
     message = received.message
     if not isinstance(message, RequestRenewal):
-        kind = TRIGGER_KINDS[type(message)]
-        return Trigger(message.subscription_id, message.cycle, kind, received.traceparent)
+        return trigger_of(message, received.traceparent)
     return Request(
         caller=message.caller,
         request_id=message.request_id,

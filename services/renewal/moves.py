@@ -14,6 +14,7 @@ from services.renewal.customer_links import CustomerLinks
 from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal, only_went_on
 from services.renewal.domain.saga import Decision, decide
+from services.renewal.rules import endings
 from shared.contracts.renewals import CustomerActionRequired
 from shared.messaging.transaction import Transaction
 from shared.observability.logging import get_logger
@@ -42,6 +43,7 @@ class Moves:
         self._alarms: list[HistoryEntry] = []
         self._ignored: list[str] = []
         self._closed: list[str] = []
+        self._ended: list[Renewal] = []
         self._outcomes: list[str] = []
 
     def find(self, renewal_id: UUID) -> Renewal | None:
@@ -69,6 +71,8 @@ class Moves:
         if entry.to_state in CLOSED and entry.from_state not in CLOSED:
             self._closed.append(renewal.subscription_id)
             self._outcomes.append(entry.to_state)
+            if entry.to_state != "completed":
+                self._ended.append(decision.renewal)
         return decision
 
     def reschedule(self, renewal: Renewal) -> None:
@@ -95,6 +99,8 @@ class Moves:
             await store.save(connection, deviating)
         if self._history:
             await store.advance(connection, now, further, self._history)
+        if self._ended:
+            await endings.tell(self._transaction, self._ended)
         if self._closed:
             await self._look_at_kept_triggers()
         if self._history or self._ignored:

@@ -110,8 +110,8 @@ from unnest(
 where r.renewal_id = c.renewal_id;
 
 -- name: read_standing
--- All that admission asks about a batch of requests, in one trip. A trigger names no offering: its rule does.
--- Each `limit 1` is a fence: eleven tables joined freely take longer to plan than to read, in every small batch.
+-- All that admission asks about a batch of requests, in one trip. What rules say has been read before, of triggers only.
+-- Each `limit 1` is a fence: nine tables joined freely take longer to plan than to read, in every small batch.
 select
     request.renewal_id,
     existing.request_hash as existing_hash,
@@ -124,7 +124,7 @@ select
     subscription.status,
     subscription.device_bound,
     subscription.device_matches,
-    greatest(subscription.top_ups, applied.cycle) as cycle,
+    subscription.top_ups as cycle,
     subscription.identity_verified,
     offering.status as offering_status,
     offering.brands as offering_brands,
@@ -132,13 +132,6 @@ select
     offering.subscription_statuses as offering_statuses,
     coalesce(method.found, '{}') as methods,
     slot.renewal_id as open_renewal_id,
-    rule.version as rule_version,
-    rule.triggers as rule_triggers,
-    rule.offering_id as rule_offering_id,
-    rule.payment_method_ids as rule_payment_method_ids,
-    rule.cap_amount_minor as rule_cap_amount_minor,
-    rule.currency as rule_currency,
-    rule.enabled as rule_enabled,
     -- Asked once per batch, not per request: nearly always there is none.
     (select array_agg(scope) from charge_stops) as charges_stopped
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
@@ -168,24 +161,13 @@ left join lateral (
     select renewal_id from renewals where subscription_id = request.subscription_id and closed_at is null limit 1
 ) as slot on true
 left join lateral (
-    select * from renewal_rules
-    where request.offering_id is null and subscription_id = request.subscription_id limit 1
-) as rule on true
-left join lateral (
-    select * from offerings where offering_id = coalesce(request.offering_id, rule.offering_id) limit 1
+    select * from offerings where offering_id = request.offering_id limit 1
 ) as offering on true
 left join lateral (
     select array_agg(payment_method_id || ' ' || payer_id || ' ' || status) as found
     from payment_methods
-    where payment_method_id
-        = any(coalesce(string_to_array(request.method_ids, ','), rule.payment_method_ids))
+    where payment_method_id = any(string_to_array(request.method_ids, ','))
 ) as method on true
-left join lateral (
-    -- Only a trigger can be of an old cycle; the projection may not have heard yet of what we completed.
-    select max(top_up_cycle) as cycle
-    from renewals
-    where request.offering_id is null and subscription_id = request.subscription_id
-) as applied on true
 order by request.place;
 
 -- name: insert_renewals
@@ -232,24 +214,41 @@ on conflict (renewal_id) do update
     where excluded.caller = 'rule';
 
 -- name: keep_triggers
--- The newest trigger per subscription that found the slot taken, or automatic charges stopped.
-insert into kept_triggers (subscription_id, cycle, kind, traceparent, held_by, kept_at)
+-- The newest trigger per subscription that found the slot taken, charges stopped, its rule paused, or a time to wait for.
+insert into kept_triggers (
+    subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
+    granted_bytes, cycle_began_at, occurred_at, ends_at, kept_at
+)
 select *
-from unnest($1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::timestamptz [])
+from unnest(
+    $1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::int [], $7::timestamptz [], $8::text [],
+    $9::bigint [], $10::bigint [], $11::timestamptz [], $12::timestamptz [], $13::timestamptz [],
+    $14::timestamptz []
+)
 on conflict (subscription_id) do update
     set
         cycle = excluded.cycle,
         kind = excluded.kind,
         traceparent = excluded.traceparent,
         held_by = excluded.held_by,
+        dunning_try = excluded.dunning_try,
+        not_before = excluded.not_before,
+        announced = excluded.announced,
+        remaining_bytes = excluded.remaining_bytes,
+        granted_bytes = excluded.granted_bytes,
+        cycle_began_at = excluded.cycle_began_at,
+        occurred_at = excluded.occurred_at,
+        ends_at = excluded.ends_at,
         kept_at = excluded.kept_at
-    where kept_triggers.cycle < excluded.cycle;
+    where (kept_triggers.cycle, kept_triggers.dunning_try) < (excluded.cycle, excluded.dunning_try);
 
 -- name: take_kept_triggers
--- A slot has become free: what was kept for it is looked at once more.
+-- A slot has become free, or a rule goes on: what was kept for it is looked at once more.
 delete from kept_triggers
 where subscription_id = any($1::text [])
-returning subscription_id, cycle, kind, traceparent, held_by;
+returning
+    subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
+    granted_bytes, cycle_began_at, occurred_at, ends_at;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

@@ -12,10 +12,10 @@ from services.renewal import admissions, store
 from services.renewal.domain import admission
 from services.renewal.domain.actions import CustomerCancels, CustomerRetries
 from services.renewal.domain.admission import Admitted, Joined, Refusal
+from services.renewal.domain.asking import Request as Asked
 from services.renewal.domain.change import Ignored
 from services.renewal.domain.policy import CALLED_OFF, Policy
 from services.renewal.domain.renewal import Renewal, State
-from services.renewal.domain.rule import Request as Asked
 from services.renewal.domain.saga import MATRIX
 from services.renewal.moves import Moves
 from services.renewal.views import (

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.renewal import archive
 from services.renewal.domain.admission import Admitted, Refusal, Standing
+from services.renewal.domain.asking import Request, Trigger
 from services.renewal.domain.renewal import OPEN_STATES, HistoryEntry, Renewal
-from services.renewal.domain.rule import FIRST_TRY, RULE, Request, Trigger
 from shared.database import Connection
 from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
@@ -81,22 +81,18 @@ async def save(connection: Connection, renewals: Collection[Renewal]) -> None:
 
 
 class Asked(NamedTuple):
-    """What has to be known about one request or trigger: the key of read_standing.
-
-    A trigger names no offering and no methods: its rule does.
-    """
+    """What has to be known about one request or trigger: the key of read_standing."""
 
     renewal_id: UUID
     subscription_id: str
-    offering_id: str | None
-    payment_method_ids: str | None
+    offering_id: str
+    payment_method_ids: str
+    """Joined by commas."""
 
 
-def asked(asking: Request | Trigger) -> Asked:
-    if isinstance(asking, Trigger):
-        return Asked(asking.renewal_id, asking.subscription_id, None, None)
-    methods = ",".join(asking.payment_method_ids)
-    return Asked(asking.renewal_id, asking.subscription_id, asking.offering_id, methods)
+def asked(request: Request) -> Asked:
+    methods = ",".join(request.payment_method_ids)
+    return Asked(request.renewal_id, request.subscription_id, request.offering_id, methods)
 
 
 async def read_standing(connection: Connection, asking: Sequence[Asked]) -> list[Standing]:
@@ -117,12 +113,12 @@ async def insert(connection: Connection, now: datetime, admitted: Collection[Adm
             request.caller,
             request.request_id,
             request.fingerprint,
-            FIRST_TRY if request.caller == RULE else None,
+            request.dunning_try,
             renewal.deadline_at,
             renewal.next_due_at,
             renewal.payment_method_id,
         )
-        for renewal, _terms, request in admitted
+        for renewal, _terms, request, *_ in admitted
     ]
     inserted = await connection.fetch(SQL["insert_renewals"], now, *columns(rows, 12))
     return {row[0] for row in inserted}
@@ -152,7 +148,7 @@ async def keep_triggers(connection: Connection, triggers: Collection[Trigger], n
     newest: dict[str, Trigger] = {}
     for trigger in triggers:
         known = newest.get(trigger.subscription_id)
-        if known is None or known.cycle < trigger.cycle:
+        if known is None or (known.cycle, known.dunning_try) < (trigger.cycle, trigger.dunning_try):
             newest[trigger.subscription_id] = trigger
     rows = [(*trigger, now) for trigger in newest.values()]
     await connection.execute(SQL["keep_triggers"], *columns(rows, len(Trigger._fields) + 1))

@@ -8,7 +8,6 @@ from uuid import UUID
 from pydantic import Field
 
 from services.renewal.domain.renewal import HistoryEntry, Renewal, State
-from services.renewal.domain.rule import RenewalRule, TriggerKind
 from shared.contracts.fields import MAX_PAYMENT_METHODS, ChargeMinor, Currency, Id, Origin
 from shared.http.body import Answer, Body
 
@@ -96,53 +95,6 @@ class RenewalView(RenewalSummary):
     """A renewal with all that happened to it."""
 
     history: list[HistoryLine]
-
-
-class RuleBody(Body):
-    """Renew by itself when data runs out: what to buy, how to pay, at most for how much per charge."""
-
-    triggers: Annotated[tuple[TriggerKind, ...], Field(min_length=1, max_length=2)]
-    offering_id: Id
-    payment_method_ids: PaymentMethodIds
-    cap_amount_minor: ChargeMinor
-    currency: Currency
-    enabled: bool = True
-
-
-class BulkRule(RuleBody):
-    """One of many rules."""
-
-    subscription_id: Id
-
-
-class RuleView(Answer):
-    """A subscription's rule as it is now."""
-
-    subscription_id: str
-    version: int
-    triggers: list[str]
-    offering_id: str
-    payment_method_ids: list[str]
-    cap_amount_minor: int
-    currency: str
-    enabled: bool
-
-
-def rule_of(body: RuleBody, subscription_id: str) -> RenewalRule:
-    return RenewalRule(
-        subscription_id,
-        0,
-        sorted(set(body.triggers)),
-        body.offering_id,
-        list(body.payment_method_ids),
-        body.cap_amount_minor,
-        body.currency,
-        body.enabled,
-    )
-
-
-def rule_view(rule: RenewalRule) -> RuleView:
-    return RuleView.model_construct(**rule._asdict())
 
 
 def summary(renewal: Renewal) -> RenewalSummary:

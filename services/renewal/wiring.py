@@ -27,11 +27,15 @@ from services.renewal.operators.tokens import Tokens
 from services.renewal.operators.who import Gate
 from services.renewal.projections import PROJECTIONS, keep_projections
 from services.renewal.routes import RenewalRoutes
-from services.renewal.rule_routes import RuleRoutes
+from services.renewal.rules.decision_routes import DecisionRoutes as RuleDecisionRoutes
+from services.renewal.rules.mandate_routes import MandateRoutes
+from services.renewal.rules.offering_terms import keep_offering_terms
+from services.renewal.rules.routes import RuleRoutes
 from services.renewal.settings import Settings
 from services.renewal.survey import Survey
 from services.renewal.timers import Timers
 from shared.clock import utc_now
+from shared.contracts.offerings import OfferingChanged
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
 
@@ -60,6 +64,10 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         keep_projections,
         max_records=batch,
     )
+    # Of its own: it reads from the beginning what the projections of an older version had read already.
+    offering_terms = Consumer(
+        "offering-terms", (OfferingChanged.topic,), (OfferingChanged,), keep_offering_terms
+    )
     timers = Timers(
         transactions,
         policy,
@@ -77,11 +85,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     return Service(
         title="Renewal",
         description="Ask for renewals of prepaid plans, follow them, call them off; keep rules that ask.",
-        consumers=(projections, saga, admission),
+        consumers=(projections, offering_terms, saga, admission),
         routers=(
             RenewalRoutes(transactions, policy).router,
             CustomerActionRoutes(transactions, policy, links).router,
-            RuleRoutes(transactions).router,
+            RuleRoutes(transactions, policy).router,
+            MandateRoutes(transactions).router,
+            RuleDecisionRoutes(transactions).router,
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
             SearchRoutes(transactions, policy, gate).router,
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,

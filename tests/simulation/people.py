@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -20,8 +20,10 @@ from services.payment.domain.payment import WALLET
 from services.renewal import store as renewal_store
 from services.renewal import wiring as renewal_wiring
 from services.renewal.domain.actions import Action, CustomerCancels, CustomerRetries, OperatorResolves
-from services.renewal.domain.rule import RenewalRule, Request, Trigger
+from services.renewal.domain.asking import Request, Trigger
 from services.renewal.moves import Moves
+from services.renewal.rules.domain.mandate import Mandate
+from services.renewal.rules.domain.rule import RenewalRule, short_form
 from shared.contracts.message import Message
 from shared.contracts.quotas import QuotaExhausted
 from shared.contracts.renewal_requests import RequestRenewal
@@ -45,6 +47,11 @@ TAKEN: Final = "taken"
 _PATIENCE_SECONDS: Final = 6.0
 _TRIES: Final = 3
 """How often a payer tries to pay for one renewal."""
+
+
+def _mandate(subscription_id: str, payer_id: str, at: datetime) -> Mandate:
+    said = ("before-mandates", None, "api", at, "und", 2000, CURRENCY, None, "app", at)
+    return Mandate(subscription_id, "mandate", payer_id, *said)
 
 
 class People:
@@ -89,9 +96,9 @@ class People:
                 )
             if each.has_rule:
                 cards = [card.payment_method_id for card in each.cards]
-                world.renewal.rules.rows[name] = RenewalRule(
-                    name, 1, ["exhausted"], OFFERING, cards, 2000, CURRENCY, True
-                )
+                says = short_form(("exhausted",), OFFERING, tuple(cards), 2000, CURRENCY, enabled=True)
+                world.renewal.rules.rows[name] = RenewalRule(name, 1, says, "mandate")
+                world.renewal.mandates.rows[name, "mandate"] = _mandate(name, each.owner_id, world.loop.now)
         world.broker.heard = self._hear
 
     def begin(self) -> None:

@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from services.renewal.domain.charge_stop import stopping
+from services.renewal.domain.asking import Request, Trigger
 from services.renewal.domain.due import next_due_at
 from services.renewal.domain.policy import Policy
 from services.renewal.domain.renewal import Renewal
-from services.renewal.domain.rule import RenewalRule, Request, Trigger, asked_by
 from shared.contracts.message import Terms
 
 
@@ -30,7 +29,7 @@ class Standing(NamedTuple):
     device_bound: bool | None
     device_matches: bool | None
     cycle: int | None
-    """Number of top-ups so far: the projection's or ours, whichever has heard of more."""
+    """Number of top-ups so far, as the projection has heard of it."""
     identity_verified: bool | None
     # What is wanted.
     offering_status: str | None
@@ -39,15 +38,8 @@ class Standing(NamedTuple):
     offering_statuses: list[str] | None
     methods: list[str]
     """Of those asked for, each as `id payer status`."""
-    # The slot, and the rule.
+    # The slot, and the switch.
     open_renewal_id: UUID | None
-    rule_version: int | None
-    rule_triggers: list[str] | None
-    rule_offering_id: str | None
-    rule_payment_method_ids: list[str] | None
-    rule_cap_amount_minor: int | None
-    rule_currency: str | None
-    rule_enabled: bool | None
     charges_stopped: list[str] | None = None
     """Every scope in which automatic charges are stopped."""
 
@@ -71,42 +63,39 @@ class Admitted(NamedTuple):
     renewal: Renewal
     terms: Terms
     request: Request
+    mandate_id: str | None = None
+    """The consent that a rule's renewal stands on."""
+    bound_by: str | None = None
+    """Which of a rule's limits made the maximum of its terms."""
 
 
 class NotMeant(NamedTuple):
-    """A trigger for which there is no rule: nobody is waiting for an answer."""
+    """A trigger for which there is no rule, or none that asks for it: nobody is waiting for an answer."""
 
-    why: str
+    reason: str
 
 
 class Kept(NamedTuple):
-    """A rule's trigger that finds the slot taken, or charges stopped: looked at again when that is over."""
+    """A rule's trigger that is looked at again: when the slot frees, a stop is over, or at an instant."""
 
     trigger: Trigger
+    reason: str = "slot_taken"
+    detail: str | None = None
+    """What the reason's own sentence does not tell."""
 
 
-Answer = Admitted | Joined | Refusal | NotMeant | Kept
+class Announced(NamedTuple):
+    """A rule's trigger whose payer is told now, and charged at `trigger.not_before`."""
+
+    trigger: Trigger
+    mandate_id: str
+    offering_id: str
+    max_amount_minor: int
+    currency: str
+
+
+Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced
 _Check = Callable[[Request, Standing, datetime], Refusal | None]
-
-
-def answer_trigger(trigger: Trigger, standing: Standing, now: datetime, policy: Policy) -> Answer:
-    """What a quota trigger leads to, by the subscription's rule."""
-    rule = _rule(trigger.subscription_id, standing)
-    if rule is None:
-        return NotMeant("no_rule")
-    if not rule.enabled or trigger.kind not in rule.triggers:
-        return NotMeant("rule_does_not_ask")
-    if standing.existing_hash is not None:
-        return Joined(standing.renewal_id)
-    if standing.cycle is not None and trigger.cycle < standing.cycle:
-        return Refusal("cycle_over", "The data was topped up meanwhile: there is nothing to do.")
-    if standing.open_renewal_id is not None:
-        return Kept(trigger._replace(held_by=None))
-    # The switch is for what nobody asked for just now: whoever asks in person is served.
-    stop = stopping(standing.charges_stopped or (), standing.brand, standing.carrier)
-    if stop is not None:
-        return Kept(trigger._replace(held_by=stop))
-    return _judge(asked_by(rule, trigger), standing, now, policy, trigger.cycle)
 
 
 def answer_request(request: Request, standing: Standing, now: datetime, policy: Policy) -> Answer:
@@ -118,10 +107,13 @@ def answer_request(request: Request, standing: Standing, now: datetime, policy: 
         return Joined(standing.renewal_id)
     if standing.refused_reason is not None and request.is_told:
         return Refusal(standing.refused_reason, standing.refused_detail or "")
-    return _judge(request, standing, now, policy, standing.cycle or 0)
+    return judge(request, standing, now, policy, standing.cycle or 0)
 
 
-def _judge(request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int) -> Answer:
+def judge(
+    request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int
+) -> Admitted | Refusal:
+    """What stands in the way first, or the renewal to begin."""
     for check in CHECKS:
         refusal = check(request, standing, now)
         if refusal is not None:
@@ -151,21 +143,6 @@ def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, 
     )
     due_at = next_due_at(renewal, policy)
     return Admitted(renewal._replace(next_due_at=due_at), terms, request)
-
-
-def _rule(subscription_id: str, standing: Standing) -> RenewalRule | None:
-    if standing.rule_version is None:
-        return None
-    return RenewalRule(
-        subscription_id,
-        standing.rule_version,
-        standing.rule_triggers or [],  # type: ignore[arg-type] # only kinds are ever stored
-        standing.rule_offering_id or "",
-        standing.rule_payment_method_ids or [],
-        standing.rule_cap_amount_minor or 0,
-        standing.rule_currency or "",
-        bool(standing.rule_enabled),
-    )
 
 
 REUSED: Final = Refusal(

@@ -10,7 +10,6 @@ from typing import Annotated, Final
 import orjson
 from fastapi import APIRouter, Depends, Path
 
-from services.renewal import rules
 from services.renewal import store as renewals
 from services.renewal.domain.charge_stop import ChargeStop
 from services.renewal.operators import charge_store, store
@@ -25,7 +24,9 @@ from services.renewal.operators.charge_views import (
 )
 from services.renewal.operators.store import Deed
 from services.renewal.operators.who import Acting, Gate, Looking
-from services.renewal.views import rule_view, summary
+from services.renewal.rules import store as rules
+from services.renewal.rules.views import rule_view
+from services.renewal.views import summary
 from shared.contracts.fields import Id
 from shared.database import Connection
 from shared.http.problems import Problem
@@ -108,7 +109,7 @@ class ChargeRoutes:
 async def _stops(connection: Connection) -> StopsView:
     stops = await charge_store.list_stops(connection)
     kept = await charge_store.count_kept(connection)
-    return StopsView(stops=[stop_view(stop) for stop in stops], kept_triggers=kept.get(True, 0))
+    return StopsView(stops=[stop_view(stop) for stop in stops], kept_triggers=kept.get("stop", 0))
 
 
 def _check_name(body: Scope) -> None:

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from services.renewal.domain.asking import Trigger
 from services.renewal.domain.charge_stop import ChargeStop
-from services.renewal.domain.rule import Trigger
 from shared.database import Connection
 from shared.database.queries import load_queries
 
@@ -51,9 +51,9 @@ async def count_stops(connection: Connection) -> dict[str, int]:
     return {row["kind"]: row["stops"] for row in await connection.fetch(SQL["count_stops"])}
 
 
-async def count_kept(connection: Connection) -> dict[bool, int]:
-    """By whether a stop keeps them; else a slot does."""
-    return {row["is_stopped"]: row["triggers"] for row in await connection.fetch(SQL["count_kept"])}
+async def count_kept(connection: Connection) -> dict[str, int]:
+    """By what keeps them: `slot`, `stop`, `time`, `pause`."""
+    return {row["kept_by"]: row["triggers"] for row in await connection.fetch(SQL["count_kept"])}
 
 
 class KeptTrigger(NamedTuple):
@@ -62,6 +62,7 @@ class KeptTrigger(NamedTuple):
     kind: str
     cycle: int
     held_by: str | None
+    not_before: datetime | None
     kept_at: datetime
 
 

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.renewal.domain.asking import PAUSED, UNTIL
 from services.renewal.domain.charge_stop import ChargeStop, StopKind, scope_of, stopping
 from services.renewal.operators.charge_store import KeptTrigger, Refused
 from services.renewal.operators.views import Because
-from services.renewal.views import RenewalSummary, RuleView
+from services.renewal.rules.views import RuleView
+from services.renewal.views import RenewalSummary
 from shared.contracts.fields import Id
 from shared.http.body import Answer
 
@@ -49,6 +51,7 @@ class KeptTriggerView(Answer):
     kind: str
     cycle: int
     held_by: str | None
+    not_before: datetime | None
     kept_at: datetime
     detail: str
 
@@ -97,6 +100,10 @@ def kept_view(kept: KeptTrigger, stops: Sequence[ChargeStop]) -> KeptTriggerView
 def _kept_for(kept: KeptTrigger, stops: Sequence[ChargeStop]) -> str:
     if kept.held_by is None:
         return "Another renewal of the subscription is under way; it is looked at again when that is closed."
+    if kept.held_by == UNTIL and kept.not_before is not None:
+        return f"It is looked at again at {kept.not_before:%Y-%m-%d %H:%M} UTC: its rule wants it to wait."
+    if kept.held_by == PAUSED:
+        return "Its rule is paused; it is looked at again when the rule goes on."
     for stop in stops:
         if stop.scope == kept.held_by:
             return (

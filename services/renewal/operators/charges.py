@@ -1,4 +1,7 @@
-"""Looks again at triggers that a stop of charges had kept, once it is over: a bounded number at a time."""
+"""Looks again at triggers that were kept, once what kept them is over: a bounded number at a time.
+
+A stop of charges, an instant (quiet hours, a cool-down, a cap, a notice), or a slot whose freeing was missed.
+"""
 
 import asyncio
 import time
@@ -8,6 +11,8 @@ from typing import Final
 from services.renewal import admissions
 from services.renewal.domain.policy import Policy
 from services.renewal.operators import charge_store, metrics
+from services.renewal.rules import decision_store
+from services.renewal.rules import store as rule_store
 from shared.messaging.transaction import Transaction, Transactions
 
 AT_ONCE: Final = 50
@@ -16,6 +21,9 @@ BUSY_SECONDS: Final = 0.25
 IDLE_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 30.0
 COUNT_SECONDS: Final = 5.0
+REMEMBERED: Final = timedelta(days=400)
+"""How long it can be asked what became of a trigger: a year, and who complains about its last day."""
+_FORGOTTEN_AT_ONCE: Final = 2_000
 _SETTLED: Final = timedelta(seconds=10)
 
 
@@ -44,14 +52,17 @@ class KeptTriggers:
                 continue
 
     async def look(self, transaction: Transaction) -> int:
-        """Ask again for what a stop kept that is over; how many."""
-        kept = await charge_store.take_resumed(transaction.connection, AT_ONCE)
+        """Ask again for what a stop kept that is over, or an instant that has come; how many."""
+        connection = transaction.connection
+        kept = await rule_store.take_due(connection, transaction.now, AT_ONCE)
+        if len(kept) < AT_ONCE:
+            kept += await charge_store.take_resumed(connection, AT_ONCE - len(kept))
         if kept:
             await admissions.admit(transaction, kept, self._policy)
         return len(kept)
 
     async def sweep(self, transaction: Transaction) -> int:
-        """Ask again for what waits for a slot that is free; how many.
+        """Ask again for what waits for a slot that is free; how many. Forget decisions that are too old.
 
         Whoever reads a slot as taken while another transaction frees it keeps a trigger that nobody looks
         at: the slot has freed already.
@@ -60,6 +71,7 @@ class KeptTriggers:
         kept = await charge_store.take_freed(transaction.connection, kept_before, AT_ONCE)
         if kept:
             await admissions.admit(transaction, kept, self._policy)
+        await decision_store.forget(transaction.connection, transaction.now - REMEMBERED, _FORGOTTEN_AT_ONCE)
         return len(kept)
 
     async def count(self) -> None:
@@ -69,5 +81,5 @@ class KeptTriggers:
             kept = await charge_store.count_kept(connection)
         for kind, gauge in metrics.charges_stopped.items():
             gauge.set(stops.get(kind, 0))
-        metrics.kept_by_stop.set(kept.get(True, 0))
-        metrics.kept_by_slot.set(kept.get(False, 0))
+        for what, gauge in metrics.kept_by.items():
+            gauge.set(kept.get(what, 0))

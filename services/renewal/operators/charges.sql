@@ -63,7 +63,9 @@ with recursive held as (
     where
         kept.held_by in (
             select held.held_by from held
-            where not exists (select 1 from charge_stops where scope = held.held_by)
+            where
+                held.held_by not in ('time', 'pause')
+                and not exists (select 1 from charge_stops where scope = held.held_by)
         )
     limit $1
     for update skip locked
@@ -72,7 +74,9 @@ with recursive held as (
 delete from kept_triggers as k
 using resumed
 where k.subscription_id = resumed.subscription_id
-returning k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by;
+returning
+    k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at;
 
 -- name: take_freed_triggers
 -- What was kept for a slot that is free: it freed in the moment in which the trigger was kept.
@@ -93,7 +97,9 @@ with freed as (
 delete from kept_triggers as k
 using freed
 where k.subscription_id = freed.subscription_id
-returning k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by;
+returning
+    k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at;
 
 -- name: count_stops
 -- For the gauge, by kind.
@@ -104,9 +110,13 @@ from charge_stops
 group by kind;
 
 -- name: count_kept
--- For the gauge: triggers kept by a stop, and by a slot that is taken; counts at most 100,000.
+-- For the gauge, by what keeps them: `slot`, `time`, `pause`, or a stop; counts at most 100,000.
 select
-    held_by is not null as is_stopped,
+    case
+        when held_by is null then 'slot'
+        when held_by in ('time', 'pause') then held_by
+        else 'stop'
+    end as kept_by,
     count(*) as triggers
 from (select held_by from kept_triggers limit 100000) as kept
 group by 1;
@@ -117,6 +127,7 @@ select
     kind,
     cycle,
     held_by,
+    not_before,
     kept_at
 from kept_triggers
 where subscription_id = $1;

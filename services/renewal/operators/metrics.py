@@ -19,8 +19,7 @@ _KEPT = Gauge("recarga_renewal_kept_triggers", "Triggers of rules that wait, by 
 
 _bulk: Final = children(_BULK)
 charges_stopped: Final = {kind: _STOPPED.labels(kind) for kind in get_args(StopKind)}
-kept_by_stop: Final = _KEPT.labels("stop")
-kept_by_slot: Final = _KEPT.labels("slot")
+kept_by: Final = {what: _KEPT.labels(what) for what in ("stop", "slot", "time", "pause")}
 
 
 def count(results: Sequence[Result]) -> None:

@@ -9,9 +9,13 @@ from uuid import UUID
 
 from services.renewal import archive, store
 from services.renewal.domain.admission import Admitted, Refusal, Standing
+from services.renewal.domain.asking import RULE, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, HistoryEntry, Renewal
-from services.renewal.domain.rule import RULE, Request, Trigger
 from services.renewal.operators import charge_store
+from services.renewal.rules import decision_store
+from services.renewal.rules import store as rule_store
+from services.renewal.rules.domain.decision import OUTCOMES, Decision
+from services.renewal.rules.domain.judgement import Told
 from services.renewal.store import Asked, Orphan, Progress
 from shared.contracts.message import Terms, deterministic_id
 from tests.conformance.actors import Actor
@@ -22,6 +26,7 @@ from tests.conformance.suites.renewal_rows import MIRRORS, NOT_KEPT
 from tests.conformance.suites.renewal_world import METHODS, OFFERING, SCOPES, change, settle
 from tests.simulation.stores import archive as archives
 from tests.simulation.stores import renewal as memory
+from tests.simulation.stores import rules as rules_in_memory
 
 CALLERS: Final = ("app", "crm", RULE)
 PLACES: Final = (("payments.v1", 0), ("payments.v1", 1), ("topups.v1", 0))
@@ -37,7 +42,9 @@ TERMS: Final = Terms(
 
 
 class RenewalSuite:
-    functions = functions_of(memory, archives, store, charge_store, archive)
+    functions = functions_of(
+        memory, rules_in_memory, archives, store, charge_store, archive, rule_store, decision_store
+    )
     mirrors: Sequence[Mirror] = MIRRORS
     not_kept: Mapping[str, frozenset[str]] = NOT_KEPT
 
@@ -53,6 +60,9 @@ class RenewalSuite:
             "refuse": _refuse,
             "keep triggers": _keep_triggers,
             "take triggers": _take_triggers,
+            "judge triggers": _judge_triggers,
+            "decide": _decide,
+            "tell ends": _tell_ends,
             "keep orphans": _keep_orphans,
             "report progress": _report_progress,
             "look": _look,
@@ -141,7 +151,7 @@ async def _refuse(actor: Actor, lot: Lot) -> None:
 
 async def _keep_triggers(actor: Actor, lot: Lot) -> None:
     triggers = [
-        Trigger(name, lot.number(1, 3), "exhausted", lot.one(TRACES), lot.perhaps(lot.one(SCOPES)))
+        _trigger(actor, lot, name)
         for name in [*lot.some(SUBSCRIPTIONS), *lot.some(SUBSCRIPTIONS, at_least=0)]
     ]
     await actor.call(store.keep_triggers, triggers, actor.stage.now)
@@ -152,10 +162,56 @@ async def _take_triggers(actor: Actor, lot: Lot) -> None:
         await actor.call(store.take_kept_triggers, lot.some(SUBSCRIPTIONS), order=_any)
     elif lot.chance(0.5):
         await actor.call(charge_store.take_resumed, ALL, order=_any)
+    elif lot.chance(0.5):
+        await actor.call(rule_store.take_due, lot.near(actor.stage.now), ALL, order=_any)
     else:
         await actor.call(charge_store.take_freed, lot.near(actor.stage.now), ALL, order=_any)
     await actor.call(charge_store.count_stops)
     await actor.call(charge_store.count_kept)
+
+
+async def _judge_triggers(actor: Actor, lot: Lot) -> None:
+    names = lot.some((*SUBSCRIPTIONS, "s-unheard-of"))
+    await actor.call(rule_store.read_told, names, actor.stage.now, canonical=_tolds)
+    if lot.chance(0.2):
+        rows = [(OFFERING, lot.number(1, 3), lot.one((86_400, 3600)), 10**9, "CU", "on_sale")]
+        await actor.call(rule_store.upsert_offering_terms, rows)
+    if lot.chance(0.2):
+        await actor.call(rule_store.adopt, [])
+
+
+async def _decide(actor: Actor, lot: Lot) -> None:
+    decisions = [
+        Decision(
+            name,
+            lot.number(1, 2),
+            lot.one(("exhausted", "threshold")),
+            1,
+            lot.near(actor.stage.now),
+            lot.one(OUTCOMES),
+            lot.perhaps(lot.one(("cycle_over", "slot_taken"))),
+            "As it is.",
+            lot.perhaps(lot.one(RENEWALS)),
+            lot.perhaps(lot.near(actor.stage.now)),
+            lot.perhaps("m-1"),
+            lot.perhaps("consent"),
+        )
+        for name in [*lot.some(SUBSCRIPTIONS), *lot.some(SUBSCRIPTIONS, at_least=0)]
+    ]
+    await actor.call(decision_store.keep, decisions)
+    if lot.chance(0.3):
+        await actor.call(decision_store.forget, lot.near(actor.stage.now), ALL)
+
+
+async def _tell_ends(actor: Actor, lot: Lot) -> None:
+    renewals = [
+        Renewal(
+            each, name, "{}", lot.number(1, 2), actor.stage.now, None, actor.stage.now, actor.stage.now, ""
+        )
+        for each in lot.some(RENEWALS)
+        for name in SUBSCRIPTIONS
+    ]
+    await actor.call(decision_store.read_of, renewals)
 
 
 async def _keep_orphans(actor: Actor, lot: Lot) -> None:
@@ -220,10 +276,32 @@ def _standings(standings: list[Standing]) -> list[Standing]:
     ]
 
 
+def _tolds(told: list[Told]) -> list[Told]:
+    """Charges in no order, as the rest."""
+    return [each._replace(charges=sorted(each.charges, key=str), sold=sorted(each.sold)) for each in told]
+
+
+def _trigger(actor: Actor, lot: Lot, name: str) -> Trigger:
+    until = lot.perhaps(lot.near(actor.stage.now), 0.3)
+    return Trigger(
+        name,
+        lot.number(1, 3),
+        "exhausted",
+        lot.one(TRACES),
+        UNTIL if until else lot.perhaps(lot.one(SCOPES)),
+        lot.number(1, 2),
+        until,
+        lot.perhaps(f"{OFFERING} 900 USD"),
+        lot.perhaps(5),
+        lot.perhaps(10**9),
+        lot.perhaps(actor.stage.now),
+        lot.perhaps(actor.stage.now),
+        lot.perhaps(actor.stage.now),
+    )
+
+
 def _asked(lot: Lot, renewal_id: UUID) -> Asked:
     subscription_id = lot.one((*SUBSCRIPTIONS, "s-unheard-of"))
-    if lot.chance(0.5):
-        return Asked(renewal_id, subscription_id, None, None)
     methods = ",".join(lot.some((*METHODS, "unheard-of")))
     return Asked(renewal_id, subscription_id, lot.one((OFFERING, "unheard-of")), methods)
 
@@ -232,7 +310,15 @@ def _request(lot: Lot, renewal_id: UUID) -> Request:
     limit = lot.one((1500, 2000))
     name = lot.one(SUBSCRIPTIONS)
     return _Named(
-        lot.one(CALLERS), f"request-{renewal_id.hex[-2:]}", name, OFFERING, limit, "USD", METHODS, None
+        lot.one(CALLERS),
+        f"request-{renewal_id.hex[-2:]}",
+        name,
+        OFFERING,
+        limit,
+        "USD",
+        METHODS,
+        None,
+        dunning_try=lot.perhaps(1),
     )
 
 

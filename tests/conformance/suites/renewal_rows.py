@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.renewal.domain.asking import Trigger
 from services.renewal.domain.renewal import Renewal
-from services.renewal.domain.rule import RenewalRule, Trigger
+from services.renewal.rules.domain.decision import Decision
+from services.renewal.rules.domain.mandate import Mandate
+from services.renewal.rules.domain.rule import RenewalRule
+from services.renewal.rules.store import rule_of
 from services.renewal.store import Orphan
 from tests.conformance.stage import Mirror
 from tests.simulation.stores.renewal import (
     ArchivedLine,
     HistoryLine,
     OfferingLine,
+    OfferingTermsLine,
     ProgressLine,
     RefusalLine,
     RenewalLine,
@@ -88,7 +93,21 @@ def _stall_of(row: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _rule_of(row: Mapping[str, Any]) -> tuple[Any, RenewalRule]:
-    return row["subscription_id"], RenewalRule._make(row[name] for name in RenewalRule._fields)
+    return row["subscription_id"], rule_of(row)
+
+
+def _mandate_of(row: Mapping[str, Any]) -> tuple[Any, Mandate]:
+    line = Mandate._make(row[name] for name in Mandate._fields)
+    return (line.subscription_id, line.mandate_id), line
+
+
+def _decision_of(row: Mapping[str, Any]) -> tuple[Any, Decision]:
+    line = Decision._make(row[name] for name in Decision._fields)
+    return line.place, line
+
+
+def _terms_of(row: Mapping[str, Any]) -> tuple[Any, OfferingTermsLine]:
+    return row["offering_id"], OfferingTermsLine._make(row[name] for name in OfferingTermsLine._fields)
 
 
 def _subscription_of(row: Mapping[str, Any]) -> tuple[Any, SubscriptionLine]:
@@ -123,6 +142,9 @@ MIRRORS: Final = (
     Mirror("progress", "consumer_progress", "select * from consumer_progress", _progress_of),
     Mirror("stalls", "stalls", "select * from stalls", _stall_of),
     Mirror("rules", "renewal_rules", "select * from renewal_rules", _rule_of),
+    Mirror("mandates", "mandates", "select * from mandates", _mandate_of),
+    Mirror("decisions", "renewal_decisions", "select * from renewal_decisions", _decision_of),
+    Mirror("offering_terms", "offering_terms", "select * from offering_terms", _terms_of),
     Mirror("subscriptions", "subscriptions", "select * from subscriptions", _subscription_of),
     Mirror("customers", "customers", "select * from customers", _customer_of),
     Mirror("methods", "payment_methods", "select * from payment_methods", _method_of),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from services.renewal.domain.charge_stop import StopKind, scope_of
-from services.renewal.domain.rule import RenewalRule
+from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
+from services.renewal.rules.domain.rule import Pause, RenewalRule, short_form
+from services.renewal.rules.store import row_of
 from tests.conformance.lots import SUBSCRIPTIONS, Lot
 from tests.conformance.stage import Stage
 from tests.simulation.stores.renewal import OfferingLine, SubscriptionLine
@@ -15,6 +17,22 @@ METHODS: Final = ("card-1", "card-2", "card-3")
 OWNER: Final = "owner-1"
 KINDS: Final[tuple[StopKind, ...]] = get_args(StopKind)
 NAMES: Final[dict[StopKind, str | None]] = {"everywhere": None, "brand": "nauta", "carrier": "cubacel"}
+MANDATE: Final = "m-1"
+_COLUMNS: Final = (
+    "subscription_id",
+    "version",
+    "document",
+    "triggers",
+    "offering_id",
+    "payment_method_ids",
+    "cap_amount_minor",
+    "currency",
+    "enabled",
+    "mandate_id",
+    "paused_at",
+    "paused_by",
+    "paused_why",
+)
 SCOPES: Final = tuple(scope_of(kind, NAMES[kind]) for kind in KINDS)
 
 
@@ -27,6 +45,7 @@ async def settle(stage: Stage) -> None:
     for name in METHODS[:2]:
         await _method(stage, name, "active")
     await _rule(stage, SUBSCRIPTIONS[0], is_enabled=True)
+    await _mandate(stage, SUBSCRIPTIONS[0])
 
 
 async def change(stage: Stage, lot: Lot) -> None:
@@ -42,7 +61,13 @@ async def change(stage: Stage, lot: Lot) -> None:
         case 4:
             await _method(stage, lot.one(METHODS), lot.one(("active", "expired")))
         case 5:
-            await _rule(stage, lot.one(SUBSCRIPTIONS), is_enabled=lot.chance(0.6))
+            await _rule(
+                stage,
+                lot.one(SUBSCRIPTIONS),
+                is_enabled=lot.chance(0.6),
+                is_paused=lot.chance(0.2),
+                is_older=lot.chance(0.3),
+            )
         case _:
             await _stop_or_go_on(stage, lot.one(KINDS))
 
@@ -69,10 +94,37 @@ async def _method(stage: Stage, name: str, status: str) -> None:
     await stage.put("methods", name, (OWNER, status), "payment_methods", **row)
 
 
-async def _rule(stage: Stage, name: str, *, is_enabled: bool) -> None:
-    rule = RenewalRule(name, 1, ["exhausted"], OFFERING, [*METHODS], 1500, "USD", is_enabled)
-    row = {**rule._asdict(), "set_by": "app", "set_at": stage.now}
-    await stage.put("rules", name, rule, "renewal_rules", **row)
+async def _rule(
+    stage: Stage, name: str, *, is_enabled: bool, is_paused: bool = False, is_older: bool = False
+) -> None:
+    """Written by us, or in its short form by a process of an older version."""
+    says = short_form(("exhausted",), OFFERING, METHODS, 1500, "USD", enabled=is_enabled)
+    pause = Pause(stage.now, "ana", "Travelling.") if is_paused else None
+    rule = RenewalRule(name, 1, says, MANDATE, pause)
+    row = dict(zip(_COLUMNS, row_of(rule), strict=True))
+    row |= {"triggers": ["exhausted"], "payment_method_ids": [*METHODS], "document_version": 1}
+    if is_older:
+        row |= {"document_version": None, "enabled": is_enabled}
+    await stage.put("rules", name, rule, "renewal_rules", **row, set_by="app", set_at=stage.now)
+
+
+async def _mandate(stage: Stage, name: str) -> None:
+    line = Mandate(
+        name,
+        MANDATE,
+        OWNER,
+        BEFORE_MANDATES,
+        None,
+        "api",
+        stage.now,
+        "und",
+        1500,
+        "USD",
+        None,
+        "app",
+        stage.now,
+    )
+    await stage.put("mandates", (name, MANDATE), line, "mandates", **line._asdict())
 
 
 async def _stop_or_go_on(stage: Stage, kind: StopKind) -> None:

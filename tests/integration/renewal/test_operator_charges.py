@@ -254,7 +254,7 @@ async def test_the_gauges_tell_what_is_stopped_and_what_waits(renewal: Wired) ->
     await KeptTriggers(renewal.transactions, POLICY).count()
     assert metrics.charges_stopped["brand"]._value.get() == 1
     assert metrics.charges_stopped["everywhere"]._value.get() == 0
-    assert metrics.kept_by_stop._value.get() == 1
+    assert metrics.kept_by["stop"]._value.get() == 1
 
 
 async def test_the_batch_asks_as_often_as_before(renewal: Wired) -> None:

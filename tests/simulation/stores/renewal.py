@@ -12,9 +12,12 @@ import asyncpg
 
 from services.renewal import store
 from services.renewal.domain.admission import Admitted, Refusal, Standing
+from services.renewal.domain.asking import PAUSED, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import HistoryEntry, Renewal
-from services.renewal.domain.rule import FIRST_TRY, RULE, RenewalRule, Request, Trigger
 from services.renewal.operators import charge_store
+from services.renewal.rules.domain.decision import Decision
+from services.renewal.rules.domain.mandate import Mandate
+from services.renewal.rules.domain.rule import RenewalRule
 from services.renewal.store import Asked, Orphan, Progress
 from services.renewal.timers import CATCH_UP_SECONDS
 from tests.simulation.database import Database, Open, Table, statement
@@ -77,6 +80,16 @@ class OfferingLine(NamedTuple):
     subscription_statuses: list[str]
 
 
+class OfferingTermsLine(NamedTuple):
+    """A row of what rules want to know of offerings."""
+
+    version: int
+    validity_seconds: int
+    data_bytes: int
+    destination: str
+    status: str
+
+
 class ProgressLine(NamedTuple):
     """A row of consumer_progress."""
 
@@ -108,6 +121,9 @@ class RenewalDatabase(Database):
         self.progress: Table[tuple[str, int], ProgressLine] = Table("consumer_progress")
         self.stalls: Table[tuple[str, int, datetime], datetime] = Table("stalls")
         self.rules: Table[str, RenewalRule] = Table("renewal_rules")
+        self.mandates: Table[tuple[str, str], Mandate] = Table("mandates")
+        self.decisions: Table[tuple[str, int, str, int], Decision] = Table("renewal_decisions")
+        self.offering_terms: Table[str, OfferingTermsLine] = Table("offering_terms")
         self.subscriptions: Table[str, SubscriptionLine] = Table("subscriptions")
         self.customers: Table[str, bool] = Table("customers")
         self.methods: Table[str, tuple[str, str]] = Table("payment_methods")
@@ -243,14 +259,8 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
     stops = [scope for scope, _ in transaction.scan(own.stops)]
     refusal = get(own.refusals, asked.renewal_id)
     subscription = get(own.subscriptions, asked.subscription_id)
-    by_rule = asked.offering_id is None
-    rule = get(own.rules, asked.subscription_id) if by_rule else None
-    offering_id = asked.offering_id or (rule.offering_id if rule is not None else None)
-    offering = get(own.offerings, offering_id)
-    if asked.payment_method_ids is not None:
-        named = asked.payment_method_ids.split(",")
-    else:
-        named = rule.payment_method_ids if rule is not None else []
+    offering = get(own.offerings, asked.offering_id)
+    named = asked.payment_method_ids.split(",")
     methods = [(name, *method) for name in sorted(set(named)) if (method := get(own.methods, name))]
     return Standing._make(
         (
@@ -259,35 +269,21 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
             refusal.request_hash if refusal is not None else None,
             refusal.reason if refusal is not None else None,
             refusal.detail if refusal is not None else None,
-            *(subscription[:6] if subscription is not None else (None,) * 6),
-            _cycle(transaction, own, asked, subscription.top_ups if subscription is not None else None),
+            *(subscription[:7] if subscription is not None else (None,) * 7),
             get(own.customers, subscription.owner_id) if subscription is not None else None,
             *(offering if offering is not None else (None,) * 4),
             [" ".join(method) for method in methods],
             get(own.slots, asked.subscription_id),
-            *(rule[1:] if rule is not None else (None,) * 7),
             stops or None,
         )
     )
-
-
-def _cycle(transaction: Open, own: RenewalDatabase, asked: Asked, top_ups: int | None) -> int | None:
-    """Only a trigger can be of an old cycle; the projection may not have heard of what we completed."""
-    known = [] if top_ups is None else [top_ups]
-    if asked.offering_id is None:
-        known += [
-            line.renewal.top_up_cycle
-            for _, line in transaction.scan(own.renewals)
-            if line.renewal.subscription_id == asked.subscription_id and line.renewal.top_up_cycle is not None
-        ]
-    return max(known, default=None)
 
 
 @statement
 async def insert(transaction: Open, now: datetime, admitted: Collection[Admitted]) -> set[UUID]:
     own = tables(transaction)
     inserted = set()
-    for renewal, _terms, request in admitted:
+    for renewal, _terms, request, *_ in admitted:
         transaction.about.add(renewal.renewal_id)
         if await transaction.is_taken(own.renewals, renewal.renewal_id):
             continue
@@ -310,7 +306,7 @@ async def insert(transaction: Open, now: datetime, admitted: Collection[Admitted
             request.caller,
             request.request_id,
             request.fingerprint,
-            FIRST_TRY if request.caller == RULE else None,
+            request.dunning_try,
         )
         await transaction.insert(own.renewals, renewal.renewal_id, line)
         await transaction.insert(own.slots, renewal.subscription_id, renewal.renewal_id)
@@ -361,12 +357,16 @@ async def keep_triggers(transaction: Open, triggers: Collection[Trigger], now: d
     newest: dict[str, Trigger] = {}
     for trigger in triggers:
         known = newest.get(trigger.subscription_id)
-        if known is None or known.cycle < trigger.cycle:
+        if known is None or _nth(known) < _nth(trigger):
             newest[trigger.subscription_id] = trigger
     for trigger in newest.values():
         kept = await transaction.upsert(table, trigger.subscription_id, (trigger, now))
-        if kept is not None and kept[0].cycle < trigger.cycle:
+        if kept is not None and _nth(kept[0]) < _nth(trigger):
             transaction.put(table, trigger.subscription_id, (trigger, now))
+
+
+def _nth(trigger: Trigger) -> tuple[int, int]:
+    return trigger.cycle, trigger.dunning_try
 
 
 @statement
@@ -450,7 +450,7 @@ async def take_resumed(transaction: Open, limit: int) -> list[Trigger]:
     over = [
         name
         for name, (trigger, _) in transaction.scan(own.kept)
-        if trigger.held_by is not None and trigger.held_by not in stops
+        if trigger.held_by is not None and trigger.held_by not in (UNTIL, PAUSED, *stops)
     ]
     return _take_kept(transaction, over, limit)
 
@@ -485,9 +485,12 @@ async def count_stops(transaction: Open) -> dict[str, int]:
 
 
 @statement
-async def count_kept(transaction: Open) -> dict[bool, int]:
-    kept = [trigger for _, (trigger, _) in transaction.scan(tables(transaction).kept)]
-    return dict(Counter(trigger.held_by is not None for trigger in kept))
+async def count_kept(transaction: Open) -> dict[str, int]:
+    kept = [trigger.held_by for _, (trigger, _) in transaction.scan(tables(transaction).kept)]
+    return dict(Counter(_KEPT_BY.get(held_by, "stop") for held_by in kept))
+
+
+_KEPT_BY: Final = {None: "slot", UNTIL: UNTIL, PAUSED: PAUSED}
 
 
 @statement

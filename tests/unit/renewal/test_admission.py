@@ -11,19 +11,14 @@ from services.renewal.domain.admission import (
     SLOT_TAKEN,
     Admitted,
     Joined,
-    Kept,
-    NotMeant,
     Refusal,
     Standing,
     answer_request,
-    answer_trigger,
 )
+from services.renewal.domain.asking import Request
 from services.renewal.domain.policy import POLICY
-from services.renewal.domain.rule import Request, Trigger
 from shared.contracts.fields import Origin
 from tests.unit.renewal.story import T0
-
-TRIGGER = Trigger("sub-1", 3, "exhausted", None)
 
 
 def request(**different: Any) -> Request:
@@ -63,22 +58,11 @@ def standing(**different: Any) -> Standing:
         offering_statuses=["active", "suspended"],
         methods=["card-1 ana active"],
         open_renewal_id=None,
-        rule_version=1,
-        rule_triggers=["exhausted"],
-        rule_offering_id="cuba-1gb",
-        rule_payment_method_ids=["card-1"],
-        rule_cap_amount_minor=800,
-        rule_currency="USD",
-        rule_enabled=True,
     )._replace(**different)
 
 
 def ask(asked: Request | None = None, **different: Any) -> object:
     return answer_request(asked or request(), standing(**different), T0, POLICY)
-
-
-def pull(trigger: Trigger = TRIGGER, **different: Any) -> object:
-    return answer_trigger(trigger, standing(**different), T0, POLICY)
 
 
 def test_a_request_that_may_is_admitted_on_its_own_terms() -> None:
@@ -172,38 +156,3 @@ def test_what_is_asked_makes_the_fingerprint(one: dict[str, Any], other: dict[st
 
 def test_how_it_came_does_not_make_the_fingerprint() -> None:
     assert request(act_before=None, is_told=False, traceparent="x").fingerprint == request().fingerprint
-
-
-def test_a_trigger_asks_for_what_its_rule_says_up_to_the_cap() -> None:
-    admitted = pull()
-    assert isinstance(admitted, Admitted)
-    assert (admitted.terms.origin, admitted.terms.max_amount_minor) == ("rule", 800)
-    assert admitted.renewal.deadline_at == T0 + timedelta(seconds=POLICY.deadline_seconds["rule"])
-
-
-@pytest.mark.parametrize(
-    "different", [{"rule_version": None}, {"rule_enabled": False}, {"rule_triggers": ["threshold"]}]
-)
-def test_a_trigger_nobody_asked_for_is_not_answered(different: dict[str, Any]) -> None:
-    assert isinstance(pull(**different), NotMeant)
-
-
-def test_a_trigger_joins_its_cycles_renewal_before_anything_else_is_asked() -> None:
-    assert isinstance(pull(existing_hash=b"x", open_renewal_id=request().renewal_id), Joined)
-
-
-def test_a_trigger_of_an_old_cycle_is_refused_and_one_ahead_of_the_projection_is_not() -> None:
-    old = pull(TRIGGER._replace(cycle=2))
-    assert isinstance(old, Refusal)
-    assert old.reason == "cycle_over"
-    assert isinstance(pull(TRIGGER._replace(cycle=4)), Admitted)
-
-
-def test_a_trigger_that_finds_the_slot_taken_is_kept() -> None:
-    assert pull(open_renewal_id=request().renewal_id) == Kept(TRIGGER)
-
-
-def test_every_cycle_has_a_renewal_of_its_own() -> None:
-    ids = {TRIGGER._replace(cycle=cycle).renewal_id for cycle in range(5)}
-    assert len(ids) == 5
-    assert TRIGGER._replace(kind="threshold").renewal_id == TRIGGER.renewal_id

@@ -4,12 +4,14 @@ import pytest
 
 from services.renewal.domain.admission import Admitted, Joined, Kept, Refusal
 from services.renewal.domain.charge_stop import scope_of, stopping
-from tests.unit.renewal.test_admission import TRIGGER, ask, pull, request
+from tests.unit.renewal.rules.given import TRIGGER, pull
+from tests.unit.renewal.test_admission import ask, request
 
 
 @pytest.mark.parametrize("scope", ["everywhere", "brand ola", "carrier cubacel"])
 def test_a_rules_trigger_waits_and_says_for_what(scope: str) -> None:
-    assert pull(charges_stopped=[scope]) == Kept(TRIGGER._replace(held_by=scope))
+    kept = pull(charges_stopped=[scope])
+    assert kept == Kept(TRIGGER._replace(held_by=scope), "charges_stopped", f"Stopped: {scope}.")
 
 
 @pytest.mark.parametrize("scopes", [[], None, ["brand other"], ["carrier other"], ["brand cubacel"]])

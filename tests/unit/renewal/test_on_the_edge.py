@@ -6,26 +6,20 @@ from typing import Any
 
 import pytest
 
-from services.renewal.domain.admission import Admitted, NotMeant, Refusal, answer_request, answer_trigger
+from services.renewal.domain.admission import Admitted, Refusal, answer_request
 from services.renewal.domain.charge_stop import stopping
 from services.renewal.domain.due import Stall, stalled, wakes_in_time
 from services.renewal.domain.policy import POLICY, Backoff, Moment
 from services.renewal.domain.saga import decide
+from tests.unit.renewal.rules.given import TRIGGER, pull
 from tests.unit.renewal.story import RENEWAL_ID, T0, Says, requested
-from tests.unit.renewal.test_admission import TRIGGER, request, standing
+from tests.unit.renewal.test_admission import request, standing
 from tests.unit.renewal.test_matrix import AT
 from tests.unit.renewal.test_matrix import standing as in_state
 
 NOW = Moment(AT, POLICY)
 SAYS = Says()
 SECOND = timedelta(seconds=1)
-
-
-def test_who_is_not_meant_is_told_why() -> None:
-    assert answer_trigger(TRIGGER, standing(rule_version=None), T0, POLICY) == NotMeant("no_rule")
-    for not_asked in ({"rule_enabled": False}, {"rule_triggers": ["threshold"]}, {"rule_triggers": None}):
-        answer = answer_trigger(TRIGGER, standing(**not_asked), T0, POLICY)
-        assert answer == NotMeant("rule_does_not_ask")
 
 
 def test_a_refusal_without_a_sentence_is_repeated_without_one() -> None:
@@ -41,7 +35,7 @@ def test_a_subscription_that_was_never_topped_up_is_in_cycle_nought() -> None:
 
 def test_a_trigger_asks_as_its_rule_says_under_a_name_of_its_own() -> None:
     trigger = TRIGGER._replace(traceparent="00-trace")
-    answer = answer_trigger(trigger, standing(), T0, POLICY)
+    answer = pull(trigger)
     assert isinstance(answer, Admitted)
     asked = answer.request
     assert (asked.caller, asked.request_id, asked.traceparent) == ("rule", "sub-1:3:1", "00-trace")
@@ -138,3 +132,12 @@ def test_a_rejection_says_more_where_there_is_more_to_say() -> None:
         history = decide(requested(), message, NOW).history
         assert history is not None
         assert history.detail == detail
+
+
+def test_a_request_id_is_its_caller_s_own() -> None:
+    ids = {
+        request(caller=caller, request_id=one).renewal_id
+        for caller in ("crm", "app")
+        for one in ("r-1", "r-2")
+    }
+    assert len(ids) == 4

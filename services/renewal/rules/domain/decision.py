@@ -1,0 +1,149 @@
+"""What became of a trigger, and why: a code for support, a sentence for people, the next try."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, get_args
+from uuid import UUID
+
+from services.renewal.domain.admission import Admitted, Announced, Answer, Joined, Kept, NotMeant, Refusal
+from services.renewal.domain.asking import Trigger
+from services.renewal.domain.renewal import Renewal
+
+Outcome = Literal[
+    "renewed",  # a renewal was begun; how it ended, if not well, is told here too
+    "joined",  # another trigger of the same cycle had begun one
+    "waiting",  # looked at again, at next_try_at where it is known
+    "announced",  # its payer was told; charged at next_try_at
+    "refused",  # nothing is done for this cycle
+    "asked",  # it costs more than was agreed to: the payer was asked
+    "not_meant",  # no rule asks for it
+]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+SENTENCES: Final[dict[str, str]] = {
+    "rule_missing": "The subscription has no rule.",
+    "rule_off": "The rule is switched off.",
+    "trigger_not_wanted": "The rule does not ask for this kind of trigger, or not as early.",
+    "rule_paused": "The rule is paused: it is looked at again when the rule goes on.",
+    "slot_taken": "Another renewal is under way: it is looked at again when that is closed.",
+    "charges_stopped": "Automatic charges are stopped: it is looked at again when they are resumed.",
+    "quiet_hours": "It is night where the rule says so: it is looked at again when the quiet hours end.",
+    "cool_down": "The last automatic renewal is too recent: it is looked at again after the cool-down.",
+    "cap_day": "The rule has charged all that it may within a day: it is looked at again after that.",
+    "cap_period": "The rule has charged all that it may in its period: it is looked at again after that.",
+    "announced": "The payer was told of the charge, and is charged at the announced instant.",
+}
+"""Of every reason that comes without a sentence of its own."""
+
+ASKS: Final = ("consent", "cap_charge")
+"""Limits of a single charge: where the price is above one of them, somebody can be asked to raise it."""
+
+
+class Decision(NamedTuple):
+    """One row: the last word so far about one kind of trigger of one try in one cycle."""
+
+    subscription_id: str
+    cycle: int
+    kind: str
+    dunning_try: int
+    decided_at: datetime
+    outcome: Outcome
+    reason: str | None
+    detail: str
+    renewal_id: UUID | None = None
+    next_try_at: datetime | None = None
+    mandate_id: str | None = None
+    bound_by: str | None = None
+
+    @property
+    def place(self) -> tuple[str, int, str, int]:
+        return self.subscription_id, self.cycle, self.kind, self.dunning_try
+
+
+def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
+    """What is kept of the answer to a trigger."""
+    made = Decision(
+        trigger.subscription_id, trigger.cycle, trigger.kind, trigger.dunning_try, now, "renewed", None, ""
+    )
+    match answer:
+        case Admitted(renewal=renewal):
+            return made._replace(
+                detail="A renewal was begun.",
+                renewal_id=renewal.renewal_id,
+                mandate_id=answer.mandate_id,
+                bound_by=answer.bound_by,
+            )
+        case Joined(renewal_id=renewal_id):
+            return made._replace(
+                outcome="joined", detail="Its cycle's renewal had been begun already.", renewal_id=renewal_id
+            )
+        case Refusal(reason=reason, detail=detail):
+            return made._replace(outcome="refused", reason=reason, detail=detail)
+        case NotMeant(reason=reason):
+            return made._replace(outcome="not_meant", reason=reason, detail=SENTENCES[reason])
+        case Kept(reason=reason):
+            told = f"{SENTENCES[reason]} {answer.detail or ''}".strip()
+            outcome: Outcome = "announced" if reason == "announced" else "waiting"
+            return made._replace(
+                outcome=outcome, reason=reason, detail=told, next_try_at=answer.trigger.not_before
+            )
+        case Announced(trigger=kept):
+            return made._replace(
+                outcome="announced",
+                reason="announced",
+                detail=SENTENCES["announced"],
+                next_try_at=kept.not_before,
+                mandate_id=answer.mandate_id,
+            )
+
+
+def replaces(old: Decision, new: Decision) -> bool:
+    """Whether the new word stands; keep_decisions says the same in SQL.
+
+    A trigger that is read twice must not hide what became of the first: a renewal's story is only
+    continued by its own, and that the cycle is over is news for those alone who were waiting.
+    """
+    if old.renewal_id is not None and (new.outcome == "joined" or new.renewal_id != old.renewal_id):
+        return False
+    return new.reason != "cycle_over" or old.outcome in ("waiting", "announced")
+
+
+def last_words(decisions: Iterable[Decision]) -> list[Decision]:
+    """Of several about the same the one that stands, in the order of their rows."""
+    kept: dict[tuple[str, int, str, int], Decision] = {}
+    for decision in decisions:
+        known = kept.get(decision.place)
+        if known is None or replaces(known, decision):
+            kept[decision.place] = decision
+    return [kept[place] for place in sorted(kept)]
+
+
+def after_end(decision: Decision, renewal: Renewal, now: datetime) -> Decision:
+    """The decision once its renewal has ended without a top-up that is kept."""
+    told = decision._replace(decided_at=now)
+    reason = renewal.reason or renewal.state
+    if reason == "price_changed":
+        return _too_dear(told)
+    if reason.startswith("declined"):
+        return told._replace(
+            outcome="refused",
+            reason="declined",
+            detail=f"The payment was declined ({reason}), with every method of the rule.",
+        )
+    ending = {"cancelled": "was called off", "refunded": "was given back"}.get(renewal.state, "failed")
+    return told._replace(outcome="refused", reason=reason, detail=f"The renewal {ending}: {reason}.")
+
+
+def _too_dear(decision: Decision) -> Decision:
+    if decision.bound_by in ASKS:
+        reason = "price_above_consent" if decision.bound_by == "consent" else "cap_charge"
+        return decision._replace(
+            outcome="asked",
+            reason=reason,
+            detail="It costs more than was agreed to: nothing was charged, and the payer was asked.",
+        )
+    return decision._replace(
+        outcome="refused",
+        reason=decision.bound_by or "price_above_consent",
+        detail="It costs more than the rule's caps have left: nothing was charged.",
+    )

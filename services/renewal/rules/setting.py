@@ -1,0 +1,196 @@
+"""Sets rules, pauses them and lets them go on: judged, compared with what is there, written, told."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from services.renewal import admissions
+from services.renewal import store as renewals
+from services.renewal.domain.admission import (
+    SUBSCRIPTION_UNKNOWN,
+    Refusal,
+    offering_refusal,
+    payment_refusal,
+)
+from services.renewal.domain.policy import Policy
+from services.renewal.operators.store import Deed, write_audit
+from services.renewal.rules import mandate_store, store
+from services.renewal.rules.domain.mandate import (
+    BEFORE_MANDATES,
+    CONSENT_MISSING,
+    CONSENT_REVOKED,
+    Mandate,
+    consent,
+)
+from services.renewal.rules.domain.rule import Instruction, Pause, RenewalRule, changed
+from services.renewal.rules.store import Named
+from shared.contracts.message import deterministic_id
+from shared.messaging.transaction import Transaction
+
+
+class Wanted(NamedTuple):
+    """A rule as somebody wants it. `mandate_id` None: the one it stands on, or the caller's word."""
+
+    subscription_id: str
+    says: Instruction
+    mandate_id: str | None = None
+
+
+async def set_rules(transaction: Transaction, wanted: Sequence[Wanted], set_by: str) -> list[Refusal | None]:
+    """Store those that can work; per rule why not, or None. Of two for one subscription the later counts."""
+    connection, now = transaction.connection, transaction.now
+    named = await store.read_what_rules_name(connection, [(one.subscription_id, one.says) for one in wanted])
+    known = await store.lock(connection, {one.subscription_id for one in wanted})
+    mandates = await mandate_store.read(connection, _names(wanted, known.values()))
+    refusals: list[Refusal | None] = []
+    rules: dict[str, RenewalRule] = {}
+    given: list[Mandate] = []
+    for one, there_is in zip(wanted, named, strict=True):
+        before = rules.get(one.subscription_id) or known.get(one.subscription_id)
+        refusal = _refusal(one.says, there_is)
+        stands_on = refusal or _consent(one, before, mandates, there_is, set_by, now)
+        if isinstance(stands_on, Refusal):
+            refusals.append(stands_on)
+            continue
+        refusals.append(None)
+        if (one.subscription_id, stands_on.mandate_id) not in mandates:
+            given.append(stands_on)
+            mandates[one.subscription_id, stands_on.mandate_id] = stands_on
+        rules[one.subscription_id] = _replaced(one, before, stands_on)
+    if given:
+        await mandate_store.insert(connection, given)
+    await _write(transaction, known, rules.values(), set_by)
+    return refusals
+
+
+def _names(wanted: Sequence[Wanted], known: Collection[RenewalRule]) -> set[tuple[str, str]]:
+    named = {(one.subscription_id, one.mandate_id) for one in wanted}
+    named |= {(rule.subscription_id, rule.mandate_id) for rule in known}
+    return {(subscription_id, name) for subscription_id, name in named if name is not None}
+
+
+def _refusal(says: Instruction, named: Named) -> Refusal | None:
+    if named.owner_id is None:
+        return SUBSCRIPTION_UNKNOWN
+    statuses = dict(text.split(" ") for text in named.offerings)
+    for offering_id in says.offerings.named:
+        refusal = offering_refusal(statuses.get(offering_id))
+        if refusal is not None:
+            return refusal
+    return payment_refusal(says.payment_method_ids, says.payer_id or named.owner_id, named.methods)
+
+
+def _consent(
+    one: Wanted,
+    before: RenewalRule | None,
+    mandates: dict[tuple[str, str], Mandate],
+    named: Named,
+    set_by: str,
+    now: datetime,
+) -> Mandate | Refusal:
+    """The mandate that the rule is to stand on: named, the one before, or the word of whoever sets it."""
+    payer_id = one.says.payer_id or named.owner_id
+    if one.mandate_id is not None:
+        return consent(mandates.get((one.subscription_id, one.mandate_id)), payer_id, one.says.currency, now)
+    stood_on = mandates.get((one.subscription_id, before.mandate_id or "")) if before else None
+    if stood_on is not None and stood_on.revoked_at is not None:
+        # Setting the rule once more must not undo what the payer has revoked.
+        unchanged = before is not None and before.says == one.says
+        return stood_on if unchanged else CONSENT_REVOKED
+    found = consent(stood_on, payer_id, one.says.currency, now)
+    if isinstance(found, Mandate) and not _is_the_callers_word(found, one.says):
+        return found
+    if payer_id is None or payer_id != named.owner_id:
+        return CONSENT_MISSING
+    return _word_of(set_by, payer_id, one, now)
+
+
+def _is_the_callers_word(mandate: Mandate, says: Instruction) -> bool:
+    """Evidence made of a short form, for another maximum than is wanted now: it is given anew."""
+    return mandate.text_version == BEFORE_MANDATES and mandate.max_amount_minor != says.cap_amount_minor
+
+
+def _word_of(set_by: str, payer_id: str, one: Wanted, now: datetime) -> Mandate:
+    """Whoever sets a rule in its short form answers for the consent: no charge is without evidence."""
+    says = one.says
+    name = deterministic_id(one.subscription_id, payer_id, says.cap_amount_minor, now.isoformat())
+    return Mandate(
+        one.subscription_id,
+        f"api-{name}",
+        payer_id,
+        BEFORE_MANDATES,
+        None,
+        "api",
+        now,
+        "und",
+        says.cap_amount_minor,
+        says.currency,
+        says.valid_until,
+        set_by,
+        now,
+    )
+
+
+def _replaced(one: Wanted, before: RenewalRule | None, mandate: Mandate) -> RenewalRule:
+    """The rule as it becomes. Its pause stays: only somebody who says so lets it go on."""
+    if before is None:
+        return RenewalRule(one.subscription_id, 1, one.says, mandate.mandate_id)
+    return before._replace(says=one.says, mandate_id=mandate.mandate_id)
+
+
+async def _write(
+    transaction: Transaction,
+    known: dict[str, RenewalRule],
+    rules: Collection[RenewalRule],
+    set_by: str,
+) -> None:
+    """Those that are different, with the next version, and whoever counts is told."""
+    different = [
+        rule if before is None else rule._replace(version=before.version + 1)
+        for rule in rules
+        if (before := known.get(rule.subscription_id)) != rule
+    ]
+    if not different:
+        return
+    versions = await store.write(transaction.connection, different, set_by, transaction.now)
+    for rule in different:
+        transaction.send(changed(rule._replace(version=versions[rule.subscription_id])))
+
+
+async def pause(
+    transaction: Transaction, subscription_ids: Collection[str], by: str, why: str
+) -> list[RenewalRule]:
+    """Pause these rules; those that were paused by this. What was announced is called off."""
+    known = await store.lock(transaction.connection, subscription_ids)
+    paused = [
+        rule._replace(pause=Pause(transaction.now, by, why)) for rule in known.values() if rule.pause is None
+    ]
+    if paused:
+        await _write(transaction, known, paused, by)
+        names = [rule.subscription_id for rule in paused]
+        await store.call_off_announcements(transaction.connection, names)
+        await _audit(transaction, "pause rule", paused, by, why)
+    return paused
+
+
+async def resume(
+    transaction: Transaction, subscription_ids: Collection[str], by: str, why: str, policy: Policy
+) -> list[RenewalRule]:
+    """Let these rules go on; those that do by this. What waited for that is looked at again, now."""
+    known = await store.lock(transaction.connection, subscription_ids)
+    resumed = [rule._replace(pause=None) for rule in known.values() if rule.pause is not None]
+    if resumed:
+        await _write(transaction, known, resumed, by)
+        await _audit(transaction, "resume rule", resumed, by, why)
+        names = [rule.subscription_id for rule in resumed]
+        kept = await renewals.take_kept_triggers(transaction.connection, names)
+        if kept:
+            await admissions.admit(transaction, kept, policy)
+    return resumed
+
+
+async def _audit(
+    transaction: Transaction, action: str, rules: Collection[RenewalRule], by: str, why: str
+) -> None:
+    deeds = [Deed(by, "done", action, rule.subscription_id, why) for rule in rules]
+    await write_audit(transaction.connection, transaction.now, deeds)

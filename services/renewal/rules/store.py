@@ -1,0 +1,174 @@
+"""Functions over queries.sql: rules as rows, and what triggers ask of them. No decisions."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+import orjson
+
+from services.renewal.domain.asking import Trigger
+from services.renewal.rules.domain.judgement import Told
+from services.renewal.rules.domain.mandate import Mandate
+from services.renewal.rules.domain.offering import OfferingTerms
+from services.renewal.rules.domain.rule import Instruction, Pause, RenewalRule, short_form
+from services.renewal.rules.domain.spending import Charge
+from shared.database import Connection
+from shared.database.arrays import columns
+from shared.database.queries import load_queries
+
+SQL = load_queries(__file__)
+
+
+def rule_of(row: Any) -> RenewalRule:
+    """What the row says: its document where that was written last, else its short form."""
+    if row["document"] is not None and row["document_version"] == row["version"]:
+        says = Instruction.model_validate_json(row["document"])
+    else:
+        says = short_form(
+            tuple(row["triggers"]),
+            row["offering_id"],
+            tuple(row["payment_method_ids"]),
+            row["cap_amount_minor"],
+            row["currency"],
+            enabled=row["enabled"],
+        )
+    pause = None
+    if row["paused_at"] is not None:
+        pause = Pause(row["paused_at"], row["paused_by"], row["paused_why"])
+    return RenewalRule(row["subscription_id"], row["version"], says, row["mandate_id"], pause)
+
+
+def row_of(rule: RenewalRule) -> tuple[Any, ...]:
+    """The row, with the short form that processes of an older version read.
+
+    Those would heed neither a pause nor what the short form does not say: to them such a rule is off.
+    """
+    says, pause = rule.says, rule.pause
+    return (
+        rule.subscription_id,
+        rule.version,
+        says.model_dump_json(),
+        ",".join(wish.kind for wish in says.triggers),
+        says.offerings.same,
+        ",".join(says.payment_method_ids),
+        says.cap_amount_minor,
+        says.currency,
+        says.enabled and pause is None and says.is_short,
+        rule.mandate_id,
+        *(pause or (None, None, None)),
+    )
+
+
+_WIDTH = 13
+
+
+async def read(connection: Connection, subscription_id: str) -> RenewalRule | None:
+    row = await connection.fetchrow(SQL["read_rule"], subscription_id)
+    return None if row is None else rule_of(row)
+
+
+async def lock(connection: Connection, subscription_ids: Collection[str]) -> dict[str, RenewalRule]:
+    """The known ones among these, locked in key order."""
+    rows = await connection.fetch(SQL["lock_rules"], list(subscription_ids))
+    return {row["subscription_id"]: rule_of(row) for row in rows}
+
+
+async def write(
+    connection: Connection, rules: Collection[RenewalRule], set_by: str, now: datetime
+) -> dict[str, int]:
+    """Write these rules, at most one per subscription; the version that each has become."""
+    rows = [row_of(rule) for rule in sorted(rules)]
+    written = await connection.fetch(SQL["write_rules"], *columns(rows, _WIDTH), set_by, now)
+    return {row["subscription_id"]: row["version"] for row in written}
+
+
+class Named(NamedTuple):
+    """What is known of what a rule names."""
+
+    owner_id: str | None
+    """None: nobody has told us of the subscription."""
+    offerings: list[str]
+    """Each as `id status`."""
+    methods: list[str]
+    """Each as `id payer status`."""
+
+
+async def read_what_rules_name(
+    connection: Connection, wanted: Sequence[tuple[str, Instruction]]
+) -> list[Named]:
+    """For each (subscription_id, what its rule is to say), in their order."""
+    rows = [
+        (subscription_id, ",".join(says.offerings.named), ",".join(says.payment_method_ids))
+        for subscription_id, says in wanted
+    ]
+    found = await connection.fetch(SQL["read_what_rules_name"], *columns(rows, 3))
+    return [Named._make(row) for row in found]
+
+
+async def read_told(connection: Connection, subscription_ids: Sequence[str], now: datetime) -> list[Told]:
+    """What triggers of these subscriptions ask, in their order."""
+    rows = await connection.fetch(SQL["read_told"], list(subscription_ids), now)
+    return [told_of(row) for row in rows]
+
+
+def told_of(row: asyncpg.Record) -> Told:
+    if row["subscription_id"] is None:
+        return Told()
+    return Told(
+        rule_of(row),
+        _mandate_of(row),
+        [
+            Charge(datetime.fromisoformat(at), amount, currency)
+            for at, amount, currency in orjson.loads(row["charges"])
+        ],
+        [_terms_of(text) for text in row["offerings"]],
+        row["applied_cycle"],
+        _waiting_of(row),
+    )
+
+
+def _mandate_of(row: asyncpg.Record) -> Mandate | None:
+    if row["payer_id"] is None:
+        return None
+    named = dict(row.items()) | {"currency": row["mandate_currency"]}
+    return Mandate(*(named[field] for field in Mandate._fields))
+
+
+def _terms_of(text: str) -> OfferingTerms:
+    offering_id, validity_seconds, status = text.split(" ")
+    return OfferingTerms(offering_id, int(validity_seconds), status)
+
+
+def _waiting_of(row: asyncpg.Record) -> Trigger | None:
+    if row["kept_cycle"] is None:
+        return None
+    return Trigger(
+        row["subscription_id"],
+        row["kept_cycle"],
+        row["kept_kind"],
+        None,
+        dunning_try=row["kept_try"],
+        not_before=row["kept_until"],
+        announced=row["kept_announced"],
+    )
+
+
+async def adopt(connection: Connection, subscription_ids: Collection[str]) -> None:
+    """Give rules of an older version's processes the evidence that they lack."""
+    await connection.execute(SQL["adopt_rules"], list(subscription_ids))
+
+
+async def call_off_announcements(connection: Connection, subscription_ids: Collection[str]) -> None:
+    await connection.execute(SQL["call_off_announcements"], list(subscription_ids))
+
+
+async def take_due(connection: Connection, now: datetime, limit: int) -> list[Trigger]:
+    """At most `limit` triggers whose instant has come; nobody keeps them any more."""
+    rows = await connection.fetch(SQL["take_due_triggers"], now, limit)
+    return [Trigger._make(row) for row in rows]
+
+
+async def upsert_offering_terms(connection: Connection, rows: Collection[tuple[Any, ...]]) -> None:
+    """Rows of (offering_id, version, validity_seconds, data_bytes, destination, status)."""
+    await connection.execute(SQL["upsert_offering_terms"], *columns(rows, 6))

@@ -1,0 +1,201 @@
+"""services/renewal/rules: what triggers ask of rules, and what became of them, on tables in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from services.renewal.domain.asking import Trigger
+from services.renewal.domain.renewal import Renewal
+from services.renewal.rules import decision_store, store
+from services.renewal.rules.domain.decision import Decision, last_words, replaces
+from services.renewal.rules.domain.judgement import Told
+from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
+from services.renewal.rules.domain.offering import OfferingTerms
+from services.renewal.rules.domain.rule import DAY_SECONDS, RenewalRule
+from services.renewal.rules.domain.spending import Charge
+from tests.simulation.database import Open, statement
+from tests.simulation.stores.renewal import OfferingTermsLine, RenewalLine, tables
+
+
+@statement
+async def read_told(transaction: Open, subscription_ids: Sequence[str], now: datetime) -> list[Told]:
+    return [_told(transaction, name, now) for name in subscription_ids]
+
+
+def _told(transaction: Open, name: str, now: datetime) -> Told:
+    own = tables(transaction)
+    rule = transaction.get(own.rules, name)
+    if rule is None:
+        return Told()
+    mandate = transaction.get(own.mandates, (name, rule.mandate_id or ""))
+    known = [
+        (each, transaction.get(own.offering_terms, each)) for each in sorted(set(rule.says.offerings.named))
+    ]
+    cycles = [
+        line.renewal.top_up_cycle
+        for _, line in transaction.scan(own.renewals)
+        if line.renewal.subscription_id == name and line.renewal.top_up_cycle is not None
+    ]
+    kept = transaction.get(own.kept, name)
+    return Told(
+        rule,
+        mandate,
+        _charges(transaction, name, _since(rule, mandate, now)),
+        [OfferingTerms(each, line.validity_seconds, line.status) for each, line in known if line is not None],
+        max(cycles, default=None),
+        kept and _waiting(kept[0]),
+    )
+
+
+def _waiting(trigger: Trigger) -> Trigger:
+    return Trigger(
+        trigger.subscription_id,
+        trigger.cycle,
+        trigger.kind,
+        None,
+        dunning_try=trigger.dunning_try,
+        not_before=trigger.not_before,
+        announced=trigger.announced,
+    )
+
+
+def _since(rule: RenewalRule, mandate: Mandate | None, now: datetime) -> datetime:
+    says = rule.says
+    period = DAY_SECONDS * says.period_days if says.cap_period_minor is not None else 0
+    since = now - timedelta(seconds=max(DAY_SECONDS, period, says.cool_down_seconds))
+    if says.max_renewals is None or mandate is None:
+        return since
+    return min(since, mandate.given_at)
+
+
+def _charges(transaction: Open, name: str, since: datetime) -> list[Charge]:
+    own = tables(transaction)
+    lines = [line for _, line in transaction.scan(own.renewals)]
+    lines += [kept.line for _, kept in transaction.scan(own.archive)]
+    return [
+        _charge(line)
+        for line in lines
+        if line.renewal.subscription_id == name
+        and line.renewal.requested_at >= since
+        and line.dunning_try is not None
+        and (line.renewal.closed_at is None or line.renewal.state == "completed")
+    ]
+
+
+def _charge(line: RenewalLine) -> Charge:
+    renewal, terms = line.renewal, line.renewal.agreed
+    amount: Any = terms.max_amount_minor if renewal.closed_at is None else renewal.amount_minor
+    return Charge(renewal.requested_at, amount, terms.currency)
+
+
+@statement
+async def adopt(transaction: Open, subscription_ids: Collection[str]) -> None:
+    own = tables(transaction)
+    for name in sorted(set(subscription_ids)):
+        rule = transaction.get(own.rules, name)
+        subscription = transaction.get(own.subscriptions, name)
+        if rule is None or rule.mandate_id is not None:
+            continue
+        if subscription is not None:
+            evidence = Mandate(
+                name,
+                BEFORE_MANDATES,
+                subscription.owner_id,
+                BEFORE_MANDATES,
+                None,
+                "api",
+                transaction.clock,
+                "und",
+                rule.says.cap_amount_minor,
+                rule.says.currency,
+                None,
+                "app",
+                transaction.clock,
+            )
+            await transaction.insert(own.mandates, (name, BEFORE_MANDATES), evidence)
+        await transaction.lock(own.rules, name)
+        transaction.put(own.rules, name, rule._replace(mandate_id=BEFORE_MANDATES))
+
+
+@statement
+async def take_due(transaction: Open, now: datetime, limit: int) -> list[Trigger]:
+    table = tables(transaction).kept
+    due = sorted(
+        (trigger.not_before, name)
+        for name, (trigger, _) in transaction.scan(table)
+        if trigger.not_before is not None and trigger.not_before <= now
+    )
+    taken: list[Trigger] = []
+    for _, name in due:
+        row = transaction.get(table, name)
+        if row is not None and len(taken) < limit and transaction.is_free(table, name):
+            transaction.take(table, name)
+            transaction.remove(table, name)
+            taken.append(row[0])
+    return taken
+
+
+@statement
+async def upsert_offering_terms(transaction: Open, rows: Collection[tuple[Any, ...]]) -> None:
+    table = tables(transaction).offering_terms
+    for offering_id, *told in rows:
+        line = OfferingTermsLine(*told)
+        known = await transaction.upsert(table, offering_id, line)
+        if known is not None and known.version < line.version:
+            transaction.put(table, offering_id, line)
+
+
+@statement
+async def keep(transaction: Open, decisions: Collection[Decision]) -> None:
+    table = tables(transaction).decisions
+    for decision in last_words(decisions):
+        known = await transaction.upsert(table, decision.place, decision)
+        if known is not None and replaces(known, decision):
+            transaction.put(table, decision.place, decision)
+
+
+@statement
+async def read_of(transaction: Open, renewals: Collection[Renewal]) -> list[Decision]:
+    wanted = {(renewal.subscription_id, renewal.cycle, renewal.renewal_id) for renewal in renewals}
+    found = [
+        decision
+        for _, decision in transaction.scan(tables(transaction).decisions)
+        if (decision.subscription_id, decision.cycle, decision.renewal_id) in wanted
+    ]
+    return sorted(found, key=lambda decision: decision.place)
+
+
+@statement
+async def forget(transaction: Open, before: datetime, limit: int) -> None:
+    table = tables(transaction).decisions
+    old = [place for place, decision in transaction.scan(table) if decision.decided_at < before]
+    for place in sorted(old)[:limit]:
+        if await transaction.lock(table, place) is not None:
+            transaction.remove(table, place)
+
+
+FUNCTIONS: Final = {
+    store: {
+        "read_told": read_told,
+        "adopt": adopt,
+        "take_due": take_due,
+        "upsert_offering_terms": upsert_offering_terms,
+    },
+    decision_store: {"keep": keep, "read_of": read_of, "forget": forget},
+}
+NOT_ASKED: Final = {
+    store: {
+        "rule_of",
+        "row_of",
+        "told_of",
+        "read",
+        "lock",
+        "write",
+        "read_what_rules_name",
+        "call_off_announcements",
+    },
+    decision_store: {"list_decisions"},
+}
+"""Functions that only HTTP needs, or that are made of others."""

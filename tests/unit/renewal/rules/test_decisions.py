@@ -1,0 +1,130 @@
+"""What is kept of a trigger: what became of it, in words, and what an end of its renewal adds."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.renewal.domain.admission import Admitted, Joined, Kept, NotMeant, Refusal
+from services.renewal.domain.asking import UNTIL
+from services.renewal.domain.renewal import Renewal
+from services.renewal.rules.domain.decision import (
+    OUTCOMES,
+    SENTENCES,
+    Decision,
+    after_end,
+    decision_of,
+    last_words,
+    replaces,
+)
+from tests.unit.renewal.rules.given import TRIGGER, pull, told
+from tests.unit.renewal.story import T0
+
+LATER = T0 + timedelta(hours=1)
+BEGUN = decision_of(TRIGGER, pull(), T0)
+
+
+def ended(reason: str | None, state: str = "failed") -> Renewal:
+    admitted = pull()
+    assert isinstance(admitted, Admitted)
+    return admitted.renewal._replace(reason=reason, state=state, closed_at=LATER)  # type: ignore[arg-type] # states by their names
+
+
+def test_what_was_begun_is_kept_with_its_consent_and_its_limit() -> None:
+    assert (BEGUN.outcome, BEGUN.reason, BEGUN.renewal_id) == ("renewed", None, TRIGGER.renewal_id)
+    assert (BEGUN.mandate_id, BEGUN.bound_by) == ("m-1", "cap_charge")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reason"),
+    [
+        (Joined(TRIGGER.renewal_id), "joined", None),
+        (Refusal("device_changed", "Bind it anew."), "refused", "device_changed"),
+        (NotMeant("rule_missing"), "not_meant", "rule_missing"),
+        (Kept(TRIGGER), "waiting", "slot_taken"),
+        (Kept(TRIGGER._replace(held_by=UNTIL, not_before=LATER), "quiet_hours"), "waiting", "quiet_hours"),
+        (Kept(TRIGGER._replace(held_by=UNTIL, not_before=LATER), "announced"), "announced", "announced"),
+        (pull(known=told(notice_seconds=3600)), "announced", "announced"),
+    ],
+)
+def test_every_answer_is_kept_in_words_and_with_the_next_try(answer: Any, outcome: str, reason: str) -> None:
+    decision = decision_of(TRIGGER, answer, T0)
+    assert (decision.outcome, decision.reason) == (outcome, reason)
+    assert decision.detail.endswith(".")
+    kept = getattr(answer, "trigger", None)
+    assert decision.next_try_at == (kept and kept.not_before)
+
+
+def test_every_reason_to_wait_has_its_sentence() -> None:
+    assert all(sentence.endswith(".") for sentence in SENTENCES.values())
+    assert "wait" not in SENTENCES
+
+
+@pytest.mark.parametrize(
+    ("ending", "bound_by", "outcome", "reason"),
+    [
+        ("price_changed", "consent", "asked", "price_above_consent"),
+        ("price_changed", "cap_charge", "asked", "cap_charge"),
+        ("price_changed", "cap_day", "refused", "cap_day"),
+        ("price_changed", "cap_period", "refused", "cap_period"),
+        ("declined_hard", "consent", "refused", "declined"),
+        ("declined_soft", "cap_day", "refused", "declined"),
+        ("deadline_passed", "consent", "refused", "deadline_passed"),
+        (None, "consent", "refused", "failed"),
+    ],
+)
+def test_a_renewal_that_ends_badly_gives_its_trigger_the_reason(
+    ending: str | None, bound_by: str, outcome: str, reason: str
+) -> None:
+    decision = after_end(BEGUN._replace(bound_by=bound_by), ended(ending), LATER)
+    assert (decision.outcome, decision.reason, decision.decided_at) == (outcome, reason, LATER)
+    assert decision.renewal_id == TRIGGER.renewal_id
+    assert decision.detail.endswith(".")
+
+
+@pytest.mark.parametrize(("state", "word"), [("cancelled", "called off"), ("refunded", "given back")])
+def test_how_it_ended_is_said(state: str, word: str) -> None:
+    assert word in after_end(BEGUN, ended("customer_cancelled", state), LATER).detail
+
+
+def test_a_trigger_that_is_read_twice_does_not_hide_what_became_of_the_first() -> None:
+    joined = decision_of(TRIGGER, Joined(TRIGGER.renewal_id), LATER)
+    over = decision_of(TRIGGER, Refusal("cycle_over", "Nothing to do."), LATER)
+    off = decision_of(TRIGGER, NotMeant("rule_off"), LATER)
+    for again in (joined, over, off):
+        assert not replaces(BEGUN, again)
+    waiting = decision_of(TRIGGER, Kept(TRIGGER), T0)
+    for further in (BEGUN, joined, over, off):
+        assert replaces(waiting, further)
+    refused = decision_of(TRIGGER, Refusal("consent_missing", "Record one."), T0)
+    assert not replaces(refused, over)
+    assert replaces(refused, BEGUN)
+    assert replaces(BEGUN, after_end(BEGUN, ended("price_changed"), LATER))
+
+
+@given(
+    st.lists(
+        st.builds(
+            Decision,
+            st.just("sub-1"),
+            st.integers(1, 2),
+            st.sampled_from(["exhausted", "threshold"]),
+            st.just(1),
+            st.just(T0),
+            st.sampled_from(OUTCOMES),
+            st.sampled_from([None, "cycle_over", "slot_taken"]),
+            st.just("."),
+            st.none() | st.just(TRIGGER.renewal_id),
+        )
+    )
+)
+def test_of_several_in_a_batch_the_last_word_is_what_row_by_row_would_have_left(
+    told_of: list[Decision],
+) -> None:
+    rows: dict[Any, Decision] = {}
+    for decision in told_of:
+        if decision.place not in rows or replaces(rows[decision.place], decision):
+            rows[decision.place] = decision
+    assert last_words(told_of) == [rows[place] for place in sorted(rows)]

@@ -1,0 +1,67 @@
+"""When a night ends, against a clock that is looked at every minute."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.renewal.rules.domain.quiet_hours import awake_at, quiet_until
+from services.renewal.rules.domain.rule import QuietHours
+
+ZONES = (
+    "UTC",
+    "America/Havana",
+    "Europe/Madrid",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/New_York",
+)
+HOURS = st.integers(0, 23)
+NIGHTS = st.builds(
+    lambda hours, zone: QuietHours(from_hour=hours[0], to_hour=hours[1], zone=zone),
+    st.tuples(HOURS, HOURS).filter(lambda hours: hours[0] != hours[1]),
+    st.sampled_from(ZONES),
+)
+# Around the changes of clocks of 2026, where the nights are of unusual length, and any other time.
+CHANGES = [
+    datetime(2026, month, day, tzinfo=UTC) for month, day in ((3, 8), (3, 29), (4, 4), (10, 3), (11, 1))
+]
+INSTANTS = st.builds(
+    lambda day, minutes: day + timedelta(minutes=minutes), st.sampled_from(CHANGES), st.integers(-3000, 3000)
+)
+
+
+def is_quiet(night: QuietHours, instant: datetime) -> bool:
+    hour = instant.astimezone(ZoneInfo(night.zone)).hour
+    hours = [(night.from_hour + passed) % 24 for passed in range((night.to_hour - night.from_hour) % 24)]
+    return hour in hours
+
+
+@given(NIGHTS, INSTANTS)
+def test_a_night_ends_at_the_first_minute_that_is_not_in_it(night: QuietHours, instant: datetime) -> None:
+    found = quiet_until(night, instant)
+    if not is_quiet(night, instant):
+        assert found is None
+        assert awake_at(night, instant) == instant
+        return
+    minute = instant
+    while is_quiet(night, minute):
+        minute += timedelta(minutes=1)
+    assert found == awake_at(night, instant) == minute
+
+
+def test_without_quiet_hours_it_is_never_night() -> None:
+    assert quiet_until(None, CHANGES[0]) is None
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "America", ""])
+def test_a_zone_that_there_is_not_is_refused(zone: str) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        QuietHours(from_hour=22, to_hour=7, zone=zone)
+
+
+def test_a_whole_day_of_quiet_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing would ever be charged"):
+        QuietHours(from_hour=7, to_hour=7, zone="UTC")
