@@ -84,7 +84,8 @@ def _bucket_exists(bucket_id: str) -> Problem:
     )
 
 
-def _subscription_not_found(subscription_id: str) -> Problem:
+def subscription_not_found(subscription_id: str) -> Problem:
+    """404: usage has heard nothing of it."""
     return Problem(
         HTTPStatus.NOT_FOUND,
         type="subscription-not-found",
@@ -132,7 +133,7 @@ def routes(transactions: Transactions, carriers: Carriers, late_records: timedel
         async with transactions.begin() as transaction:
             balance = await store.read_balance(transaction.connection, subscription_id)
             if balance is None:
-                raise _subscription_not_found(subscription_id)
+                raise subscription_not_found(subscription_id)
             granted = await store.find_buckets(
                 transaction.connection,
                 [(subscription_id, bucket.bucket_id) for bucket in balance.buckets[:MAX_OPEN_BUCKETS]],
@@ -146,7 +147,7 @@ def routes(transactions: Transactions, carriers: Carriers, late_records: timedel
         after = position.after(PLACE) or (None, None, None)
         async with transactions.pool.acquire(timeout=10) as connection:
             if await store.read_balance(connection, subscription_id) is None:
-                raise _subscription_not_found(subscription_id)
+                raise subscription_not_found(subscription_id)
             rows = await connection.fetch(
                 store.SQL["usage_records"], subscription_id, *after, position.limit + 1
             )

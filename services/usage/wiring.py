@@ -11,6 +11,7 @@ from services.usage.domain.reconcile import Bounds as ReportBounds
 from services.usage.domain.records import Bounds
 from services.usage.domain.triggers import Wants
 from services.usage.handlers import ApplyTopUps, CountUsage, ProjectSubscriptions
+from services.usage.history import routes as history_routes
 from services.usage.kept_records import KeptRecords
 from services.usage.lapses import Lapses
 from services.usage.polls.enrolment import Enrolment
@@ -83,6 +84,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             routes(transactions, carriers, late_records),
             carrier_routes.routes(transactions, carriers),
             report_routes.routes(transactions, reports),
+            history_routes.routes(transactions, carriers, bounds),
             record_routes.routes(transactions, counting, settings.usage_batch_records),
         ),
         line_paths=(record_routes.PATH,),

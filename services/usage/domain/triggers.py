@@ -48,12 +48,17 @@ class Trigger:
     message: QuotaMessage
 
 
+def was_said(balance: Balance, kind: Kind) -> bool:
+    """Whether it was said in this cycle."""
+    return bool(balance.said & _BITS[kind])
+
+
 def take_due(balance: Balance, now: datetime, wants: Wants) -> list[Trigger]:
     """What holds now and was not said in this cycle; the balance remembers that it is said from here on."""
     if not balance.granted_bytes:
         return []
     remaining = balance.remaining_bytes(now)
-    due = [kind for kind in _holding(balance, remaining, now, wants) if not balance.said & _BITS[kind]]
+    due = [kind for kind in _holding(balance, remaining, now, wants) if not was_said(balance, kind)]
     for kind in due:
         balance.said |= _BITS[kind]
     return [Trigger(kind, _message(kind, balance, remaining, now, wants)) for kind in due]
@@ -66,7 +71,7 @@ def take_announced(
 
     Where it does not say how much is left, it is at most the threshold.
     """
-    if balance.said & _BITS[kind]:
+    if was_said(balance, kind):
         return []
     balance.said |= _BITS[kind]
     if remaining_bytes is None:

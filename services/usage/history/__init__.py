@@ -1,0 +1,1 @@
+"""What became of every byte, what was used when, and what is to be expected."""
