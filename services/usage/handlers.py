@@ -156,8 +156,8 @@ async def add_buckets(
     said = []
     for balance in changed.values():
         wants = carrier_of(balance).wants
-        if any(event.kind == "paid_overrun" for event in balance.events) and not balance.remaining_bytes(now):
-            # What was just bought is eaten by what was used before: no record may come to tell it.
+        if any(event.kind == "paid_overrun" for event in balance.events):
+            # Part of what was just bought is eaten by what was used before: no record may come to tell it.
             said += take_due(balance, now, wants)
         balance.next_due_at = next_due_at(balance, now, wants)
     await store.insert_buckets(connection, [(name[0], granted) for name, granted in added.items()])
