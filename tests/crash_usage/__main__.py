@@ -56,8 +56,8 @@ async def _run(home: Path, plan: Plan) -> Outcome:
 
 def _report(outcome: Outcome) -> None:
     _say(
-        f"\n{outcome.lines:,} lines, {outcome.records:,} records, counted in {outcome.counted_seconds:.1f} s, "
-        f"{outcome.over_http:,} over HTTP ({outcome.sent_again:,} of them sent again), "
+        f"\n{outcome.lines:,} lines, {outcome.records:,} records, counted in "
+        f"{outcome.counted_seconds:.1f} s, {outcome.over_http:,} over HTTP ({outcome.sent_again:,} again), "
         f"with {len(outcome.kills)} SIGKILLs; {outcome.renewals:,} automatic renewals."
     )
     if not outcome.broken:

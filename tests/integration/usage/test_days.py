@@ -48,8 +48,8 @@ def days(first: datetime, count: int) -> list[date]:
 
 async def insert(pool: Pool, name: str, ended_at: datetime) -> None:
     await pool.execute(
-        "insert into usage_records (source, record_id, ended_on, iccid, bytes_up, bytes_down, started_at, ended_at)"
-        " values ('cubacel', $1, $2, $3, 1, 1, $4, $4)",
+        "insert into usage_records (source, record_id, ended_on, iccid, bytes_up, bytes_down, started_at,"
+        " ended_at) values ('cubacel', $1, $2, $3, 1, 1, $4, $4)",
         name,
         ended_at.date(),
         someone()[1],
@@ -104,9 +104,10 @@ async def test_days_are_made_and_dropped_while_others_count(pool: Pool, at: At) 
 
 async def test_what_was_set_aside_is_forgotten_with_its_day(pool: Pool, at: At) -> None:
     await pool.execute(
-        "insert into quarantined_records (source, record_id, ended_on, reason, iccid, record, quarantined_at)"
-        " values ('cubacel', 'old', $1, 'too_old', '8953', '{}', $2), ('cubacel', 'new', $1, 'too_old', '8953',"
-        " '{}', $3)",
+        "insert into quarantined_records"
+        " (source, record_id, ended_on, reason, iccid, record, quarantined_at)"
+        " values ('cubacel', 'old', $1, 'too_old', '8953', '{}', $2),"
+        " ('cubacel', 'new', $1, 'too_old', '8953', '{}', $3)",
         NOON.date(),
         NOON - 3 * DAY,
         NOON - 2 * DAY,
