@@ -1,7 +1,9 @@
 """Usage comes down on the buckets, and triggers go out: for batches and for records that were kept."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.usage import metrics, store
@@ -45,7 +47,18 @@ class Carriers:
             self._known = await store.read_carriers(transaction.connection)
             self._read_at = transaction.now
         known, otherwise = self._known, self._otherwise
-        return lambda balance: known.get(balance.carrier or "", otherwise)
+
+        def carrier_of(balance: Balance) -> Carrier:
+            carrier = known.get(balance.carrier or "", otherwise)
+            return carrier if balance.rule_wants is None else _overruled(carrier, balance.rule_wants)
+
+        return carrier_of
+
+
+@lru_cache(maxsize=4096)
+def _overruled(carrier: Carrier, rule_wants: tuple[int | None, ...]) -> Carrier:
+    """The carrier's settings where a renewal rule wants to hear of other limits."""
+    return replace(carrier, wants=carrier.wants.overruled_by(rule_wants))
 
 
 async def count_use(

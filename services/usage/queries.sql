@@ -20,7 +20,7 @@ from owner
 cross join lateral (
     select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
         granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-        next_due_at, reported_at, open_buckets
+        next_due_at, reported_at, open_buckets, rule_wants
     from balances
     where balances.subscription_id = owner.subscription_id
     limit 1
@@ -31,7 +31,7 @@ cross join lateral (
 -- The same by subscription.
 select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
     granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-    next_due_at, reported_at, open_buckets
+    next_due_at, reported_at, open_buckets, rule_wants
 from balances
 where subscription_id = any($1::text[])
 order by subscription_id
@@ -41,7 +41,7 @@ for update
 -- Those where something lapses, or is about to; several processes share the work.
 select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
     granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-    next_due_at, reported_at, open_buckets
+    next_due_at, reported_at, open_buckets, rule_wants
 from balances
 where next_due_at <= $1
 order by next_due_at
@@ -145,6 +145,21 @@ set
 where excluded.subscription_version > b.subscription_version
     and (excluded.carrier is distinct from b.carrier or excluded.bound_imei is distinct from b.bound_imei)
 
+-- name: update_wants
+-- When a rule wants to hear that data runs out, and what of it was said; a rule that changed since is not undone.
+update balances as b
+set
+    rule_version = c.rule_version, rule_wants = c.rule_wants, said = c.said, next_due_at = c.next_due_at
+from unnest($1::text[], $2::integer[], $3::text[], $4::smallint[], $5::timestamptz[])
+    as c (subscription_id, rule_version, rule_wants, said, next_due_at)
+where b.subscription_id = c.subscription_id
+
+-- name: read_rule_versions
+-- Which version of its rule each balance goes by.
+select subscription_id, rule_version
+from balances
+where subscription_id = any($1::text[]) and rule_version is not null
+
 -- name: find_buckets
 -- Which of these buckets are there already, as they were granted: a repeated top-up is told by it.
 select b.subscription_id, b.bucket_id, b.cycle, b.stacking, b.granted_bytes, b.initial_bytes, b.initial_expires_at,
@@ -220,7 +235,7 @@ where excluded.changed_at > iccids.changed_at and excluded.subscription_id <> ic
 -- One subscription's balance, for its owner.
 select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
     granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-    next_due_at, reported_at, open_buckets
+    next_due_at, reported_at, open_buckets, rule_wants
 from balances
 where subscription_id = $1
 

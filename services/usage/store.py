@@ -73,7 +73,9 @@ def _balance_of(row: Row) -> Balance:
     burn_after = _BURN_AT + len(Burn._fields)
     balance = Balance(*row[:_BURN_AT])
     balance.burn = Burn(*row[_BURN_AT:burn_after])
-    balance.said, balance.next_due_at, balance.reported_at, open_buckets = row[burn_after:]
+    balance.said, balance.next_due_at, balance.reported_at, open_buckets, rule_wants = row[burn_after:]
+    if rule_wants is not None:
+        balance.rule_wants = tuple(int(told) if told else None for told in rule_wants.split(","))
     balance.buckets = [
         Bucket(bucket_id, cycle, stacking, priority, remaining, _EPOCH + expires * _MICROSECOND)
         for bucket_id, cycle, stacking, priority, remaining, expires in orjson.loads(open_buckets)
@@ -109,6 +111,27 @@ async def project_subscriptions(connection: Connection, states: Collection[Subsc
         for each in states
     ]
     await connection.execute(SQL["project_subscriptions"], *columns(rows, 5))
+
+
+async def read_rule_versions(connection: Connection, subscription_ids: Collection[str]) -> dict[str, int]:
+    """Of those whose rule was heard of."""
+    rows = await connection.fetch(SQL["read_rule_versions"], list(subscription_ids))
+    return {row["subscription_id"]: row["rule_version"] for row in rows}
+
+
+async def update_wants(connection: Connection, changed: Collection[tuple[Balance, int]]) -> None:
+    """Write what the rules of these locked balances want, each with its rule's version."""
+    rows = [
+        (
+            balance.subscription_id,
+            version,
+            balance.rule_wants and ",".join("" if told is None else str(told) for told in balance.rule_wants),
+            balance.said,
+            balance.next_due_at,
+        )
+        for balance, version in changed
+    ]
+    await connection.execute(SQL["update_wants"], *columns(rows, 5))
 
 
 async def upsert_iccids(connection: Connection, owners: Collection[tuple[str, str, datetime]]) -> None:

@@ -19,7 +19,9 @@ from services.usage.polls.wiring import Polls
 from services.usage.records import routes as record_routes
 from services.usage.reports import Reports
 from services.usage.routes import routes
+from services.usage.rules import ProjectRules
 from services.usage.settings import Settings
+from shared.contracts.renewal_rules import RenewalRuleChanged
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.topups import TopUpApplied
 from shared.contracts.usage_records import BalanceReported, ThresholdCrossed, UsageRecorded
@@ -55,6 +57,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
                 topics=("subscriptions.v1",),
                 messages=(SubscriptionChanged,),
                 handle=ProjectSubscriptions(kept.appeared),
+            ),
+            Consumer(
+                "rules",
+                topics=(RenewalRuleChanged.topic,),
+                messages=(RenewalRuleChanged,),
+                handle=ProjectRules(carriers),
+                gather_seconds=UNHURRIED_SECONDS,
             ),
             Consumer(
                 "top-ups",

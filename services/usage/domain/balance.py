@@ -86,6 +86,8 @@ class Balance:
     next_due_at: datetime | None = None
     reported_at: datetime | None = None
     """Of which moment the carrier's word was taken over: what ended by then is in it."""
+    rule_wants: tuple[int | None, ...] | None = None
+    """What the subscription's renewal rule says in the place of the carrier's settings (`Wants`)."""
     buckets: list[Bucket] = field(default_factory=list)
     events: list[BucketEvent] = field(default_factory=list)
     """Noted since it was read."""

@@ -35,6 +35,18 @@ class Wants(NamedTuple):
     def threshold(self, granted_bytes: int) -> int:
         return max((self.threshold_percent or 0) * granted_bytes // 100, self.threshold_bytes or 0)
 
+    def overruled_by(self, rule: tuple[int | None, ...]) -> "Wants":
+        """What a rule says instead, field by field; a threshold of its own is its whole threshold."""
+        percent, size, predicted, expiring = rule
+        if percent is None and size is None:
+            percent, size = self.threshold_percent, self.threshold_bytes
+        return Wants(
+            percent,
+            size,
+            self.predicted_seconds if predicted is None else predicted,
+            self.expiring_seconds if expiring is None else expiring,
+        )
+
     @property
     def has_threshold(self) -> bool:
         return self.threshold_percent is not None or self.threshold_bytes is not None
@@ -77,6 +89,14 @@ def take_announced(
     if remaining_bytes is None:
         remaining_bytes = min(balance.remaining_bytes(now), wants.threshold(balance.granted_bytes))
     return [Trigger(kind, _message(kind, balance, remaining_bytes, now, wants))]
+
+
+def rearm(balance: Balance, now: datetime, wants: Wants) -> None:
+    """Other limits hold from now on: what was said, and is not so by these, may be said again."""
+    holding = set(_holding(balance, balance.remaining_bytes(now), now, wants))
+    for kind in KINDS:
+        if kind not in holding and kind != "exhausted":
+            balance.said &= ~_BITS[kind]
 
 
 def next_due_at(balance: Balance, now: datetime, wants: Wants) -> datetime | None:

@@ -6,7 +6,7 @@ import pytest
 
 from services.usage.domain.balance import Balance
 from services.usage.domain.burn import burn_more
-from services.usage.domain.triggers import Wants, next_due_at, take_due
+from services.usage.domain.triggers import Wants, next_due_at, rearm, take_due
 from shared.contracts.fields import MAX_BYTES
 from shared.contracts.quotas import (
     BucketExpiring,
@@ -108,3 +108,34 @@ def test_a_top_up_arms_every_kind_again_and_nothing_else_does() -> None:
     add(balance, top_up(2, 100, "queue"))
     use(balance, 100)
     assert len(messages(balance, Wants(10))) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "wants"),
+    [
+        ((None, None, None, None), Wants(20, 500, 60, 70)),
+        ((10, None, None, None), Wants(10, None, 60, 70)),
+        ((None, 5, None, None), Wants(None, 5, 60, 70)),
+        ((None, None, 6, 7), Wants(20, 500, 6, 7)),
+    ],
+)
+def test_a_rule_says_field_by_field_what_the_carrier_would(
+    rule: tuple[int | None, ...], wants: Wants
+) -> None:
+    assert Wants(20, 500, 60, 70).overruled_by(rule) == wants
+
+
+def test_other_limits_may_say_again_what_is_not_so_by_them_and_nothing_else() -> None:
+    balance = with_top_ups(top_up(1, 1000))
+    use(balance, 900)
+    assert len(messages(balance, Wants(10))) == 1
+    rearm(balance, NOW, Wants(50))
+    assert messages(balance, Wants(50)) == []
+    rearm(balance, NOW, Wants(5))
+    assert messages(balance, Wants(5)) == []
+    use(balance, 50)
+    assert len(messages(balance, Wants(5))) == 1
+    use(balance, 50)
+    assert len(messages(balance, Wants(5))) == 1
+    rearm(balance, NOW, Wants(None))
+    assert messages(balance, Wants(None)) == []

@@ -1,0 +1,94 @@
+"""A renewal rule says when it wants to hear that data runs out; without one the carrier's settings hold."""
+
+from datetime import timedelta
+from typing import Any
+
+from shared.clock import utc_now
+from shared.contracts.quotas import BucketExpiring, QuotaThresholdReached
+from shared.contracts.renewal_rules import RenewalRuleChanged
+from tests.integration.usage.conftest import record, someone, subscription, top_up
+from tests.integration.wired import Wired
+
+
+def rule(subscription_id: str, version: int = 1, **different: Any) -> RenewalRuleChanged:
+    return RenewalRuleChanged(
+        subscription_id=subscription_id, version=version, enabled=True, paused=False
+    ).model_copy(update=different)
+
+
+async def topped_up(usage: Wired, **different: Any) -> tuple[str, str]:
+    """Somebody with 1000 bytes."""
+    who, iccid = someone()
+    await usage.consume("subscriptions", subscription(who, iccid))
+    await usage.consume("top-ups", top_up(who, 1, 1000, **different))
+    return who, iccid
+
+
+def thresholds(usage: Wired, who: str) -> list[tuple[int, int]]:
+    """(left, threshold) of each that was said."""
+    return [
+        (said.remaining_bytes, said.threshold_bytes)
+        for said in usage.said(QuotaThresholdReached)
+        if said.subscription_id == who
+    ]
+
+
+async def test_the_rules_threshold_takes_the_place_of_the_carriers(usage: Wired) -> None:
+    who, iccid = await topped_up(usage)
+    await usage.consume("rules", rule(who, threshold_percent=50))
+    await usage.consume("records", record(iccid, f"{who}-1", 499))
+    assert thresholds(usage, who) == []
+    await usage.consume("records", record(iccid, f"{who}-2", 1))
+    assert thresholds(usage, who) == [(500, 500)]
+
+
+async def test_what_holds_when_a_rule_is_set_is_said_at_once_and_an_older_version_undoes_nothing(
+    usage: Wired,
+) -> None:
+    who, iccid = await topped_up(usage)
+    await usage.consume("records", record(iccid, f"{who}-1", 400))
+    await usage.consume("rules", rule(who, 2, threshold_bytes=700))
+    assert thresholds(usage, who) == [(600, 700)]
+    await usage.consume("rules", rule(who, 1, threshold_bytes=10), rule(who, 2, threshold_bytes=700))
+    [wants] = await usage.pool.fetch(
+        "select rule_version, rule_wants from balances where subscription_id = $1", who
+    )
+    assert tuple(wants) == (2, ",700,,")
+
+
+async def test_a_lower_threshold_is_said_though_the_higher_one_was(usage: Wired) -> None:
+    who, iccid = await topped_up(usage)
+    await usage.consume("records", record(iccid, f"{who}-1", 950))
+    before = thresholds(usage, who)
+    assert len(before) == 1, "by the carrier's settings"
+    await usage.consume("rules", rule(who, threshold_bytes=20))
+    await usage.consume("records", record(iccid, f"{who}-2", 30))
+    assert thresholds(usage, who) == [*before, (20, 20)]
+
+
+async def test_a_rule_that_is_paused_or_off_leaves_all_to_the_carrier(usage: Wired) -> None:
+    who, _ = await topped_up(usage)
+    for version, different in enumerate(({}, {"paused": True}, {}, {"enabled": False})):
+        await usage.consume("rules", rule(who, version, threshold_percent=5, **different))
+        wants = await usage.pool.fetchval("select rule_wants from balances where subscription_id = $1", who)
+        assert wants == (None if different else "5,,,")
+
+
+async def test_a_rule_hears_in_time_that_data_lapses(usage: Wired) -> None:
+    who, _ = await topped_up(usage, expires_at=utc_now() + timedelta(hours=30))
+    await usage.consume("rules", rule(who, expiring_seconds=31 * 3600))
+    said = [each for each in usage.said(BucketExpiring) if each.subscription_id == who]
+    assert [each.remaining_bytes for each in said] == [1000]
+    other, _ = await topped_up(usage, expires_at=utc_now() + timedelta(hours=30))
+    await usage.consume("rules", rule(other, expiring_seconds=3600))
+    due_at = await usage.pool.fetchval("select next_due_at from balances where subscription_id = $1", other)
+    assert timedelta(hours=28) < due_at - utc_now() < timedelta(hours=29)
+
+
+async def test_the_rule_of_somebody_unknown_is_kept_for_when_they_come(usage: Wired) -> None:
+    who, iccid = someone()
+    await usage.consume("rules", rule(who, threshold_percent=50))
+    await usage.consume("subscriptions", subscription(who, iccid))
+    await usage.consume("top-ups", top_up(who, 1, 1000))
+    await usage.consume("records", record(iccid, f"{who}-1", 500))
+    assert thresholds(usage, who) == [(500, 500)]
