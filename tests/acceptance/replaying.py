@@ -71,7 +71,9 @@ class InProcess:
                 carrier_url=stack.carrier_url,
                 webhook_secret_file=stack.webhook_secret_file,
             )
-            running = RunningService(name + generation, self._build(name), settings, self.clock)
+            # Usage stays in the present: months later data would rightly have lapsed, and be renewed.
+            clock = Clock() if name == "usage" else self.clock
+            running = RunningService(name + generation, self._build(name), settings, clock)
             await running.start()
             self._running.append(running)
 
