@@ -61,9 +61,9 @@ async def verdict(office: Office, ends: Mapping[str, Expected], records: int, se
         if found is None:
             broken.append(f"{subscription_id} has no balance")
             continue
-        broken += _wrong_totals(subscription_id, end, found)
-        broken += _unexplained(subscription_id, end, allocated, paid)
-    broken += _wrong_renewals(ends, await office.database.fetch(_RENEWALS, ids))
+        broken += wrong_totals(subscription_id, end, found)
+        broken += unexplained(subscription_id, end, allocated, paid)
+    broken += wrong_renewals(ends, await office.database.fetch(_RENEWALS, ids))
     return broken
 
 
@@ -76,7 +76,8 @@ def bucket_names(end: Expected) -> list[str]:
     return ["before", *(f"top-up-{cycle}" for cycle in range(1, end.bought + 1))]
 
 
-def _wrong_totals(subscription_id: str, end: Expected, found: Any) -> Iterator[str]:
+def wrong_totals(subscription_id: str, end: Expected, found: Any) -> Iterator[str]:
+    """Each bucket, and what was used in all, must be what the file says."""
     left = {bucket[0]: bucket[4] for bucket in json.loads(found["open_buckets"])}
     wanted = dict(zip(bucket_names(end), end.remaining_bytes, strict=True))
     told = (found["used_bytes"], found["owed_bytes"], found["cycle"])
@@ -87,7 +88,7 @@ def _wrong_totals(subscription_id: str, end: Expected, found: Any) -> Iterator[s
         yield f"{subscription_id}: left {left} instead of {wanted}"
 
 
-def _unexplained(subscription_id: str, end: Expected, allocated: Taken, paid: Taken) -> Iterator[str]:
+def unexplained(subscription_id: str, end: Expected, allocated: Taken, paid: Taken) -> Iterator[str]:
     """What records took, and what was paid of the overrun, must be what each bucket lost."""
     overrun = allocated.get((subscription_id, ""), 0)
     for name, granted, left in zip(bucket_names(end), end.granted_bytes, end.remaining_bytes, strict=True):
@@ -99,7 +100,8 @@ def _unexplained(subscription_id: str, end: Expected, allocated: Taken, paid: Ta
         yield f"{subscription_id}: {overrun} bytes of its overrun are in no bucket"
 
 
-def _wrong_renewals(ends: Mapping[str, Expected], rows: list[Any]) -> Iterator[str]:
+def wrong_renewals(ends: Mapping[str, Expected], rows: list[Any]) -> Iterator[str]:
+    """One completed renewal for each bucket that was bought, one for each cycle and try, all by rule."""
     tries = Counter((row["subscription_id"], row["cycle"], row["dunning_try"]) for row in rows)
     for (subscription_id, cycle, number), count in tries.items():
         if count > 1:
