@@ -1,5 +1,6 @@
 """The carrier's word on real servers: compared at its moment, taken over, and said."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -220,3 +221,51 @@ async def test_a_crossing_changes_nothing_where_we_count(usage: Wired, counted_b
     who, its_iccid = await known(usage, await counted_by("records"))
     await usage.consume("records", crossing(its_iccid, "exhausted", T0 + HOUR))
     assert (said(usage, who), await left(usage, who)) == ([], 1000)
+
+
+async def test_reports_records_and_top_ups_at_once_leave_no_byte_unexplained(
+    usage: Wired, counted_by: Any
+) -> None:
+    carrier = await counted_by("records")
+    people = [await known(usage, carrier) for _ in range(8)]
+
+    async def happens(number: int) -> None:
+        # Each in another order of people: who locks in the order of the batch would meet the others.
+        order = people[number:] + people[:number]
+        await usage.consume(
+            "records",
+            *(record(i, f"{who}-{number}", 40, started_at=T0 + number * HOUR) for who, i in order),
+            *(report(i, 900 - 60 * number, T0 + number * HOUR + HOUR / 2) for _, i in order),
+        )
+        await usage.consume("top-ups", *(top_up(who, number + 2, 100, "queue") for who, _ in order))
+
+    await asyncio.gather(*(happens(number) for number in range(1, 6)))
+    for who, _ in people:
+        shown = (await usage.request("GET", f"/v1/subscriptions/{who}/buckets")).body["buckets"]
+        assert len(shown) >= 5
+        for bucket in shown:
+            path = f"/v1/subscriptions/{who}/buckets/{bucket['bucket_id']}/history"
+            history = (await usage.request("GET", path)).body
+            assert history["unexplained_bytes"] == 0
+            assert history["remaining_bytes"] == bucket["remaining_bytes"]
+
+
+async def test_a_replay_with_reports_and_crossings_changes_nothing(usage: Wired, counted_by: Any) -> None:
+    for counting in ("records", "notifications"):
+        who, its_iccid = await known(usage, await counted_by(counting))
+        history = [
+            record(its_iccid, f"{who}-1", 100, started_at=T0 + HOUR),
+            report(its_iccid, 880, T0 + 2 * HOUR),
+            record(its_iccid, f"{who}-2", 500, started_at=T0 + 3 * HOUR),
+            report(its_iccid, 390, T0 + 4 * HOUR),
+            crossing(its_iccid, "threshold", T0 + 5 * HOUR, 90),
+        ]
+        for message in history:
+            await usage.consume("records", message)
+        path = f"/v1/subscriptions/{who}/buckets"
+        before, told = (await usage.request("GET", path)).body, said(usage, who)
+        for message in history:
+            await usage.consume("records", message)
+        await usage.consume("records", *history)
+        assert (await usage.request("GET", path)).body == before
+        assert said(usage, who) == told
