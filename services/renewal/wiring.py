@@ -28,6 +28,8 @@ from services.renewal.operators.who import Gate
 from services.renewal.projections import PROJECTIONS, keep_projections
 from services.renewal.routes import RenewalRoutes
 from services.renewal.rules.decision_routes import DecisionRoutes as RuleDecisionRoutes
+from services.renewal.rules.job_routes import RuleJobRoutes
+from services.renewal.rules.jobs import RuleJobs
 from services.renewal.rules.mandate_routes import MandateRoutes
 from services.renewal.rules.offering_terms import keep_offering_terms
 from services.renewal.rules.routes import RuleRoutes
@@ -96,11 +98,13 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             SearchRoutes(transactions, policy, gate).router,
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
             ChargeRoutes(transactions, gate).router,
+            RuleJobRoutes(transactions, gate, proposals_live).router,
         ),
         loops=(
             Loop("timers", timers.run),
             Loop("catch-up", report.run),
             Loop("bulk jobs", BulkJobs(transactions, policy).run),
+            Loop("rule jobs", RuleJobs(transactions, policy).run),
             Loop("kept triggers", KeptTriggers(transactions, policy).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
             Loop("archive", removal.run),

@@ -40,7 +40,7 @@ from tests.simulation.stores.messaging import Messaging
 from tests.simulation.timeline import BEGINNING, LIFE, NEVER, Life, VirtualLoop
 
 WEBHOOK_SECRET: Final = "a secret of the simulation"
-NOT_RUN: Final = frozenset({"survey", "archive", "bulk jobs"})
+NOT_RUN: Final = frozenset({"survey", "archive", "bulk jobs", "rule jobs"})
 """Loops that only measure; that move what is over, which the world does itself; that operators begin."""
 _EVERY: Final[dict[str, Any]] = {
     "database_url": SecretStr("postgresql://nobody@nowhere/nothing"),

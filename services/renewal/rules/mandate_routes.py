@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from services.renewal.operators.views import Because
 from services.renewal.rules import mandate_store, mandates
 from services.renewal.rules.domain.mandate import Mandate
-from services.renewal.rules.views import MandateBody, MandateView, Reason, mandate_of, mandate_view
+from services.renewal.rules.views import MandateBody, MandateView, mandate_of, mandate_view
 from shared.contracts.fields import Id
 from shared.http.caller import Caller
 from shared.http.paging import Page
@@ -60,7 +61,7 @@ class MandateRoutes:
         return Page(items=[mandate_view(mandate) for mandate in found])
 
     async def revoke(
-        self, subscription_id: SubscriptionId, mandate_id: MandateId, body: Reason, caller: Caller
+        self, subscription_id: SubscriptionId, mandate_id: MandateId, body: Because, caller: Caller
     ) -> MandateView:
         """Charge nothing on it any more, for good; what is under way finishes. Twice is once."""
 

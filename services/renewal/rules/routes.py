@@ -7,10 +7,11 @@ from fastapi import APIRouter, Path, Response
 
 from services.renewal.domain.admission import Refusal
 from services.renewal.domain.policy import Policy
+from services.renewal.operators.views import Because
 from services.renewal.routes import refusal_problem
 from services.renewal.rules import setting, store
 from services.renewal.rules.domain.rule import RenewalRule
-from services.renewal.rules.views import BulkRule, Reason, RuleBody, RuleView, rule_view
+from services.renewal.rules.views import BulkRule, RuleBody, RuleView, rule_view
 from shared.contracts.fields import Id
 from shared.http.bulk import Bulk, BulkAnswer
 from shared.http.caller import Caller
@@ -53,7 +54,7 @@ class RuleRoutes:
             return _shown(await _known(transaction, subscription_id), response)
 
     async def pause(
-        self, subscription_id: SubscriptionId, body: Reason, caller: Caller, response: Response
+        self, subscription_id: SubscriptionId, body: Because, caller: Caller, response: Response
     ) -> RuleView:
         """Charge nothing until it is resumed; what was announced is called off. Twice is once."""
 
@@ -64,7 +65,7 @@ class RuleRoutes:
         return _shown(await self._transactions.run(work), response)
 
     async def resume(
-        self, subscription_id: SubscriptionId, body: Reason, caller: Caller, response: Response
+        self, subscription_id: SubscriptionId, body: Because, caller: Caller, response: Response
     ) -> RuleView:
         """Let it go on; data that ran out meanwhile is renewed now, if its other limits allow."""
 

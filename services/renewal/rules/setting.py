@@ -160,7 +160,10 @@ async def _write(
 async def pause(
     transaction: Transaction, subscription_ids: Collection[str], by: str, why: str
 ) -> list[RenewalRule]:
-    """Pause these rules; those that were paused by this. What was announced is called off."""
+    """Pause these rules; those that were paused by this. What was announced is called off.
+
+    Five statements, however many they are.
+    """
     known = await store.lock(transaction.connection, subscription_ids)
     paused = [
         rule._replace(pause=Pause(transaction.now, by, why)) for rule in known.values() if rule.pause is None

@@ -19,13 +19,12 @@ from services.renewal.rules.domain.rule import (
     TriggerWish,
 )
 from services.renewal.rules.setting import Wanted
-from shared.contracts.fields import ChargeMinor, Currency, Id, Instant, Text
+from shared.contracts.fields import ChargeMinor, Currency, Id, Instant
 from shared.http.body import Answer, Body
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
 """BCP 47, as `es-CU`; `und` where nobody knows."""
-Why = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
 
 
 class TriggerBody(TriggerWish, Body):
@@ -149,12 +148,6 @@ def rule_view(rule: RenewalRule) -> RuleView:
 def _shown(wish: TriggerWish) -> Any:
     told = wish.model_dump(exclude_none=True)
     return wish.kind if told.keys() == {"kind"} else told
-
-
-class Reason(Body):
-    """Why: kept, and shown to whoever asks."""
-
-    why: Why
 
 
 class MandateBody(Body):

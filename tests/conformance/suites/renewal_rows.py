@@ -39,6 +39,7 @@ NOT_KEPT: Final[Mapping[str, frozenset[str]]] = {
     "operator_proposals": frozenset("*"),
     "bulk_jobs": frozenset("*"),
     "bulk_targets": frozenset("*"),
+    "rule_jobs": frozenset("*"),
 }
 _ARCHIVED: Final = """
 select r.*, e.renewal_id as registered, (
