@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.usage.days import Days
 from shared.contracts.quotas import QuotaExhausted, QuotaThresholdReached
 from shared.contracts.usage_records import BalanceReported, ThresholdCrossed
 from tests.integration.usage.conftest import LATER, T0, record, someone, subscription, top_up
@@ -172,6 +173,14 @@ async def test_a_report_of_nobodys_iccid_is_kept_and_harms_nobody(usage: Wired) 
     _, its_iccid = someone()
     await usage.consume("records", report(its_iccid, 5, T0))
     assert await usage.pool.fetchval("select count(*) from balance_reports where iccid = $1", its_iccid) == 1
+
+
+async def test_reports_of_days_that_are_over_are_forgotten(usage: Wired) -> None:
+    _, its_iccid = someone()
+    await usage.consume("records", report(its_iccid, 5, T0 - timedelta(days=40)), report(its_iccid, 6, T0))
+    await usage.transactions.run(Days(usage.transactions, 35).step)
+    kept = await usage.pool.fetch("select remaining_bytes from balance_reports where iccid = $1", its_iccid)
+    assert [row["remaining_bytes"] for row in kept] == [6]
 
 
 async def test_reports_take_the_same_statements_for_one_subscription_and_for_100(
