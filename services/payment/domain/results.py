@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.payment.domain import answers
-from services.payment.domain.calls import NOTHING_FOUND, begin, ended, wait
+from services.payment.domain.calls import NOTHING_FOUND, begin, ended, spread, wait
 from services.payment.domain.capabilities import GATEWAYS
 from services.payment.domain.decisions import action_required, attempt_failed, cancelled, declined
 from services.payment.domain.decline_codes import AUTHENTICATION_EXPIRED, AUTHENTICATION_FAILED
@@ -161,6 +161,9 @@ def _refund_unknown(payment: Payment, outcome: Outcome, now: datetime, patience:
         rejected.state = State.REFUND_REJECTED
         rejected.refund_answer = answers.refund_rejected(rejected, "unknown")
         change.messages = (rejected.refund_answer,)
+    if change.payment.state is State.REFUND_REJECTED:
+        # Nobody waits for it any more: the PSP is asked as seldom as about a payer who may never come.
+        change.payment.due_at = now + patience.questions.longest * spread(payment)
     return change
 
 

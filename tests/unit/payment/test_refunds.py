@@ -32,6 +32,13 @@ def test_a_refund_unknown_past_the_deadline_is_rejected_once_and_may_still_be_fo
     assert balances(story.transfers)["held"] == 0
 
 
+def test_a_refund_that_was_said_to_be_unknown_is_asked_about_seldom() -> None:
+    story = captured().refund().later(seconds=121).outcome(Kind.UNKNOWN).claimed().outcome(Kind.UNKNOWN)
+    assert story.row.due_at is not None
+    pause = story.row.due_at - story.now
+    assert story.patience.longest_pause < pause <= story.patience.questions.longest
+
+
 def test_a_partial_refund_made_elsewhere_is_not_taken_for_ours() -> None:
     story = captured().refund()
     story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=1, currency="USD")
