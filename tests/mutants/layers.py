@@ -12,6 +12,8 @@ BESIDE: Final = {
     "calls": ("tests/integration/payment/test_outage.py", "tests/integration/provisioning/test_outage.py")
 }
 """Integration tests of services in which a shared part shows what it is for."""
+SEEDS: Final = "150"
+"""So many seeds of the simulation end within its deadline; what breaks a promise seldom needs more."""
 AUTHORITIES: Final = ("renewal", "payment", "provisioning")
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.MULTILINE)
 _PASSED, _FAILURES, _OUT_OF_CPU = 0, 1, -signal.SIGXCPU
@@ -49,7 +51,7 @@ class Layer(NamedTuple):
 LAYERS: Final = (
     Layer("unit", ("tests/unit/{area}",), None, 180),
     Layer("exhaustive", ("tests/exhaustive/test_shallow.py",), AUTHORITIES, 300),
-    Layer("simulation", ("tests/simulation",), (*AUTHORITIES, "messaging", "calls"), 300),
+    Layer("simulation", ("tests/simulation/test_seeds.py",), (*AUTHORITIES, "messaging", "calls"), 300),
     Layer("integration", ("tests/integration/{area}",), None, 400, waits=True),
     Layer("acceptance", ("tests/acceptance/test_story.py",), None, 400, waits=True),
 )
@@ -92,7 +94,7 @@ def verdict(tests: list[str], tree: Path, layer: Layer) -> Verdict:
     quiet += ("--ignore-glob=*/integration/*/test_running.py",)
     examples = ("-p", "tests.mutants.examples", "--hypothesis-profile=mutants")
     command = [".venv/bin/python", "-m", "pytest", "-x", *quiet, *examples, *tests]
-    environment = {**os.environ, "COLUMNS": "400"}
+    environment = {**os.environ, "COLUMNS": "400", "RECARGA_TEST_SEEDS": SEEDS}
     seconds = layer.seconds
     if not layer.waits:
         command = ["sh", "-c", f'ulimit -S -t {seconds:.0f}; exec "$0" "$@"', *command]
