@@ -98,7 +98,21 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         template = f"/v1/operator/proposals/{{proposal_id}}/{decision}"
         return one("renewal", "POST", template, {"why": WHY}, proposal_id=UNKNOWN)
 
+    ruled = "/v1/subscriptions/{subscription_id}/renewal-rule"
+    mandates = "/v1/subscriptions/{subscription_id}/mandates/{mandate_id}"
+    consent = {
+        "payer_id": subscriber.customer_id,
+        "text_version": "2026-11",
+        "text_sha256": "ab" * 32,
+        "channel": "app",
+        "given_at": "2026-11-01T10:00:00Z",
+        "language": "es-CU",
+        "max_amount_minor": AMOUNT_MINOR,
+        "currency": CURRENCY,
+        "valid_until": "2036-11-01T10:00:00Z",
+    }
     stop = {"kind": "carrier", "name": "nobody", "why": WHY}
+    rule_job = {"action": "pause", "filter": {"brand": "nobody"}, "why": WHY}
     bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY}
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
@@ -120,7 +134,20 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             {"payment_method_id": method},
             frozenset({"payment_method_id"}),
         ),
-        one("renewal", "PUT", "/v1/subscriptions/{subscription_id}/renewal-rule", rule, subscription_id=id_),
+        one("renewal", "PUT", ruled, rule, subscription_id=id_),
+        one("renewal", "POST", f"{ruled}/pause", {"why": WHY}, subscription_id=id_),
+        one("renewal", "POST", f"{ruled}/resume", {"why": WHY}, subscription_id=id_),
+        one("renewal", "PUT", mandates, consent, "valid_until", subscription_id=id_, mandate_id=own),
+        one("renewal", "POST", f"{mandates}/revoke", {"why": WHY}, subscription_id=id_, mandate_id=own),
+        one("renewal", "POST", "/v1/operator/rule-jobs", rule_job),
+        one(
+            "renewal",
+            "POST",
+            "/v1/operator/rule-jobs/{job_id}/start",
+            {"why": WHY, "rules": 1},
+            job_id=UNKNOWN,
+        ),
+        one("renewal", "POST", "/v1/operator/rule-jobs/{job_id}/stop", {"why": WHY}, job_id=UNKNOWN),
         operator("act", action="retry"),
         operator("refund"),
         operator("resolve", found="applied"),
