@@ -211,8 +211,7 @@ from (
     from usage.triggers as g
     inner join renewal.renewal_rules as u
         on g.subscription_id = u.subscription_id and u.enabled
-        and (case g.kind when 'exhausted' then 'exhausted' when 'threshold_reached' then 'threshold' end)
-        = any(u.triggers)
+        and (case g.kind when 'threshold_reached' then 'threshold' else g.kind end) = any(u.triggers)
     where
         not exists (
             select from asked_by_rules as r
@@ -221,6 +220,11 @@ from (
         and not exists (
             select from renewal.refusals as f
             where f.subscription_id = g.subscription_id and f.caller = 'rule'
+        )
+        and not exists (
+            -- What waits, for the night to end or for a pause, has been answered, too.
+            select from renewal.renewal_decisions as d
+            where d.subscription_id = g.subscription_id and d.cycle >= g.cycle
         )
     union all
     select

@@ -24,8 +24,9 @@ from services.renewal.operators.charge_views import (
 )
 from services.renewal.operators.store import Deed
 from services.renewal.operators.who import Acting, Gate, Looking
+from services.renewal.rules import decision_store
 from services.renewal.rules import store as rules
-from services.renewal.rules.views import rule_view
+from services.renewal.rules.views import decision_view, rule_view
 from services.renewal.views import summary
 from shared.contracts.fields import Id
 from shared.database import Connection
@@ -82,7 +83,7 @@ class ChargeRoutes:
         return await self._transactions.run(work)
 
     async def explain(self, subscription_id: Annotated[Id, Path()], _who: Looking) -> SubscriptionView:
-        """Why a subscription renewed, or did not: its rule, what waits, what was refused, what was begun."""
+        """Why a subscription renewed, or did not: its rule, its triggers, what waits, what was begun."""
         async with self._transactions.begin() as transaction:
             connection = transaction.connection
             known = await charge_store.read_subscription(connection, subscription_id)
@@ -91,6 +92,7 @@ class ChargeRoutes:
             stops = await charge_store.list_stops(connection)
             kept = await charge_store.read_kept(connection, subscription_id)
             rule = await rules.read(connection, subscription_id)
+            decisions = await decision_store.list_decisions(connection, subscription_id, None, _SHOWN)
             refusals = await charge_store.read_refusals(connection, subscription_id, _SHOWN)
             found = await renewals.list_renewals(connection, subscription_id, None, None, _SHOWN)
         return SubscriptionView(
@@ -101,6 +103,7 @@ class ChargeRoutes:
             rule=rule and rule_view(rule),
             charges_stopped=in_force(stops, known.brand, known.carrier),
             kept_trigger=kept and kept_view(kept, stops),
+            decisions=[decision_view(decision) for decision in decisions],
             refusals=[refusal_view(refused) for refused in refusals],
             renewals=[summary(renewal) for renewal in found],
         )

@@ -10,7 +10,7 @@ from services.renewal.domain.asking import PAUSED, UNTIL
 from services.renewal.domain.charge_stop import ChargeStop, StopKind, scope_of, stopping
 from services.renewal.operators.charge_store import KeptTrigger, Refused
 from services.renewal.operators.views import Because
-from services.renewal.rules.views import RuleView
+from services.renewal.rules.views import DecisionView, RuleView
 from services.renewal.views import RenewalSummary
 from shared.contracts.fields import Id
 from shared.http.body import Answer
@@ -77,6 +77,8 @@ class SubscriptionView(Answer):
     charges_stopped: StopView | None
     """What keeps its rule from renewing it now."""
     kept_trigger: KeptTriggerView | None
+    decisions: list[DecisionView]
+    """What became of its triggers, newest first."""
     refusals: list[RefusalView]
     """Newest first."""
     renewals: list[RenewalSummary]

@@ -227,6 +227,8 @@ def subscription(told: Row) -> None:
     """Why a subscription renewed, or did not."""
     rule = told["rule"]
     state = "no rule" if rule is None else "a rule" if rule["enabled"] else "a rule that is switched off"
+    if rule is not None and rule["paused"]:
+        state = f"a rule that {rule['paused']['by']} has paused"
     who = f"{told['subscription_id']} of {told['brand']} at {told['carrier']}"
     console().print(f"{who} is {told['status']} and has {state}.")
     if told["charges_stopped"]:
@@ -235,6 +237,22 @@ def subscription(told: Row) -> None:
         console().print(f"Automatic charges are stopped ({stop['scope']}) by {told_by}.", markup=False)
     if told["kept_trigger"]:
         console().print(f"A trigger waits. {told['kept_trigger']['detail']}", markup=False)
+    show(
+        "\nTriggers of its rule",
+        ("at", "cycle", "trigger", "outcome", "reason", "next try", "detail"),
+        [
+            (
+                when(one["decided_at"]),
+                one["cycle"],
+                one["trigger"],
+                one["outcome"],
+                one["reason"],
+                when(one["next_try_at"]),
+                one["detail"],
+            )
+            for one in told["decisions"]
+        ],
+    )
     show(
         "\nRefused",
         ("at", "caller", "reason", "detail"),

@@ -1,6 +1,8 @@
 """Records mandates and revokes them; each step is audited."""
 
+from datetime import timedelta
 from http import HTTPStatus
+from typing import Final
 
 from services.renewal.operators.store import Deed, write_audit
 from services.renewal.rules import mandate_store, store
@@ -9,14 +11,23 @@ from services.renewal.rules.mandate_store import Name
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction
 
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
 
 async def record(transaction: Transaction, given: Mandate) -> tuple[Mandate, bool]:
     """The mandate as it is kept, and whether it is new.
 
     Raises:
-        Problem: there is another one of that name.
+        Problem: there is another one of that name, or it was given in the future.
     """
     connection = transaction.connection
+    if given.given_at > transaction.now + _CLOCKS_DIFFER:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            type="mandate-of-the-future",
+            title="Consent cannot have been given later than now",
+            detail="given_at lies in the future, so nothing was recorded. Send when the consent was given.",
+        )
     name = (given.subscription_id, given.mandate_id)
     before = await mandate_store.read(connection, [name])
     if not before:

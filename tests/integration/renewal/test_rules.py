@@ -396,6 +396,8 @@ async def test_evidence_is_recorded_once_and_never_changes(renewal: Wired) -> No
     assert (again.status, again.body) == (200, first.body)
     other = await record(renewal, one, max_amount_minor=5000)
     assert (other.status, other.problem) == (409, "mandate-exists")
+    early = await record(renewal, one, "m-0", given_at="2099-01-01T00:00:00Z")
+    assert (early.status, early.problem) == (422, "mandate-of-the-future")
     path = f"/v1/subscriptions/{one.subscription_id}/mandates"
     assert (await renewal.request("GET", f"{path}/m-1")).body == first.body
     assert (await renewal.request("GET", path)).body["items"] == [first.body]

@@ -1,0 +1,1 @@
+"""What a cut-over says of a subscription: pure."""
