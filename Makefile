@@ -15,7 +15,7 @@ IMPORT_payment-methods := services.payment.methods.imports
 IMPORT_buckets := services.usage.imports
 IMPORT_usage := services.usage.records.imports
 
-.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-usage bench-crossing bench-import outage chaos crash-usage lock local dev
+.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-against bench-usage bench-crossing bench-import outage chaos crash-usage lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -89,6 +89,9 @@ format: dev ## put the code into the house's format
 
 bench: dev ## measure throughput, latency and CPU per renewal
 	@$(RUN) -m tests.bench
+
+bench-against: dev ## measure an older version and this one in turn, medians of five (VERSION=v0.3.0)
+	@$(RUN) -m tests.bench.against $(or $(VERSION),v0.3.0)
 
 bench-usage: dev ## measure usage records a second, from a thousand subscriptions to a million
 	@$(RUN) -m tests.bench.usage
