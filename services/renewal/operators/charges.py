@@ -25,6 +25,8 @@ REMEMBERED: Final = timedelta(days=400)
 """How long it can be asked what became of a trigger: a year, and who complains about its last day."""
 _FORGOTTEN_AT_ONCE: Final = 2_000
 _SETTLED: Final = timedelta(seconds=10)
+_MISSED: Final = timedelta(minutes=10)
+"""Older ones wait for a pause that is still on: they are not looked through again and again."""
 
 
 class KeptTriggers:
@@ -62,16 +64,18 @@ class KeptTriggers:
         return len(kept)
 
     async def sweep(self, transaction: Transaction) -> int:
-        """Ask again for what waits for a slot that is free; how many. Forget decisions that are too old.
+        """Ask again for what waits for a slot that is free, or a pause that is over; how many.
 
         Whoever reads a slot as taken while another transaction frees it keeps a trigger that nobody looks
-        at: the slot has freed already.
+        at: the slot has freed already. So does whoever reads a rule as paused. Forgets decisions, too, that
+        are too old.
         """
-        kept_before = transaction.now - _SETTLED
-        kept = await charge_store.take_freed(transaction.connection, kept_before, AT_ONCE)
+        connection, now = transaction.connection, transaction.now
+        kept = await charge_store.take_freed(connection, now - _SETTLED, AT_ONCE)
+        kept += await rule_store.take_unpaused(connection, now - _MISSED, now - _SETTLED, AT_ONCE)
         if kept:
             await admissions.admit(transaction, kept, self._policy)
-        await decision_store.forget(transaction.connection, transaction.now - REMEMBERED, _FORGOTTEN_AT_ONCE)
+        await decision_store.forget(connection, now - REMEMBERED, _FORGOTTEN_AT_ONCE)
         return len(kept)
 
     async def count(self) -> None:

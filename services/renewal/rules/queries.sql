@@ -235,6 +235,30 @@ returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at;
 
+-- name: take_unpaused_triggers
+-- What was kept for a pause that is over: somebody let the rule go on in the moment in which the trigger was kept.
+with unpaused as (
+    select kept.subscription_id
+    from kept_triggers as kept
+    where
+        kept.held_by = 'pause'
+        and kept.kept_at > $1
+        and kept.kept_at < $2
+        and not exists (
+            select 1 from renewal_rules as r
+            where r.subscription_id = kept.subscription_id and r.paused_at is not null
+        )
+    limit $3
+    for update skip locked
+)
+
+delete from kept_triggers as k
+using unpaused
+where k.subscription_id = unpaused.subscription_id
+returning
+    k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at;
+
 -- name: upsert_offering_terms
 -- What rules want to know of offerings: the newest version.
 insert into offering_terms (offering_id, version, validity_seconds, data_bytes, destination, status)

@@ -169,6 +169,14 @@ async def take_due(connection: Connection, now: datetime, limit: int) -> list[Tr
     return [Trigger._make(row) for row in rows]
 
 
+async def take_unpaused(
+    connection: Connection, kept_after: datetime, kept_before: datetime, limit: int
+) -> list[Trigger]:
+    """At most `limit` triggers, of those kept in between, that wait for a rule which is not paused."""
+    rows = await connection.fetch(SQL["take_unpaused_triggers"], kept_after, kept_before, limit)
+    return [Trigger._make(row) for row in rows]
+
+
 async def upsert_offering_terms(connection: Connection, rows: Collection[tuple[Any, ...]]) -> None:
     """Rows of (offering_id, version, validity_seconds, data_bytes, destination, status)."""
     await connection.execute(SQL["upsert_offering_terms"], *columns(rows, 6))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.renewal import archive, store
 from services.renewal.domain.admission import Admitted, Refusal, Standing
-from services.renewal.domain.asking import RULE, UNTIL, Request, Trigger
+from services.renewal.domain.asking import PAUSED, RULE, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, HistoryEntry, Renewal
 from services.renewal.operators import charge_store
 from services.renewal.rules import decision_store
@@ -164,6 +164,8 @@ async def _take_triggers(actor: Actor, lot: Lot) -> None:
         await actor.call(charge_store.take_resumed, ALL, order=_any)
     elif lot.chance(0.5):
         await actor.call(rule_store.take_due, lot.near(actor.stage.now), ALL, order=_any)
+        after, before = sorted((lot.near(actor.stage.now), lot.near(actor.stage.now)))
+        await actor.call(rule_store.take_unpaused, after, before, ALL, order=_any)
     else:
         await actor.call(charge_store.take_freed, lot.near(actor.stage.now), ALL, order=_any)
     await actor.call(charge_store.count_stops)
@@ -288,7 +290,7 @@ def _trigger(actor: Actor, lot: Lot, name: str) -> Trigger:
         lot.number(1, 3),
         "exhausted",
         lot.one(TRACES),
-        UNTIL if until else lot.perhaps(lot.one(SCOPES)),
+        UNTIL if until else lot.perhaps(lot.one((*SCOPES, PAUSED))),
         lot.number(1, 2),
         until,
         lot.perhaps(f"{OFFERING} 900 USD"),

@@ -373,6 +373,20 @@ async def test_a_rule_that_goes_on_renews_what_ran_out_meanwhile(renewal: Wired)
     assert [tuple(line) for line in audit] == [("pause rule", "Travelling."), ("resume rule", "Back.")]
 
 
+async def test_a_trigger_that_was_kept_as_its_rule_went_on_is_found_by_the_sweep(renewal: Wired) -> None:
+    one, paused = await ruled(renewal), await ruled(renewal)
+    path = f"/v1/subscriptions/{paused.subscription_id}/renewal-rule"
+    await renewal.request("POST", f"{path}/pause", {"why": "Travelling."})
+    async with renewal.transactions.begin() as transaction:
+        await transaction.connection.executemany(
+            "insert into kept_triggers (subscription_id, cycle, kind, held_by, kept_at) "
+            "values ($1, 0, 'exhausted', 'pause', $2)",
+            [(each.subscription_id, utc_now() - timedelta(minutes=1)) for each in (one, paused)],
+        )
+        await KeptTriggers(renewal.transactions, POLICY).sweep(transaction)
+    assert (len(requested(renewal, one)), len(requested(renewal, paused))) == (1, 0)
+
+
 async def test_in_quiet_hours_a_trigger_waits_for_their_end(renewal: Wired) -> None:
     hour = utc_now().hour
     one = await ruled(renewal, quiet_hours={"from_hour": hour, "to_hour": (hour + 2) % 24, "zone": "UTC"})

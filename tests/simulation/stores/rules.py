@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.renewal.domain.asking import Trigger
+from services.renewal.domain.asking import PAUSED, Trigger
 from services.renewal.domain.renewal import Renewal
 from services.renewal.rules import decision_store, store
 from services.renewal.rules.domain.decision import Decision, last_words, replaces
@@ -138,6 +138,24 @@ async def take_due(transaction: Open, now: datetime, limit: int) -> list[Trigger
 
 
 @statement
+async def take_unpaused(
+    transaction: Open, kept_after: datetime, kept_before: datetime, limit: int
+) -> list[Trigger]:
+    own = tables(transaction)
+    taken: list[Trigger] = []
+    for name, (trigger, kept_at) in sorted(transaction.scan(own.kept)):
+        rule = transaction.get(own.rules, name)
+        is_paused = rule is not None and rule.pause is not None
+        if trigger.held_by != PAUSED or is_paused or not kept_after < kept_at < kept_before:
+            continue
+        if len(taken) < limit and transaction.is_free(own.kept, name):
+            transaction.take(own.kept, name)
+            transaction.remove(own.kept, name)
+            taken.append(trigger)
+    return taken
+
+
+@statement
 async def upsert_offering_terms(transaction: Open, rows: Collection[tuple[Any, ...]]) -> None:
     table = tables(transaction).offering_terms
     for offering_id, *told in rows:
@@ -181,6 +199,7 @@ FUNCTIONS: Final = {
         "read_told": read_told,
         "adopt": adopt,
         "take_due": take_due,
+        "take_unpaused": take_unpaused,
         "upsert_offering_terms": upsert_offering_terms,
     },
     decision_store: {"keep": keep, "read_of": read_of, "forget": forget},
