@@ -74,6 +74,7 @@ class PollCalls:
             locked = await balances.lock_balances(
                 connection, {asked.poll.subscription_id for asked, _ in told}
             )
+            asked_for = await store.read_iccids(connection, list(locked))
             await self._reports.take_over(
                 transaction,
                 [
@@ -83,7 +84,7 @@ class PollCalls:
                         Reported(answer.remaining_bytes, answer.expires_at, asked.at),
                     )
                     for asked, answer in told
-                    if asked.poll.subscription_id in locked
+                    if asked_for.get(asked.poll.subscription_id) == asked.poll.iccid
                 ],
             )
         await store.put_off(

@@ -90,6 +90,12 @@ from due as d
 where p.subscription_id = d.subscription_id
 returning p.subscription_id, p.carrier, p.iccid
 
+-- name: polled_iccids
+-- Which eSIM each is asked for now: an answer about one that was replaced meanwhile is of no use.
+select subscription_id, iccid
+from polls
+where subscription_id = any($1::text[])
+
 -- name: put_off_polls
 -- What was asked is asked again after poll_seconds, give or take a tenth: what began together does not stay so.
 -- What was not asked waits, due at once.

@@ -41,6 +41,12 @@ async def claim(
     return [Poll(*row) for row in rows]
 
 
+async def read_iccids(connection: Connection, subscription_ids: Collection[str]) -> dict[str, str]:
+    """By subscription_id, the eSIM that is asked for; nobody who is not polled any more."""
+    rows = await connection.fetch(SQL["polled_iccids"], list(subscription_ids))
+    return {row["subscription_id"]: row["iccid"] for row in rows}
+
+
 async def put_off(connection: Connection, asked: Mapping[str, bool]) -> None:
     """By subscription_id: whether it was asked, so that it is asked again only after poll_seconds."""
     await connection.execute(SQL["put_off_polls"], *columns(sorted(asked.items()), 2))

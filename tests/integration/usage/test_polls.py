@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from services.usage import settings, wiring
+from services.usage.counting import Carriers
+from services.usage.domain.carrier import Carrier
+from services.usage.domain.reconcile import Bounds
+from services.usage.domain.triggers import Wants
+from services.usage.polls.calls import Asked, PollCalls
 from services.usage.polls.enrolment import Enrolment
+from services.usage.polls.gateways.carrier import BalanceAnswer
+from services.usage.polls.store import Poll
+from services.usage.reports import Reports
+from shared.clock import utc_now
 from shared.contracts.quotas import QuotaExhausted
 from tests.conftest import FreshDatabase
 from tests.integration.sandbox.conftest import Sandbox
@@ -17,6 +26,7 @@ from tests.integration.usage.conftest import someone, subscription, top_up
 from tests.integration.wired import Wired, wired
 
 POLLED = {"counting": "snapshots", "threshold_percent": 10, "poll_seconds": 10, "version": 0}
+DAY = timedelta(days=1)
 CALM = {"breaker_failures": 1_000_000, "breaker_sample": 1_000_000}
 
 
@@ -188,6 +198,23 @@ async def test_a_new_esim_is_asked_about_instead_of_the_old_one(asking: Wired, s
     await asking.consume("subscriptions", swapped)
     await asking.pool.execute("update polls set due_at = now() where subscription_id = $1", who)
     await until(lambda: is_left(asking, who, 250))
+
+
+async def test_an_answer_about_an_esim_that_was_replaced_meanwhile_is_not_taken(asking: Wired) -> None:
+    await polled(asking, "replaced")
+    who, its_iccid = await subscribed(asking, "replaced")
+    _, another = someone()
+    await until(partial(is_left, asking, who, 0))
+    reports = Reports(Carriers(Carrier("snapshots", "written_off", Wants(10))), Bounds(DAY, timedelta()))
+    calls = PollCalls({}, reports, 1.0, utc_now)
+
+    async def answered(about: str, remaining: int) -> int:
+        outcome = Asked(Poll(who, "replaced", about), utc_now(), BalanceAnswer("answered", remaining))
+        await asking.transactions.run(lambda transaction: calls.record(transaction, [outcome]))
+        return await left(asking, who)
+
+    assert await answered(another, 7) == 0
+    assert await answered(its_iccid, 8) == 8
 
 
 async def test_a_carrier_bears_only_so_many_questions(asking: Wired, sandbox: Sandbox) -> None:
