@@ -113,12 +113,13 @@ def test_what_nobody_had_any_more_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remaining", "is_taken_over"), [(291, False), (290, False), (289, True), (310, False)]
+    ("remaining", "is_taken_over"), [(291, False), (290, False), (289, True), (310, False), (300, False)]
 )
 def test_a_difference_of_the_tolerance_is_only_measured(remaining: int, is_taken_over: bool) -> None:
     balance = three_buckets()
     result = compare(balance, remaining, tolerance=10)
     assert (result.drift_bytes, result.is_taken_over) == (remaining - 300, is_taken_over)
+    assert result.unplaced_bytes == 0
     assert balance.remaining_bytes(NOW) == (remaining if is_taken_over else 300)
     assert balance.reported_at == (NOW if is_taken_over else None)
     assert bool(balance.events) is is_taken_over
@@ -162,9 +163,10 @@ def test_what_had_lapsed_by_then_is_not_compared() -> None:
 
 
 def test_a_moved_expiry_keeps_the_order_of_consumption() -> None:
-    one, two = before_recarga("a", 9, 9, NOW + DAY), before_recarga("b", 9, 9, NOW + 2 * DAY)
+    one, two = before_recarga("b", 9, 9, NOW + DAY), before_recarga("a", 9, 9, NOW + 2 * DAY)
     balance = with_top_ups(two, one)
-    compare(balance, 18, expires_at=NOW + HOUR, granted={"a": one, "b": two})
+    assert [bucket.bucket_id for bucket in balance.buckets] == ["b", "a"]
+    compare(balance, 18, expires_at=NOW + HOUR, granted={"b": one, "a": two})
     assert [bucket.bucket_id for bucket in balance.buckets] == ["a", "b"]
 
 
@@ -175,7 +177,8 @@ def test_a_moved_expiry_keeps_the_order_of_consumption() -> None:
     ("at", "last_at", "verdict"),
     [
         (NOW, None, None),
-        (NOW + AHEAD, None, None),
+        (NOW + timedelta(minutes=5), None, None),
+        (NOW + timedelta(minutes=5, microseconds=1), None, "in_future"),
         (NOW + AHEAD + timedelta(microseconds=1), None, "in_future"),
         (NOW - 2 * DAY, None, None),
         (NOW - 2 * DAY - timedelta(microseconds=1), None, "too_old"),
@@ -194,6 +197,12 @@ def test_a_report_is_looked_at_if_it_is_news(at: datetime, last_at: datetime | N
 )
 def test_a_report_around_a_top_up_is_passed_over(seconds: int, verdict: object) -> None:
     assert refusal(NOW + timedelta(seconds=seconds), None, [top_up(1, 100)], BOUNDS, NOW) == verdict
+
+
+def test_without_a_margin_a_report_has_the_top_up_of_its_moment() -> None:
+    at_once = Bounds(oldest=DAY, settle=timedelta())
+    assert refusal(NOW, None, [top_up(1, 100)], at_once, NOW) is None
+    assert refusal(NOW - timedelta(microseconds=1), None, [top_up(1, 100)], at_once, NOW) == "stale"
 
 
 def test_a_report_of_before_the_last_of_several_top_ups_is_looked_at() -> None:
