@@ -15,6 +15,7 @@ from tests.mutants import generated, listed, report
 from tests.mutants.defects import listed as defects
 from tests.mutants.layers import LAYERS, Name
 from tests.mutants.listed import Tried
+from tests.mutants.noticed import noticed, remember
 from tests.mutants.survivors import explained
 
 console = Console(highlight=False)
@@ -29,6 +30,7 @@ def main(
     dearer: Annotated[
         bool, typer.Option(help="show survivors of the unit tests to the pure layers too")
     ] = True,
+    anew: Annotated[bool, typer.Option(help="ask every layer, and write noticed.toml again")] = False,
 ) -> None:
     """Try the mutants; exit 0 only if the tests notice what they should."""
     began = time.monotonic()
@@ -36,7 +38,9 @@ def main(
     if "listed" in parts:
         names: list[Name] = [layer.name for layer in LAYERS if not layers or layer.name in layers.split(",")]
         chosen = [defect for defect in defects() if only in defect.name]
-        tried = listed.try_all(chosen, names, at_once, _tell)
+        tried = listed.try_all(chosen, names, at_once, _tell, {} if anew else noticed())
+        if anew and chosen == list(defects()) and not layers:
+            remember(tried)
         good = report.show_listed(console, tried, names)
     if "generated" in parts:
         wanted = services.split(",")

@@ -6,7 +6,7 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from deploy.local.stack import Stack
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
 from tests.mutants.defects import Defect, defective, listed
 from tests.mutants.layers import LAYERS, CannotTell, Layer, Name, Verdict, area_of, verdict
+from tests.mutants.noticed import Noticed
 from tests.mutants.progress import Progress, hash_of, path_of
 from tests.mutants.trees import private_copies
 
@@ -69,9 +70,16 @@ class Baselines:
 
 
 def try_all(
-    defects: Sequence[Defect], layers: Sequence[Name], at_once: int, tell: Callable[[Tried], None]
+    defects: Sequence[Defect],
+    layers: Sequence[Name],
+    at_once: int,
+    tell: Callable[[Tried], None],
+    before: Mapping[str, Noticed],
 ) -> list[Tried]:
-    """Every defect until a layer that watches promises has caught it, `at_once` of them at a time."""
+    """Every defect until a layer that watches promises has caught it, `at_once` of them at a time.
+
+    Who noticed a defect `before` is asked first.
+    """
     waiting: queue.SimpleQueue[Defect] = queue.SimpleQueue()
     for defect in defects:
         waiting.put(defect)
@@ -80,7 +88,7 @@ def try_all(
     with private_copies(at_once) as trees, servers("integration" in layers):
         known = Known(defects, layers, trees[0])
         workers = [
-            threading.Thread(target=_work, args=(waiting, tree, layers, baselines, known, done, tell))
+            threading.Thread(target=_work, args=(waiting, tree, layers, baselines, known, done, tell, before))
             for tree in trees
         ]
         for worker in workers:
@@ -100,6 +108,7 @@ def _work(
     known: "Known",
     done: dict[str, Tried],
     tell: Callable[[Tried], None],
+    before: Mapping[str, Noticed],
 ) -> None:
     while True:
         try:
@@ -109,7 +118,7 @@ def _work(
         tried = done[defect.name] = Tried(defect, known.said_of(defect))
         try:
             if not tried.said:
-                try_one(tried, tree, layers, baselines)
+                try_one(tried, tree, layers, baselines, before=before.get(defect.name))
                 known.note(tried)
         except Exception as error:
             tried.trouble = f"{type(error).__name__}: {error}"
@@ -153,14 +162,23 @@ def _named(defect: Defect) -> str:
 
 
 def try_one(
-    tried: Tried, tree: Path, wanted: Sequence[Name], baselines: Baselines, layers: Sequence[Layer] = LAYERS
+    tried: Tried,
+    tree: Path,
+    wanted: Sequence[Name],
+    baselines: Baselines,
+    layers: Sequence[Layer] = LAYERS,
+    before: Noticed | None = None,
 ) -> None:
     """One defect in this tree, which is as it was afterwards; `wanted` names layers of these.
+
+    Who noticed it `before` is asked first, and alone where it notices again.
 
     Raises:
         DoesNotApply: the source has changed.
         CannotTell: tests could not be run, or fail without any defect.
     """
+    if before is not None and before.layer in wanted and _notices_again(tried, tree, before, layers):
+        return
     for layer in layers:
         if layer.name not in wanted or tried.is_settled:
             continue
@@ -175,6 +193,20 @@ def try_one(
         if layer.waits and _again(said, tree, layer).test:
             said = Verdict()  # it fails without the defect as well: that says nothing
         tried.said[layer.name] = said
+
+
+def _notices_again(tried: Tried, tree: Path, before: Noticed, layers: Sequence[Layer]) -> bool:
+    [layer] = [layer for layer in layers if layer.name == before.layer]
+    try:
+        with defective(tried.defect, tree):
+            said = verdict([before.test], tree, layer)
+        # It must pass without the defect, or it says nothing.
+        if not said.test or verdict([before.test], tree, layer).test:
+            return False
+    except CannotTell:
+        return False  # the test has another name by now, or nothing can be imported
+    tried.said[layer.name] = said
+    return True
 
 
 def _again(said: Verdict, tree: Path, layer: Layer) -> Verdict:

@@ -8,6 +8,7 @@ import pytest
 from tests.mutants.defects import Defect, DoesNotApply, Edit, defective, listed
 from tests.mutants.layers import Layer
 from tests.mutants.listed import Baselines, Tried, try_one
+from tests.mutants.noticed import Noticed
 from tests.mutants.trees import private_copies
 
 HARMLESS = Defect(
@@ -55,6 +56,35 @@ def test_a_harmless_change_is_not_caught(tree: Path, baselines: Baselines) -> No
     try_one(tried, tree, ["unit"], baselines, QUICK)
     assert tried.caught_by == []
     assert "unit" in tried.said
+
+
+def test_who_noticed_a_defect_before_is_asked_first_and_alone(tree: Path, baselines: Baselines) -> None:
+    defect = next(defect for defect in listed() if defect.name == "silence-raises-the-attempt")
+    first = Tried(defect)
+    try_one(first, tree, ["unit"], baselines, QUICK)
+    before = Noticed("unit", first.said["unit"].test)
+    again = Tried(defect)
+    try_one(again, tree, ["unit"], Baselines(), QUICK, before)
+    assert again.said["unit"].test == before.test
+
+
+@pytest.mark.parametrize(
+    "test", ["tests/unit/renewal/test_silence.py::test_of_another_name", "nowhere.py::test"]
+)
+def test_where_the_test_of_before_is_gone_all_are_asked(tree: Path, baselines: Baselines, test: str) -> None:
+    tried = Tried(next(defect for defect in listed() if defect.name == "silence-raises-the-attempt"))
+    try_one(tried, tree, ["unit"], baselines, QUICK, Noticed("unit", test))
+    assert tried.caught_by == ["unit"]
+
+
+def test_a_test_that_fails_without_the_defect_has_noticed_nothing(tree: Path, baselines: Baselines) -> None:
+    broken = tree / "tests" / "unit" / "renewal" / "test_broken.py"
+    broken.write_text("def test_it() -> None:\n    raise AssertionError\n")
+    tried = Tried(HARMLESS)
+    before = Noticed("unit", "tests/unit/renewal/test_broken.py::test_it")
+    try_one(tried, tree, ["unit"], baselines, QUICK, before)
+    broken.unlink()
+    assert tried.caught_by == []
 
 
 def test_a_defect_leaves_the_tree_as_it_was_and_the_work_tree_alone(tree: Path) -> None:
