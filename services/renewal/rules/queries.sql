@@ -158,6 +158,8 @@ left join lateral (
             where
                 a.subscription_id = asked.subscription_id
                 and a.requested_at >= window_of.since
+                -- It follows, and leaves older partitions out.
+                and a.closed_at >= window_of.since
                 and a.state = 'completed'
                 and a.renewal ->> 'dunning_try' is not null
             order by a.requested_at desc
