@@ -64,6 +64,13 @@ def test_a_bucket_that_lapses_may_bring_the_threshold() -> None:
     )
 
 
+def test_what_holds_already_and_was_not_said_is_expected_now() -> None:
+    at_rest = with_top_ups(top_up(1, 100))
+    assert forecast(at_rest, NOW, Wants(None, 100)).next_trigger == Expected("threshold_reached", NOW)
+    below = burning(9_500)
+    assert forecast(below, NOW, Wants(10)).next_trigger == Expected("threshold_reached", NOW)
+
+
 def test_what_was_said_in_this_cycle_is_not_to_come() -> None:
     balance = burning(9_500)
     assert [each.kind for each in take_due(balance, NOW, Wants(10))] == ["threshold_reached"]
