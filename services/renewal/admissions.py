@@ -19,10 +19,10 @@ from services.renewal.domain.admission import (
 )
 from services.renewal.domain.asking import RULE, Request, Trigger
 from services.renewal.domain.policy import Moment, Policy
-from services.renewal.rules import decision_store
+from services.renewal.rules import decision_store, dunning
 from services.renewal.rules import store as rule_store
 from services.renewal.rules.domain.decision import decision_of
-from services.renewal.rules.domain.judgement import Told, answer_trigger, wish_of
+from services.renewal.rules.domain.judgement import NO_OTHER_CARD, Told, answer_trigger, wish_of
 from shared.contracts.renewals import RenewalAnnounced, RenewalRefused
 from shared.messaging.transaction import Transaction
 
@@ -195,3 +195,6 @@ _NAMES: Final[dict[type, str]] = {
     NotMeant: "not_meant",
     Announced: "announced",
 }
+    without_card = {request.subscription_id for request, refusal in refused if refusal == NO_OTHER_CARD}
+    if without_card:
+        await dunning.pause(transaction, without_card)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from services.renewal import admissions, archive, metrics, store
 from services.renewal.customer_links import CustomerLinks
+from services.renewal.domain.asking import Trigger
 from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal, only_went_on
 from services.renewal.domain.saga import Decision, decide
@@ -99,16 +100,15 @@ class Moves:
             await store.save(connection, deviating)
         if self._history:
             await store.advance(connection, now, further, self._history)
-        if self._ended:
-            await endings.tell(self._transaction, self._ended)
+        following = await endings.tell(self._transaction, self._ended) if self._ended else []
         if self._closed:
-            await self._look_at_kept_triggers()
+            await self._look_at_kept_triggers(following)
         if self._history or self._ignored:
             self._transaction.after_commit(self._count)
 
-    async def _look_at_kept_triggers(self) -> None:
-        """Slots have become free: what was kept for them is asked for once more."""
-        kept = await store.take_kept_triggers(self._transaction.connection, self._closed)
+    async def _look_at_kept_triggers(self, following: list[Trigger]) -> None:
+        """Slots have become free: what was kept for them is asked for once more, and what is tried anew."""
+        kept = following + await store.take_kept_triggers(self._transaction.connection, self._closed)
         if kept:
             await admissions.admit(self._transaction, kept, self._policy)
 

@@ -217,7 +217,7 @@ on conflict (renewal_id) do update
 -- The newest trigger per subscription that found the slot taken, charges stopped, its rule paused, or a time to wait for.
 insert into kept_triggers (
     subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
-    granted_bytes, cycle_began_at, occurred_at, ends_at, kept_at
+    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined, kept_at
 )
 select *
 from unnest(
@@ -239,6 +239,8 @@ on conflict (subscription_id) do update
         cycle_began_at = excluded.cycle_began_at,
         occurred_at = excluded.occurred_at,
         ends_at = excluded.ends_at,
+        offering_id = excluded.offering_id,
+        declined = excluded.declined,
         kept_at = excluded.kept_at
     where (kept_triggers.cycle, kept_triggers.dunning_try) < (excluded.cycle, excluded.dunning_try);
 
@@ -248,7 +250,7 @@ delete from kept_triggers
 where subscription_id = any($1::text [])
 returning
     subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
-    granted_bytes, cycle_began_at, occurred_at, ends_at;
+    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

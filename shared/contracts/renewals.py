@@ -3,7 +3,17 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.contracts.fields import AmountMinor, ChargeMinor, Count, Currency, Id, Instant, Text, Url
+from shared.contracts.fields import (
+    AmountMinor,
+    ChargeMinor,
+    Count,
+    Currency,
+    Id,
+    Instant,
+    PaymentMethodIds,
+    Text,
+    Url,
+)
 from shared.contracts.message import Message, OnTerms, deterministic_id
 
 TOPIC = "renewals.v1"
@@ -135,6 +145,48 @@ class ConsentRequired(_ByRule):
     @property
     def event_id(self) -> UUID:
         return deterministic_id(self.renewal_id, "ConsentRequired")
+
+
+class PaymentMethodRequired(_ByRule):
+    """A rule's renewal could not be paid, and waiting alone helps little: the payer must name another method.
+
+    It is tried anew at `next_try_at`, or as soon as the rule names another one.
+    """
+
+    reason: Id
+    """As RenewalFailed has it: `declined_hard`, ..."""
+    payment_method_ids: PaymentMethodIds
+    """Those that it was to be paid with."""
+    asked_at: Instant
+    next_try_at: Instant
+
+    @property
+    def event_id(self) -> UUID:
+        return deterministic_id(self.renewal_id, "PaymentMethodRequired")
+
+
+class AutomaticChargesStopped(Message):
+    """The burst breaker has stopped what rules charge there; a person resumes it. Keyed by its scope."""
+
+    topic: ClassVar[str] = TOPIC
+    scope: Text
+    """`everywhere`, `brand ola`, `subscription s-1`."""
+    kind: Literal["everywhere", "brand", "subscription"]
+    name: Id | None
+    reason: Text
+    counted: Count
+    """Automatic renewals that had begun within the window."""
+    limit: Count
+    window_seconds: Count
+    stopped_at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.scope
+
+    @property
+    def event_id(self) -> UUID:
+        return deterministic_id(self.scope, "AutomaticChargesStopped", self.stopped_at.isoformat())
 
 
 class RenewalAnnounced(_ByRule):

@@ -54,6 +54,10 @@ class Trigger(NamedTuple):
     occurred_at: datetime | None = None
     ends_at: datetime | None = None
     """When the data lapses, or is predicted to be used up."""
+    # Of a try after the first: what the one before wanted.
+    offering_id: str | None = None
+    declined: str | None = None
+    """Payment methods, joined by commas, that never pay again: it waits until the rule names another one."""
 
     @property
     def renewal_id(self) -> UUID:

@@ -1,29 +1,32 @@
-"""What the end of a rule's renewal tells its triggers: the reason, and whom to ask where it was too dear."""
+"""What the end of a rule's renewal tells its triggers: the reason, the next try, whom to ask for what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from services.renewal.domain.asking import RULE
+from services.renewal.domain.asking import RULE, Trigger
 from services.renewal.domain.renewal import Renewal
-from services.renewal.rules import decision_store
+from services.renewal.rules import decision_store, dunning
 from services.renewal.rules.domain.decision import Decision, after_end
 from shared.contracts.renewals import ConsentRequired
 from shared.messaging.transaction import Transaction
 
 
-async def tell(transaction: Transaction, ended: Sequence[Renewal]) -> None:
+async def tell(transaction: Transaction, ended: Sequence[Renewal]) -> list[Trigger]:
     """Renewals that have closed in this transaction without being completed, whoever asked for them.
 
-    Nothing is read where no rule asked, and two statements however many they are.
+    What is to be kept of those that are tried anew. Nothing is read where no rule asked; the number of
+    statements does not depend on how many there are.
     """
     by_rule = {renewal.renewal_id: renewal for renewal in ended if renewal.agreed.origin == RULE}
     if not by_rule:
-        return
+        return []
     known = await decision_store.read_of(transaction.connection, list(by_rule.values()))
-    told = [
-        after_end(decision, by_rule[decision.renewal_id], transaction.now)
+    ends = [
+        (after_end(decision, renewal, transaction.now), renewal)
         for decision in known
-        if decision.renewal_id is not None and decision.outcome != "joined"
+        if decision.outcome != "joined" and (renewal := _of(decision, by_rule)) is not None
     ]
+    told, following = await dunning.go_on(transaction, ends)
     joined = {decision.renewal_id: decision for decision in told}
     told += [
         decision._replace(
@@ -37,6 +40,11 @@ async def tell(transaction: Transaction, ended: Sequence[Renewal]) -> None:
     for end in joined.values():
         if end.outcome == "asked" and end.renewal_id is not None:
             _ask(transaction, end, by_rule[end.renewal_id])
+    return following
+
+
+def _of(decision: Decision, renewals: Mapping[UUID, Renewal]) -> Renewal | None:
+    return None if decision.renewal_id is None else renewals.get(decision.renewal_id)
 
 
 def _ask(transaction: Transaction, decision: Decision, renewal: Renewal) -> None:

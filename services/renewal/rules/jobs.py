@@ -10,7 +10,7 @@ import orjson
 
 from services.renewal.domain.policy import Policy
 from services.renewal.operators.store import Deed, write_audit
-from services.renewal.rules import job_store, setting
+from services.renewal.rules import job_store, pausing, setting
 from services.renewal.rules.domain.job import RuleJob
 from shared.messaging.transaction import Transaction, Transactions
 
@@ -43,7 +43,7 @@ class RuleJobs:
         names = await job_store.match(connection, job.action, job.filter, job.reached, wanted)
         by = job.started_by or job.made_by
         if job.action == "pause":
-            changed = await setting.pause(transaction, names, by, job.why)
+            changed = await pausing.pause(transaction, names, by, job.why)
         else:
             changed = await setting.resume(transaction, names, by, job.why, self._policy)
         further = job.after(now, names, len(changed), is_last=len(names) < wanted)

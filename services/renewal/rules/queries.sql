@@ -219,6 +219,16 @@ where subscription_id = any($1::text []) and mandate_id is null;
 update kept_triggers set announced = null
 where subscription_id = any($1::text []) and announced is not null;
 
+-- name: try_other_cards
+-- A try that waits for a payment method which may still pay: the loop that looks at what is due takes it.
+update kept_triggers as k
+set not_before = $3
+from unnest($1::text [], $2::text []) as named (subscription_id, method_ids)
+where
+    k.subscription_id = named.subscription_id
+    and k.not_before > $3
+    and not string_to_array(named.method_ids, ',') <@ string_to_array(k.declined, ',');
+
 -- name: take_due_triggers
 -- What was kept until an instant that has come.
 with due as (
@@ -235,7 +245,7 @@ using due
 where k.subscription_id = due.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
 
 -- name: take_unpaused_triggers
 -- What was kept for a pause that is over: somebody let the rule go on in the moment in which the trigger was kept.
@@ -259,7 +269,7 @@ using unpaused
 where k.subscription_id = unpaused.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
 
 -- name: upsert_offering_terms
 -- What rules want to know of offerings: the newest version.

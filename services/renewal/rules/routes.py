@@ -9,7 +9,7 @@ from services.renewal.domain.admission import Refusal
 from services.renewal.domain.policy import Policy
 from services.renewal.operators.views import Because
 from services.renewal.routes import refusal_problem
-from services.renewal.rules import setting, store
+from services.renewal.rules import pausing, setting, store
 from services.renewal.rules.domain.rule import RenewalRule
 from services.renewal.rules.views import BulkRule, RuleBody, RuleView, rule_view
 from shared.contracts.fields import Id
@@ -59,7 +59,7 @@ class RuleRoutes:
         """Charge nothing until it is resumed; what was announced is called off. Twice is once."""
 
         async def work(transaction: Transaction) -> RenewalRule:
-            await setting.pause(transaction, [subscription_id], caller, body.why)
+            await pausing.pause(transaction, [subscription_id], caller, body.why)
             return await _known(transaction, subscription_id)
 
         return _shown(await self._transactions.run(work), response)

@@ -1,6 +1,6 @@
-"""Sets rules, pauses them and lets them go on: judged, compared with what is there, written, told."""
+"""Sets rules and lets them go on: judged, compared with what is there, written, told."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,8 +13,7 @@ from services.renewal.domain.admission import (
     payment_refusal,
 )
 from services.renewal.domain.policy import Policy
-from services.renewal.operators.store import Deed, write_audit
-from services.renewal.rules import mandate_store, store
+from services.renewal.rules import mandate_store, pausing, store
 from services.renewal.rules.domain.mandate import (
     BEFORE_MANDATES,
     CONSENT_MISSING,
@@ -22,7 +21,7 @@ from services.renewal.rules.domain.mandate import (
     Mandate,
     consent,
 )
-from services.renewal.rules.domain.rule import Instruction, Pause, RenewalRule, changed
+from services.renewal.rules.domain.rule import Instruction, RenewalRule
 from services.renewal.rules.store import Named
 from shared.contracts.message import deterministic_id
 from shared.messaging.transaction import Transaction
@@ -59,8 +58,23 @@ async def set_rules(transaction: Transaction, wanted: Sequence[Wanted], set_by: 
         rules[one.subscription_id] = _replaced(one, before, stands_on)
     if given:
         await mandate_store.insert(connection, given)
-    await _write(transaction, known, rules.values(), set_by)
+    written = await pausing.write(transaction, known, rules.values(), set_by)
+    await _try_other_cards(transaction, known, written)
     return refusals
+
+
+async def _try_other_cards(
+    transaction: Transaction, known: Mapping[str, RenewalRule], written: Collection[RenewalRule]
+) -> None:
+    """What waits for another payment method is looked at soon where a rule names one."""
+    renamed = [
+        rule
+        for rule in written
+        if (before := known.get(rule.subscription_id)) is not None
+        and before.says.payment_method_ids != rule.says.payment_method_ids
+    ]
+    if renamed:
+        await store.try_other_cards(transaction.connection, renamed, transaction.now)
 
 
 def _names(wanted: Sequence[Wanted], known: Collection[RenewalRule]) -> set[tuple[str, str]]:
@@ -138,44 +152,6 @@ def _replaced(one: Wanted, before: RenewalRule | None, mandate: Mandate) -> Rene
     return before._replace(says=one.says, mandate_id=mandate.mandate_id)
 
 
-async def _write(
-    transaction: Transaction,
-    known: dict[str, RenewalRule],
-    rules: Collection[RenewalRule],
-    set_by: str,
-) -> None:
-    """Those that are different, with the next version, and whoever counts is told."""
-    different = [
-        rule if before is None else rule._replace(version=before.version + 1)
-        for rule in rules
-        if (before := known.get(rule.subscription_id)) != rule
-    ]
-    if not different:
-        return
-    versions = await store.write(transaction.connection, different, set_by, transaction.now)
-    for rule in different:
-        transaction.send(changed(rule._replace(version=versions[rule.subscription_id])))
-
-
-async def pause(
-    transaction: Transaction, subscription_ids: Collection[str], by: str, why: str
-) -> list[RenewalRule]:
-    """Pause these rules; those that were paused by this. What was announced is called off.
-
-    Five statements, however many they are.
-    """
-    known = await store.lock(transaction.connection, subscription_ids)
-    paused = [
-        rule._replace(pause=Pause(transaction.now, by, why)) for rule in known.values() if rule.pause is None
-    ]
-    if paused:
-        await _write(transaction, known, paused, by)
-        names = [rule.subscription_id for rule in paused]
-        await store.call_off_announcements(transaction.connection, names)
-        await _audit(transaction, "pause rule", paused, by, why)
-    return paused
-
-
 async def resume(
     transaction: Transaction, subscription_ids: Collection[str], by: str, why: str, policy: Policy
 ) -> list[RenewalRule]:
@@ -183,17 +159,10 @@ async def resume(
     known = await store.lock(transaction.connection, subscription_ids)
     resumed = [rule._replace(pause=None) for rule in known.values() if rule.pause is not None]
     if resumed:
-        await _write(transaction, known, resumed, by)
-        await _audit(transaction, "resume rule", resumed, by, why)
+        await pausing.write(transaction, known, resumed, by)
+        await pausing.audit(transaction, "resume rule", resumed, by, why)
         names = [rule.subscription_id for rule in resumed]
         kept = await renewals.take_kept_triggers(transaction.connection, names)
         if kept:
             await admissions.admit(transaction, kept, policy)
     return resumed
-
-
-async def _audit(
-    transaction: Transaction, action: str, rules: Collection[RenewalRule], by: str, why: str
-) -> None:
-    deeds = [Deed(by, "done", action, rule.subscription_id, why) for rule in rules]
-    await write_audit(transaction.connection, transaction.now, deeds)

@@ -163,6 +163,12 @@ async def call_off_announcements(connection: Connection, subscription_ids: Colle
     await connection.execute(SQL["call_off_announcements"], list(subscription_ids))
 
 
+async def try_other_cards(connection: Connection, rules: Collection[RenewalRule], now: datetime) -> None:
+    """Tries that wait for another payment method are due now where these rules name one."""
+    rows = [(rule.subscription_id, ",".join(rule.says.payment_method_ids)) for rule in rules]
+    await connection.execute(SQL["try_other_cards"], *columns(rows, 2), now)
+
+
 async def take_due(connection: Connection, now: datetime, limit: int) -> list[Trigger]:
     """At most `limit` triggers whose instant has come; nobody keeps them any more."""
     rows = await connection.fetch(SQL["take_due_triggers"], now, limit)

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from services.renewal.domain.asking import TriggerKind
 from services.renewal.rules.domain.decision import Decision, Outcome
 from services.renewal.rules.domain.mandate import Mandate
+from services.renewal.rules.domain.dunning import Dunning
 from services.renewal.rules.domain.rule import (
     MAX_TRIGGERS,
     Instruction,
@@ -40,6 +41,10 @@ class QuietHoursBody(QuietHours, Body):
 
 
 class RuleBody(Limits, Body):
+class DunningBody(Dunning, Body):
+    """When a failed payment is tried anew, in seconds from try to try; after the last the rule is paused."""
+
+
     """Renew by itself when data runs out: when, what to buy, how to pay, and at most for how much.
 
     The short form names kinds of triggers, one offering and one cap. Without `mandate_id` the rule stands on
@@ -51,6 +56,7 @@ class RuleBody(Limits, Body):
     offerings: OfferingsBody | None = None
     quiet_hours: QuietHoursBody | None = None
     mandate_id: Annotated[Id | None, Field(description="The evidence of the payer's consent.")] = None
+    dunning: Annotated[DunningBody | None, Field(description="As the house does it, if left out.")] = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -77,7 +83,7 @@ class RuleBody(Limits, Body):
     @property
     def instruction(self) -> Instruction:
         offerings = self.offerings or Offerings(same=self.offering_id or "")
-        quiet = self.quiet_hours
+        quiet, dunning = self.quiet_hours, self.dunning
         return Instruction(
             **{name: getattr(self, name) for name in Limits.model_fields},
             triggers=self.wishes,
@@ -85,6 +91,7 @@ class RuleBody(Limits, Body):
             quiet_hours=quiet
             and QuietHours(**{name: getattr(quiet, name) for name in QuietHours.model_fields}),
         )
+            dunning=dunning and Dunning(**{name: getattr(dunning, name) for name in Dunning.model_fields}),
 
     def wanted(self, subscription_id: str) -> Wanted:
         return Wanted(subscription_id, self.instruction, self.mandate_id)
@@ -124,6 +131,8 @@ class RuleView(Answer):
     cool_down_seconds: int
     quiet_hours: QuietHours | None
     valid_until: datetime | None
+    dunning: Dunning | None
+    """As the house does it, if null."""
     notice_seconds: int
     enabled: bool
     mandate_id: str | None
@@ -140,6 +149,7 @@ def rule_view(rule: RenewalRule) -> RuleView:
         offerings=says.offerings,
         quiet_hours=says.quiet_hours,
         mandate_id=rule.mandate_id,
+        dunning=says.dunning,
         paused=rule.pause and PauseView(**rule.pause._asdict()),
         **{name: getattr(says, name) for name in Limits.model_fields},
     )

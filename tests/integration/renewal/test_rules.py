@@ -312,7 +312,7 @@ async def test_a_decline_is_told_by_the_trigger_that_led_to_it(renewal: Wired) -
     about = About(requested(renewal, one)[0])
     await renewal.consume("saga", about.priced(), about.declined())
     await renewal.consume("saga", about.declined(2), about.payment_cancelled())
-    [decision] = await decisions(renewal, one)
+    [decision] = [each for each in await decisions(renewal, one) if each["dunning_try"] == 1]
     assert (decision["outcome"], decision["reason"]) == ("refused", "declined")
 
 

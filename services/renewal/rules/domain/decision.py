@@ -44,6 +44,7 @@ class Decision(NamedTuple):
 
     subscription_id: str
     cycle: int
+    "dunning": "The payment failed: the next try is due at its instant, or when another card is named.",
     kind: str
     dunning_try: int
     decided_at: datetime

@@ -15,7 +15,7 @@ from services.renewal.domain.admission import (
     Standing,
     judge,
 )
-from services.renewal.domain.asking import PAUSED, RULE, UNTIL, Request, Trigger
+from services.renewal.domain.asking import FIRST_TRY, PAUSED, RULE, UNTIL, Request, Trigger
 from services.renewal.domain.charge_stop import stopping
 from services.renewal.domain.policy import Policy
 from services.renewal.rules.domain.mandate import Mandate, consent
@@ -48,11 +48,15 @@ class Wish(NamedTuple):
 
 
 def wish_of(told: Told, trigger: Trigger) -> Wish:
-    """Of no rule: nothing."""
+    """Of no rule: nothing. A try after the first wants what the first wanted, with what may still pay."""
     if told.rule is None:
         return Wish("", ())
     says = told.rule.says
-    return Wish(chosen(says.offerings, trigger, told.sold), says.payment_method_ids)
+    declined = (trigger.declined or "").split(",")
+    methods = tuple(method for method in says.payment_method_ids if method not in declined)
+    if trigger.offering_id in says.offerings.named:
+        return Wish(trigger.offering_id, methods)
+    return Wish(chosen(says.offerings, trigger, told.sold), methods)
 
 
 def answer_trigger(trigger: Trigger, told: Told, standing: Standing, now: datetime, policy: Policy) -> Answer:
@@ -69,7 +73,20 @@ def answer_trigger(trigger: Trigger, told: Told, standing: Standing, now: dateti
     standing = standing._replace(cycle=_newest(standing.cycle, told.applied_cycle))
     if standing.cycle is not None and trigger.cycle < standing.cycle:
         return CYCLE_OVER
-    return _held(trigger, rule, standing) or _charge(trigger, rule, told, standing, now, policy)
+    can_pay = bool(wish_of(told, trigger).payment_method_ids)
+    if _is_early(trigger, now) and not (trigger.declined is not None and can_pay):
+        return Kept(trigger._replace(held_by=UNTIL), "dunning")
+    held = _held(trigger, rule, standing)
+    if held is not None:
+        return held
+    return _charge(trigger, rule, told, standing, now, policy) if can_pay else NO_OTHER_CARD
+
+
+def _is_early(trigger: Trigger, now: datetime) -> bool:
+    """Whether a try after the first is looked at before its time: a slot has freed, a rule goes on."""
+    if trigger.dunning_try == FIRST_TRY or trigger.announced is not None or trigger.not_before is None:
+        return False
+    return now < trigger.not_before
 
 
 def _newest(one: int | None, other: int | None) -> int | None:
@@ -181,6 +198,11 @@ RULE_EXPIRED = Refusal(
     "valid_until", "The rule was valid until an instant that has passed. Set it anew with a later one."
 )
 MAX_NUMBER = Refusal(
+NO_OTHER_CARD = Refusal(
+    "no_other_card",
+    "The rule's payment methods were declined for good, and no other one was named in time. Name another one "
+    "in the rule, then let it go on.",
+)
     "max_number",
     "The rule has renewed as often as it may on this mandate. Raise max_renewals, or record a new mandate.",
 )

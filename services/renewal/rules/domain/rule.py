@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from services.renewal.domain.asking import Trigger, TriggerKind
+from services.renewal.rules.domain.dunning import HOUSE, Dunning
 from shared.contracts.fields import (
     AheadSeconds,
     ChargeMinor,
@@ -134,6 +135,12 @@ class Instruction(Limits):
     triggers: Annotated[tuple[TriggerWish, ...], Field(min_length=1, max_length=MAX_TRIGGERS)]
     offerings: Offerings
     quiet_hours: QuietHours | None = None
+    dunning: Dunning | None = None
+    """When a failed payment is tried anew; left out, as the house does it."""
+
+    @property
+    def dunned_by(self) -> Dunning:
+        return self.dunning or HOUSE
 
     def wants(self, trigger: Trigger) -> bool:
         return any(wish.is_met_by(trigger) for wish in self.triggers)

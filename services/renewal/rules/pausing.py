@@ -1,0 +1,55 @@
+"""Pauses rules, and writes what has changed of them: whoever sets, pauses or resumes rules ends here."""
+
+from collections.abc import Collection
+
+from services.renewal.operators.store import Deed, write_audit
+from services.renewal.rules import store
+from services.renewal.rules.domain.rule import Pause, RenewalRule, changed
+from shared.messaging.transaction import Transaction
+
+
+async def pause(
+    transaction: Transaction, subscription_ids: Collection[str], by: str, why: str
+) -> list[RenewalRule]:
+    """Pause these rules; those that were paused by this. What was announced is called off.
+
+    Five statements, however many they are.
+    """
+    known = await store.lock(transaction.connection, subscription_ids)
+    paused = [
+        rule._replace(pause=Pause(transaction.now, by, why)) for rule in known.values() if rule.pause is None
+    ]
+    if paused:
+        await write(transaction, known, paused, by)
+        names = [rule.subscription_id for rule in paused]
+        await store.call_off_announcements(transaction.connection, names)
+        await audit(transaction, "pause rule", paused, by, why)
+    return paused
+
+
+async def write(
+    transaction: Transaction,
+    known: dict[str, RenewalRule],
+    rules: Collection[RenewalRule],
+    set_by: str,
+) -> list[RenewalRule]:
+    """Those that are different, with the next version; whoever counts is told."""
+    different = [
+        rule if before is None else rule._replace(version=before.version + 1)
+        for rule in rules
+        if (before := known.get(rule.subscription_id)) != rule
+    ]
+    if not different:
+        return []
+    versions = await store.write(transaction.connection, different, set_by, transaction.now)
+    for rule in different:
+        transaction.send(changed(rule._replace(version=versions[rule.subscription_id])))
+    return different
+
+
+async def audit(
+    transaction: Transaction, action: str, rules: Collection[RenewalRule], by: str, why: str
+) -> None:
+    """By whom it was done, and why."""
+    deeds = [Deed(by, "done", action, rule.subscription_id, why) for rule in rules]
+    await write_audit(transaction.connection, transaction.now, deeds)
