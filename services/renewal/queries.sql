@@ -223,7 +223,7 @@ select *
 from unnest(
     $1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::int [], $7::timestamptz [], $8::text [],
     $9::bigint [], $10::bigint [], $11::timestamptz [], $12::timestamptz [], $13::timestamptz [],
-    $14::timestamptz []
+    $14::text [], $15::text [], $16::timestamptz []
 )
 on conflict (subscription_id) do update
     set

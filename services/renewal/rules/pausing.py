@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from services.renewal.operators.store import Deed, write_audit
+from services.renewal.operators import store as operator_store
 from services.renewal.rules import store
 from services.renewal.rules.domain.rule import Pause, RenewalRule, changed
 from shared.messaging.transaction import Transaction
@@ -51,5 +51,5 @@ async def audit(
     transaction: Transaction, action: str, rules: Collection[RenewalRule], by: str, why: str
 ) -> None:
     """By whom it was done, and why."""
-    deeds = [Deed(by, "done", action, rule.subscription_id, why) for rule in rules]
-    await write_audit(transaction.connection, transaction.now, deeds)
+    deeds = [operator_store.Deed(by, "done", action, rule.subscription_id, why) for rule in rules]
+    await operator_store.write_audit(transaction.connection, transaction.now, deeds)

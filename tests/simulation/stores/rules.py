@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from services.renewal.domain.asking import PAUSED, Trigger
 from services.renewal.domain.renewal import Renewal
+from services.renewal.operators import store as operator_store
 from services.renewal.rules import decision_store, store
 from services.renewal.rules.domain.decision import Decision, last_words, replaces
 from services.renewal.rules.domain.judgement import Told
@@ -194,8 +195,49 @@ async def forget(transaction: Open, before: datetime, limit: int) -> None:
             transaction.remove(table, place)
 
 
+@statement
+async def lock(transaction: Open, subscription_ids: Collection[str]) -> dict[str, RenewalRule]:
+    return dict(await transaction.lock_each(tables(transaction).rules, sorted(set(subscription_ids))))
+
+
+@statement
+async def write(
+    transaction: Open, rules: Collection[RenewalRule], set_by: str, now: datetime
+) -> dict[str, int]:
+    table = tables(transaction).rules
+    versions = {}
+    for rule in sorted(rules):
+        known = await transaction.upsert(table, rule.subscription_id, rule)
+        if known is not None:
+            rule = rule._replace(version=max(known.version + 1, rule.version))
+            transaction.put(table, rule.subscription_id, rule)
+        versions[rule.subscription_id] = rule.version
+    return versions
+
+
+@statement
+async def call_off_announcements(transaction: Open, subscription_ids: Collection[str]) -> None:
+    table = tables(transaction).kept
+    wanted = {name: _is_announced for name in sorted(set(subscription_ids))}
+    for name, (trigger, kept_at) in await transaction.lock_where(table, wanted):
+        transaction.put(table, name, (trigger._replace(announced=None), kept_at))
+
+
+def _is_announced(row: tuple[Trigger, datetime]) -> bool:
+    return row[0].announced is not None
+
+
+@statement
+async def write_audit(_transaction: Open, now: datetime, deeds: Collection[operator_store.Deed]) -> None:
+    """Nothing that is simulated reads it."""
+
+
 FUNCTIONS: Final = {
+    operator_store: {"write_audit": write_audit},
     store: {
+        "lock": lock,
+        "write": write,
+        "call_off_announcements": call_off_announcements,
         "read_told": read_told,
         "adopt": adopt,
         "take_due": take_due,
@@ -205,15 +247,22 @@ FUNCTIONS: Final = {
     decision_store: {"keep": keep, "read_of": read_of, "forget": forget},
 }
 NOT_ASKED: Final = {
+    operator_store: {
+        "list_audit",
+        "insert_proposal",
+        "find_proposal",
+        "lock_proposal",
+        "lock_open_proposal",
+        "decide_proposal",
+        "list_proposals",
+    },
     store: {
         "rule_of",
         "row_of",
         "told_of",
         "read",
-        "lock",
-        "write",
         "read_what_rules_name",
-        "call_off_announcements",
+        "try_other_cards",
     },
     decision_store: {"list_decisions"},
 }
