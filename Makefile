@@ -12,6 +12,8 @@ IMPORT_offerings := services.catalog.offerings.imports
 IMPORT_prices := services.catalog.prices.imports
 IMPORT_subscriptions := services.provisioning.subscriptions.imports
 IMPORT_payment-methods := services.payment.methods.imports
+IMPORT_mandates := services.renewal.rules.mandate_imports
+IMPORT_rules := services.renewal.rules.imports
 IMPORT_buckets := services.usage.imports
 IMPORT_usage := services.usage.records.imports
 

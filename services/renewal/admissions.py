@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.renewal import metrics, store
+from services.renewal.cut_over import store as cut_over_store
+from services.renewal.cut_over.domain.cohort import EVERYTHING_LIVE, Cohort, is_live
 from services.renewal.domain import wording
 from services.renewal.domain.admission import (
     SLOT_TAKEN,
@@ -14,6 +16,7 @@ from services.renewal.domain.admission import (
     Kept,
     NotMeant,
     Refusal,
+    Shadowed,
     Standing,
     answer_request,
 )
@@ -41,12 +44,14 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
     pending = list(range(len(asking)))
     for _ in range(_ROUNDS):
         told = await _read_told(transaction, asking, pending)
+        cohorts = await _read_cohorts(transaction, asking, told)
         keys = [_key(asking[place], told.get(place)) for place in pending]
         standings = await store.read_standing(transaction.connection, keys)
         lost: list[int] = []
         admitted: dict[int, Admitted] = {}
         for place, standing in zip(pending, standings, strict=True):
             answer = _answer(asking[place], told.get(place), standing, transaction, policy)
+            answer = _as_live(answer, asking[place], cohorts.get(place, EVERYTHING_LIVE), standing)
             answers[place] = answer
             if isinstance(answer, Admitted):
                 admitted[place] = answer
@@ -77,6 +82,30 @@ async def _read_told(
         await rule_store.adopt(connection, names)
         told = await rule_store.read_told(connection, names, now)
     return dict(zip(triggers, told, strict=True))
+
+
+async def _read_cohorts(
+    transaction: Transaction, asking: Sequence[Asking], told: dict[int, Told]
+) -> dict[int, Cohort]:
+    """By place; of triggers that a rule is there for. Everything else is live."""
+    triggers = {
+        place: asked
+        for place, one in told.items()
+        if one.rule is not None and isinstance(asked := asking[place], Trigger)
+    }
+    if not triggers:
+        return {}
+    found = await cut_over_store.read_cohorts(transaction.connection, list(triggers.values()))
+    return dict(zip(triggers, found, strict=True))
+
+
+def _as_live(answer: Answer, asked: Asking, cohort: Cohort, standing: Standing) -> Answer:
+    """The answer, or where the subscription is not live only what it would have been."""
+    if not isinstance(answer, Admitted | Refusal | Kept | Announced):
+        return answer
+    if is_live(cohort, asked.subscription_id, standing.brand, standing.carrier):
+        return answer
+    return Shadowed(answer)
 
 
 def _key(asked: Asking, told: Told | None) -> store.Asked:
@@ -144,6 +173,9 @@ async def _settle(transaction: Transaction, asking: Sequence[Asking], answers: S
         await store.keep_triggers(transaction.connection, kept, transaction.now)
     if decisions:
         await decision_store.keep(transaction.connection, decisions)
+    without_card = {request.subscription_id for request, refusal in refused if refusal == NO_OTHER_CARD}
+    if without_card:
+        await dunning.pause(transaction, without_card)
     transaction.after_commit(lambda: _count(answers))
 
 
@@ -194,7 +226,5 @@ _NAMES: Final[dict[type, str]] = {
     Kept: "kept",
     NotMeant: "not_meant",
     Announced: "announced",
+    Shadowed: "shadowed",
 }
-    without_card = {request.subscription_id for request, refusal in refused if refusal == NO_OTHER_CARD}
-    if without_card:
-        await dunning.pause(transaction, without_card)

@@ -7,6 +7,7 @@ from services.renewal import archive
 from services.renewal.catch_up import CatchUp, ProgressReport
 from services.renewal.customer_actions import CustomerActionRoutes
 from services.renewal.customer_links import CustomerLinks
+from services.renewal.cut_over.routes import CutOverRoutes
 from services.renewal.domain.policy import POLICY, Patience, Policy
 from services.renewal.domain.renewal import State
 from services.renewal.handlers import (
@@ -98,6 +99,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             SearchRoutes(transactions, policy, gate).router,
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
             ChargeRoutes(transactions, gate).router,
+            CutOverRoutes(transactions, gate).router,
             RuleJobRoutes(transactions, gate, proposals_live).router,
         ),
         loops=(

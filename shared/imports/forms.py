@@ -10,6 +10,7 @@ SEPARATOR: Final = ";"
 
 # pydantic would also take `1_000`, `1.0` and seconds since 1970: in a file those are slips, not numbers.
 _WHOLE: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_SEVERAL_WHOLE: Final = re.compile(r"[0-9]{1,19}(;[0-9]{1,19})*", re.ASCII)
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,18}(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 _YES_NO: Final = {"true": True, "false": False}
 
@@ -28,6 +29,10 @@ INSTANT: Final = Form(
     lambda text: text if _INSTANT.fullmatch(text) else None,
 )
 YES_NO: Final = Form("true or false", _YES_NO.get)
+SEVERAL_WHOLE: Final = Form(
+    f"whole numbers with `{SEPARATOR}` between them",
+    lambda text: [int(part) for part in text.split(SEPARATOR)] if _SEVERAL_WHOLE.fullmatch(text) else None,
+)
 SEVERAL: Final = Form(f"one or several, with `{SEPARATOR}` between them", lambda text: text.split(SEPARATOR))
 
 
@@ -44,7 +49,7 @@ def form_of(options: Iterable[Mapping[str, Any]]) -> Form | None:
             case "boolean", _:
                 return YES_NO
             case "array", _:
-                return SEVERAL
+                return SEVERAL_WHOLE if option.get("items", {}).get("type") == "integer" else SEVERAL
             case "string", "date-time":
                 return INSTANT
             case ("object" | "number") as kind, _:

@@ -41,7 +41,7 @@ class GoodRequest:
 
     @property
     def is_an_operators(self) -> bool:
-        return "/operator/" in self.template
+        return "/operator/" in self.template or self.template == "/v1/cut-over"
 
     @property
     def is_bulk(self) -> bool:
@@ -113,6 +113,15 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
     }
     stop = {"kind": "carrier", "name": "nobody", "why": WHY}
     rule_job = {"action": "pause", "filter": {"brand": "nobody"}, "why": WHY}
+    # Made from a version that never was: a real one would decide who is live for all other tests.
+    cut_over = {
+        "replaces": 2**31 - 1,
+        "percent": 100,
+        "shares": [{"brand": "nobody", "percent": 0}],
+        "live": ["sub-nobody"],
+        "shadow": ["sub-nobody-else"],
+        "why": WHY,
+    }
     bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY}
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
@@ -148,6 +157,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             job_id=UNKNOWN,
         ),
         one("renewal", "POST", "/v1/operator/rule-jobs/{job_id}/stop", {"why": WHY}, job_id=UNKNOWN),
+        one("renewal", "PUT", "/v1/cut-over", cut_over, "shares", "live", "shadow"),
         operator("act", action="retry"),
         operator("refund"),
         operator("resolve", found="applied"),

@@ -1,1 +1,1 @@
-"""Which subscriptions are live, and which are only looked at: the way over from another system, step by step."""
+"""Which subscriptions are live, and which are only judged: the way over from another system, step by step."""

@@ -69,6 +69,12 @@ from cut_over_lists
 where live = $1
 order by subscription_id;
 
+-- name: read_listed
+-- Whether one subscription is named, and as what.
+select live
+from cut_over_lists
+where subscription_id = $1;
+
 -- name: replace_cut_over_lists
 -- Whoever is named no more goes, the others are as they are named now.
 with gone as (

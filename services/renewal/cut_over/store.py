@@ -19,16 +19,9 @@ async def read_cohorts(connection: Connection, triggers: Sequence[Trigger]) -> l
     """What is known of the subscription of each trigger, in their order."""
     asked = [(one.subscription_id, one.cycle, one.kind, one.dunning_try) for one in triggers]
     rows = await connection.fetch(SQL["read_cohorts"], *columns(asked, 4))
-    read: dict[str, list[Share]] = {}
-    return [
-        Cohort(
-            row["percent"],
-            read.setdefault(row["shares"], None or shares_of(row["shares"])),
-            row["listed"],
-            row["was_shadow"],
-        )
-        for row in rows
-    ]
+    # One setting holds for them all: it is read once.
+    shares = shares_of(rows[0]["shares"]) if rows else []
+    return [Cohort(row["percent"], shares, row["listed"], row["was_shadow"]) for row in rows]
 
 
 def shares_of(text: str) -> list[Share]:
@@ -65,14 +58,20 @@ def _setting(row: Any) -> Setting:
 
 async def insert(connection: Connection, setting: Setting) -> bool:
     """Whether it got its version: somebody else may have set that meanwhile."""
-    shares = orjson.dumps([share._asdict() for share in setting.shares]).decode()
-    row = setting._replace(shares=shares)  # type: ignore[arg-type] # as the row has it
-    return await connection.fetchval(SQL["insert_cut_over"], *row) is not None
+    version, percent, shares, *others = setting
+    text = orjson.dumps([share._asdict() for share in shares]).decode()
+    return await connection.fetchval(SQL["insert_cut_over"], version, percent, text, *others) is not None
 
 
 async def read_list(connection: Connection, *, live: bool) -> list[str]:
     """The subscriptions that are live, or in shadow, because they are named."""
     return [row[0] for row in await connection.fetch(SQL["read_cut_over_list"], live)]
+
+
+async def read_listed(connection: Connection, subscription_id: str) -> bool | None:
+    """Whether it is named as live or as shadow; None: by no list."""
+    found: bool | None = await connection.fetchval(SQL["read_listed"], subscription_id)
+    return found
 
 
 async def replace_lists(connection: Connection, live: Collection[str], shadow: Collection[str]) -> None:

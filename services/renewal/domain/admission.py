@@ -94,7 +94,13 @@ class Announced(NamedTuple):
     currency: str
 
 
-Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced
+class Shadowed(NamedTuple):
+    """A rule's trigger of a subscription that is not live: what would have been done about it, and is not."""
+
+    would: Admitted | Refusal | Kept | Announced
+
+
+Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced | Shadowed
 _Check = Callable[[Request, Standing, datetime], Refusal | None]
 
 

@@ -2,12 +2,12 @@
 -- The last word about each trigger. One that is read twice must not hide what became of the first.
 insert into renewal_decisions (
     subscription_id, cycle, kind, dunning_try, decided_at, outcome, reason, detail, renewal_id, next_try_at,
-    mandate_id, bound_by
+    mandate_id, bound_by, shadow, terms
 )
 select *
 from unnest(
     $1::text [], $2::int [], $3::text [], $4::int [], $5::timestamptz [], $6::text [], $7::text [], $8::text [],
-    $9::uuid [], $10::timestamptz [], $11::text [], $12::text []
+    $9::uuid [], $10::timestamptz [], $11::text [], $12::text [], $13::bool [], $14::json []
 )
 on conflict (subscription_id, cycle, kind, dunning_try) do update
     set
@@ -18,7 +18,9 @@ on conflict (subscription_id, cycle, kind, dunning_try) do update
         renewal_id = excluded.renewal_id,
         next_try_at = excluded.next_try_at,
         mandate_id = excluded.mandate_id,
-        bound_by = excluded.bound_by
+        bound_by = excluded.bound_by,
+        shadow = excluded.shadow,
+        terms = excluded.terms
     where
         (
             renewal_decisions.renewal_id is null
@@ -33,7 +35,7 @@ on conflict (subscription_id, cycle, kind, dunning_try) do update
 -- What had been decided where these renewals were begun: asked only for those that ended badly.
 select
     d.subscription_id, d.cycle, d.kind, d.dunning_try, d.decided_at, d.outcome, d.reason, d.detail, d.renewal_id,
-    d.next_try_at, d.mandate_id, d.bound_by
+    d.next_try_at, d.mandate_id, d.bound_by, d.shadow, d.terms
 from unnest($1::text [], $2::int [], $3::uuid []) as ended (subscription_id, cycle, renewal_id)
 inner join renewal_decisions as d
     on
@@ -46,7 +48,7 @@ order by d.subscription_id, d.cycle, d.kind, d.dunning_try;
 -- Why a subscription renewed, or did not: newest first.
 select
     subscription_id, cycle, kind, dunning_try, decided_at, outcome, reason, detail, renewal_id, next_try_at,
-    mandate_id, bound_by
+    mandate_id, bound_by, shadow, terms
 from renewal_decisions
 where
     subscription_id = $1

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Path, Response
 from services.renewal.operators.views import Because
 from services.renewal.rules import mandate_store, mandates
 from services.renewal.rules.domain.mandate import Mandate
-from services.renewal.rules.views import MandateBody, MandateView, mandate_of, mandate_view
+from services.renewal.rules.views import BulkMandate, MandateBody, MandateView, mandate_of, mandate_view
 from shared.contracts.fields import Id
+from shared.http.bulk import Bulk, BulkAnswer
 from shared.http.caller import Caller
 from shared.http.paging import Page
+from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
 
 SubscriptionId = Annotated[Id, Path()]
@@ -29,6 +31,7 @@ class MandateRoutes:
         router.add_api_route(f"{path}/{{mandate_id}}", self.put, methods=["PUT"])
         router.add_api_route(f"{path}/{{mandate_id}}", self.read, methods=["GET"])
         router.add_api_route(f"{path}/{{mandate_id}}/revoke", self.revoke, methods=["POST"])
+        router.add_api_route("/v1/mandates/bulk", self.put_many, methods=["POST"])
 
     async def put(
         self,
@@ -48,6 +51,27 @@ class MandateRoutes:
         if is_new:
             response.status_code = HTTPStatus.CREATED
         return mandate_view(mandate)
+
+    async def put_many(self, body: Bulk[BulkMandate], caller: Caller) -> BulkAnswer:
+        """Record many; each is judged by itself, and the same again changes nothing."""
+        items = body.valid
+
+        async def work(transaction: Transaction) -> list[Problem | None]:
+            now = transaction.now
+            given = [
+                mandate_of(item, item.subscription_id, item.mandate_id, caller, now) for _, item in items
+            ]
+            problems, _new = await mandates.record_many(transaction, given)
+            return problems
+
+        problems = await self._transactions.run(work) if items else []
+        return body.answer(
+            {
+                index: problem
+                for (index, _), problem in zip(items, problems, strict=True)
+                if problem is not None
+            }
+        )
 
     async def read(self, subscription_id: SubscriptionId, mandate_id: MandateId) -> MandateView:
         """One mandate."""

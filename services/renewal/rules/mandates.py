@@ -1,6 +1,7 @@
 """Records mandates and revokes them; each step is audited."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -20,30 +21,55 @@ async def record(transaction: Transaction, given: Mandate) -> tuple[Mandate, boo
     Raises:
         Problem: there is another one of that name, or it was given in the future.
     """
-    connection = transaction.connection
-    if given.given_at > transaction.now + _CLOCKS_DIFFER:
-        raise Problem(
+    [problem], new = await record_many(transaction, [given])
+    if problem is not None:
+        raise problem
+    name = (given.subscription_id, given.mandate_id)
+    return await known(transaction, name), name in new
+
+
+async def record_many(
+    transaction: Transaction, given: Sequence[Mandate]
+) -> tuple[list[Problem | None], set[Name]]:
+    """For each why it is not kept, or None; and the names of those that are new.
+
+    Four statements, however many they are. The same again changes nothing.
+    """
+    connection, now = transaction.connection, transaction.now
+    named = {(one.subscription_id, one.mandate_id): one for one in reversed(given) if _is_past(one, now)}
+    before = await mandate_store.read(connection, sorted(named))
+    # In the order of their names: two who record the same ones wait, they do not deadlock.
+    new = [named[name] for name in sorted(named.keys() - before.keys())]
+    kept = before
+    if new:
+        await mandate_store.insert(connection, new)
+        kept = await mandate_store.read(connection, sorted(named))
+        deeds = [_deed(one.recorded_by, "record mandate", one, "consent was given") for one in new]
+        await write_audit(connection, now, deeds)
+    return [_problem(one, kept, now) for one in given], named.keys() - before.keys()
+
+
+def _is_past(given: Mandate, now: datetime) -> bool:
+    return given.given_at <= now + _CLOCKS_DIFFER
+
+
+def _problem(given: Mandate, kept: dict[Name, Mandate], now: datetime) -> Problem | None:
+    if not _is_past(given, now):
+        return Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             type="mandate-of-the-future",
             title="Consent cannot have been given later than now",
             detail="given_at lies in the future, so nothing was recorded. Send when the consent was given.",
         )
-    name = (given.subscription_id, given.mandate_id)
-    before = await mandate_store.read(connection, [name])
-    if not before:
-        await mandate_store.insert(connection, [given])
-    kept = await known(transaction, name)
-    if kept.evidence != given.evidence:
-        raise Problem(
+    if kept[given.subscription_id, given.mandate_id].evidence != given.evidence:
+        return Problem(
             HTTPStatus.CONFLICT,
             type="mandate-exists",
             title="There is another mandate of that name",
             detail=f"Mandate {given.mandate_id} was recorded with other contents, and evidence never "
             "changes. Record this one under another name.",
         )
-    if not before:
-        await _audit(transaction, given.recorded_by, "record mandate", given, "consent was given")
-    return kept, not before
+    return None
 
 
 async def revoke(transaction: Transaction, name: Name, by: str, why: str) -> Mandate:
@@ -57,7 +83,7 @@ async def revoke(transaction: Transaction, name: Name, by: str, why: str) -> Man
         return mandate
     await mandate_store.revoke(transaction.connection, name, transaction.now, by, why)
     await store.call_off_announcements(transaction.connection, [mandate.subscription_id])
-    await _audit(transaction, by, "revoke mandate", mandate, why)
+    await write_audit(transaction.connection, transaction.now, [_deed(by, "revoke mandate", mandate, why)])
     return await known(transaction, name)
 
 
@@ -78,6 +104,5 @@ async def known(transaction: Transaction, name: Name) -> Mandate:
     return found
 
 
-async def _audit(transaction: Transaction, by: str, action: str, mandate: Mandate, why: str) -> None:
-    choice = f"{mandate.subscription_id} {mandate.mandate_id}"
-    await write_audit(transaction.connection, transaction.now, [Deed(by, "done", action, choice, why)])
+def _deed(by: str, action: str, mandate: Mandate, why: str) -> Deed:
+    return Deed(by, "done", action, f"{mandate.subscription_id} {mandate.mandate_id}", why)

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+import orjson
 from pydantic import Field, StringConstraints, model_validator
 
 from services.renewal.domain.asking import TriggerKind
 from services.renewal.rules.domain.decision import Decision, Outcome
-from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.domain.dunning import Dunning
+from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.domain.rule import (
     MAX_TRIGGERS,
     Instruction,
@@ -28,6 +29,16 @@ Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9
 """BCP 47, as `es-CU`; `und` where nobody knows."""
 
 
+TriggerText = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(threshold:([1-9][0-9]?|100)%|threshold:[1-9][0-9]{0,14}|(expiring|predicted):[1-9][0-9]{0,5})$"
+    ),
+]
+"""A kind with its limit in a few characters, as one fits into a field of CSV: `threshold:20%` of what was
+granted, `threshold:500000000` bytes, `expiring:86400` and `predicted:900` seconds."""
+
+
 class TriggerBody(TriggerWish, Body):
     """One reason to renew, with its limit: when no more than this is left, or this long before the end."""
 
@@ -40,23 +51,25 @@ class QuietHoursBody(QuietHours, Body):
     """Local hours in which nothing is charged: what is due then waits until they end."""
 
 
-class RuleBody(Limits, Body):
 class DunningBody(Dunning, Body):
     """When a failed payment is tried anew, in seconds from try to try; after the last the rule is paused."""
 
 
+class RuleBody(Limits, Body):
     """Renew by itself when data runs out: when, what to buy, how to pay, and at most for how much.
 
     The short form names kinds of triggers, one offering and one cap. Without `mandate_id` the rule stands on
     the mandate that it stood on before, or on the word of whoever sets it, up to the cap.
     """
 
-    triggers: Annotated[tuple[TriggerKind | TriggerBody, ...], Field(min_length=1, max_length=MAX_TRIGGERS)]
+    triggers: Annotated[
+        tuple[TriggerKind | TriggerText | TriggerBody, ...], Field(min_length=1, max_length=MAX_TRIGGERS)
+    ]
     offering_id: Annotated[Id | None, Field(description="The short form of `offerings`.")] = None
     offerings: OfferingsBody | None = None
     quiet_hours: QuietHoursBody | None = None
-    mandate_id: Annotated[Id | None, Field(description="The evidence of the payer's consent.")] = None
     dunning: Annotated[DunningBody | None, Field(description="As the house does it, if left out.")] = None
+    mandate_id: Annotated[Id | None, Field(description="The evidence of the payer's consent.")] = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -72,12 +85,7 @@ class DunningBody(Dunning, Body):
     @property
     def wishes(self) -> tuple[TriggerWish, ...]:
         """Each once, by kind."""
-        read = [
-            TriggerWish(kind=wish)
-            if isinstance(wish, str)
-            else TriggerWish(**{name: getattr(wish, name) for name in TriggerWish.model_fields})
-            for wish in self.triggers
-        ]
+        read = [_wish(wish) for wish in self.triggers]
         return tuple(sorted(set(read), key=lambda wish: wish.kind))
 
     @property
@@ -90,8 +98,8 @@ class DunningBody(Dunning, Body):
             offerings=Offerings(**{name: getattr(offerings, name) for name in Offerings.model_fields}),
             quiet_hours=quiet
             and QuietHours(**{name: getattr(quiet, name) for name in QuietHours.model_fields}),
-        )
             dunning=dunning and Dunning(**{name: getattr(dunning, name) for name in Dunning.model_fields}),
+        )
 
     def wanted(self, subscription_id: str) -> Wanted:
         return Wanted(subscription_id, self.instruction, self.mandate_id)
@@ -130,9 +138,9 @@ class RuleView(Answer):
     max_renewals: int | None
     cool_down_seconds: int
     quiet_hours: QuietHours | None
-    valid_until: datetime | None
     dunning: Dunning | None
     """As the house does it, if null."""
+    valid_until: datetime | None
     notice_seconds: int
     enabled: bool
     mandate_id: str | None
@@ -148,11 +156,23 @@ def rule_view(rule: RenewalRule) -> RuleView:
         offering_id=says.offerings.same,
         offerings=says.offerings,
         quiet_hours=says.quiet_hours,
-        mandate_id=rule.mandate_id,
         dunning=says.dunning,
+        mandate_id=rule.mandate_id,
         paused=rule.pause and PauseView(**rule.pause._asdict()),
         **{name: getattr(says, name) for name in Limits.model_fields},
     )
+
+
+def _wish(given: str | TriggerBody) -> TriggerWish:
+    if isinstance(given, TriggerBody):
+        return TriggerWish(**{name: getattr(given, name) for name in TriggerWish.model_fields})
+    kind, _, limit = given.partition(":")
+    if not limit:
+        return TriggerWish.model_validate({"kind": kind})
+    if kind != "threshold":
+        return TriggerWish.model_validate({"kind": kind, "within_seconds": int(limit)})
+    unit = "percent" if limit.endswith("%") else "bytes"
+    return TriggerWish.model_validate({"kind": kind, unit: int(limit.removesuffix("%"))})
 
 
 def _shown(wish: TriggerWish) -> Any:
@@ -172,6 +192,13 @@ class MandateBody(Body):
     max_amount_minor: ChargeMinor
     currency: Currency
     valid_until: Instant | None = None
+
+
+class BulkMandate(MandateBody):
+    """One of many mandates."""
+
+    subscription_id: Id
+    mandate_id: Id
 
 
 class MandateView(Answer):
@@ -235,6 +262,10 @@ class DecisionView(Answer):
     mandate_id: str | None
     limited_by: str | None
     """Which of the rule's limits was the lowest."""
+    shadow: bool
+    """The subscription was not live: this is what would have been done."""
+    terms: dict[str, Any] | None
+    """In shadow, what would have been renewed: offering, maximum, currency, first payment method."""
 
 
 def decision_view(decision: Decision) -> DecisionView:
@@ -250,4 +281,6 @@ def decision_view(decision: Decision) -> DecisionView:
         next_try_at=decision.next_try_at,
         mandate_id=decision.mandate_id,
         limited_by=decision.bound_by,
+        shadow=decision.shadow,
+        terms=None if decision.terms is None else orjson.loads(decision.terms),
     )

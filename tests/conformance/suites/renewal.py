@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from services.renewal import archive, store
+from services.renewal.cut_over import store as cut_over_store
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, RULE, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, HistoryEntry, Renewal
@@ -25,6 +26,7 @@ from tests.conformance.suites.ground import archived_by, functions_of, untied
 from tests.conformance.suites.renewal_rows import MIRRORS, NOT_KEPT
 from tests.conformance.suites.renewal_world import METHODS, OFFERING, SCOPES, change, settle
 from tests.simulation.stores import archive as archives
+from tests.simulation.stores import cut_over as cut_over_in_memory
 from tests.simulation.stores import renewal as memory
 from tests.simulation.stores import rules as rules_in_memory
 
@@ -43,7 +45,16 @@ TERMS: Final = Terms(
 
 class RenewalSuite:
     functions = functions_of(
-        memory, rules_in_memory, archives, store, charge_store, archive, rule_store, decision_store
+        memory,
+        rules_in_memory,
+        cut_over_in_memory,
+        archives,
+        store,
+        charge_store,
+        archive,
+        rule_store,
+        decision_store,
+        cut_over_store,
     )
     mirrors: Sequence[Mirror] = MIRRORS
     not_kept: Mapping[str, frozenset[str]] = NOT_KEPT
@@ -180,6 +191,8 @@ async def _judge_triggers(actor: Actor, lot: Lot) -> None:
         await actor.call(rule_store.upsert_offering_terms, rows)
     if lot.chance(0.2):
         await actor.call(rule_store.adopt, [])
+    triggers = [_trigger(actor, lot, name) for name in [*names, *SUBSCRIPTIONS]]
+    await actor.call(cut_over_store.read_cohorts, triggers)
 
 
 async def _decide(actor: Actor, lot: Lot) -> None:
@@ -197,6 +210,8 @@ async def _decide(actor: Actor, lot: Lot) -> None:
             lot.perhaps(lot.near(actor.stage.now)),
             lot.perhaps("m-1"),
             lot.perhaps("consent"),
+            lot.chance(0.3),
+            lot.perhaps('{"offering_id": "cuba-1gb"}'),
         )
         for name in [*lot.some(SUBSCRIPTIONS), *lot.some(SUBSCRIPTIONS, at_least=0)]
     ]

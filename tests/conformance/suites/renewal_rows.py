@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.renewal.cut_over.store import shares_of
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.renewal import Renewal
 from services.renewal.rules.domain.decision import Decision
@@ -15,6 +16,7 @@ from services.renewal.store import Orphan
 from tests.conformance.stage import Mirror
 from tests.simulation.stores.renewal import (
     ArchivedLine,
+    CutOverLine,
     HistoryLine,
     OfferingLine,
     OfferingTermsLine,
@@ -40,6 +42,7 @@ NOT_KEPT: Final[Mapping[str, frozenset[str]]] = {
     "bulk_jobs": frozenset("*"),
     "bulk_targets": frozenset("*"),
     "rule_jobs": frozenset("*"),
+    "cut_overs": frozenset({"live", "shadow", "why", "set_by", "set_at"}),
 }
 _ARCHIVED: Final = """
 select r.*, e.renewal_id as registered, (
@@ -128,6 +131,14 @@ def _offering_of(row: Mapping[str, Any]) -> tuple[Any, OfferingLine]:
     return row["offering_id"], OfferingLine._make(row[name] for name in OfferingLine._fields)
 
 
+def _cut_over_of(row: Mapping[str, Any]) -> tuple[Any, CutOverLine]:
+    return row["version"], CutOverLine(row["percent"], tuple(shares_of(row["shares"])))
+
+
+def _listed_of(row: Mapping[str, Any]) -> tuple[Any, bool]:
+    return row["subscription_id"], row["live"]
+
+
 def _stop_of(row: Mapping[str, Any]) -> tuple[Any, None]:
     return row["scope"], None
 
@@ -145,6 +156,8 @@ MIRRORS: Final = (
     Mirror("rules", "renewal_rules", "select * from renewal_rules", _rule_of),
     Mirror("mandates", "mandates", "select * from mandates", _mandate_of),
     Mirror("decisions", "renewal_decisions", "select * from renewal_decisions", _decision_of),
+    Mirror("cut_overs", "cut_overs", "select * from cut_overs", _cut_over_of),
+    Mirror("listed", "cut_over_lists", "select * from cut_over_lists", _listed_of),
     Mirror("offering_terms", "offering_terms", "select * from offering_terms", _terms_of),
     Mirror("subscriptions", "subscriptions", "select * from subscriptions", _subscription_of),
     Mirror("customers", "customers", "select * from customers", _customer_of),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final, get_args
 
+from services.renewal.cut_over.domain.cohort import Share
 from services.renewal.domain.charge_stop import StopKind, scope_of
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
 from services.renewal.rules.domain.rule import Pause, RenewalRule, short_form
 from services.renewal.rules.store import row_of
 from tests.conformance.lots import SUBSCRIPTIONS, Lot
 from tests.conformance.stage import Stage
-from tests.simulation.stores.renewal import OfferingLine, SubscriptionLine
+from tests.simulation.stores.renewal import CutOverLine, OfferingLine, SubscriptionLine
 
 OFFERING: Final = "cuba-1gb"
 METHODS: Final = ("card-1", "card-2", "card-3")
@@ -50,7 +52,7 @@ async def settle(stage: Stage) -> None:
 
 async def change(stage: Stage, lot: Lot) -> None:
     """Something is told anew."""
-    match lot.number(1, 6):
+    match lot.number(1, 7):
         case 1:
             name, status = lot.one(SUBSCRIPTIONS), lot.one(("active", "suspended", "expired"))
             await _subscription(stage, name, status, top_ups=lot.number(0, 5))
@@ -68,6 +70,8 @@ async def change(stage: Stage, lot: Lot) -> None:
                 is_paused=lot.chance(0.2),
                 is_older=lot.chance(0.3),
             )
+        case 6:
+            await _cut_over(stage, lot)
         case _:
             await _stop_or_go_on(stage, lot.one(KINDS))
 
@@ -106,6 +110,18 @@ async def _rule(
     if is_older:
         row |= {"document_version": None, "enabled": is_enabled}
     await stage.put("rules", name, rule, "renewal_rules", **row, set_by="app", set_at=stage.now)
+
+
+async def _cut_over(stage: Stage, lot: Lot) -> None:
+    """The next setting, and somebody who is named by it."""
+    version = len(stage.memory.cut_overs.rows) + 1
+    share = Share("nauta", lot.perhaps("cubacel"), lot.number(0, 100))
+    line = CutOverLine(lot.number(0, 100), (share,))
+    row = {"version": version, "percent": line.percent, "shares": json.dumps([share._asdict()])}
+    told = {"live": 1, "shadow": 0, "why": "A step.", "set_by": "ana", "set_at": stage.now}
+    await stage.put("cut_overs", version, line, "cut_overs", **row, **told)
+    name, is_live = lot.one(SUBSCRIPTIONS), lot.chance(0.5)
+    await stage.put("listed", name, is_live, "cut_over_lists", subscription_id=name, live=is_live)
 
 
 async def _mandate(stage: Stage, name: str) -> None:

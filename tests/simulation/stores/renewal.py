@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from services.renewal import store
+from services.renewal.cut_over.domain.cohort import Share
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import HistoryEntry, Renewal
@@ -90,6 +91,13 @@ class OfferingTermsLine(NamedTuple):
     status: str
 
 
+class CutOverLine(NamedTuple):
+    """A row of cut_overs."""
+
+    percent: int | None
+    shares: tuple[Share, ...]
+
+
 class ProgressLine(NamedTuple):
     """A row of consumer_progress."""
 
@@ -124,6 +132,8 @@ class RenewalDatabase(Database):
         self.mandates: Table[tuple[str, str], Mandate] = Table("mandates")
         self.decisions: Table[tuple[str, int, str, int], Decision] = Table("renewal_decisions")
         self.offering_terms: Table[str, OfferingTermsLine] = Table("offering_terms")
+        self.cut_overs: Table[int, CutOverLine] = Table("cut_overs")
+        self.listed: Table[str, bool] = Table("cut_over_lists")
         self.subscriptions: Table[str, SubscriptionLine] = Table("subscriptions")
         self.customers: Table[str, bool] = Table("customers")
         self.methods: Table[str, tuple[str, str]] = Table("payment_methods")

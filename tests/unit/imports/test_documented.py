@@ -9,12 +9,14 @@ from services.catalog.offerings.imports import OFFERINGS
 from services.catalog.prices.imports import PRICES
 from services.payment.methods.imports import PAYMENT_METHODS
 from services.provisioning.subscriptions.imports import SUBSCRIPTIONS
+from services.renewal.rules.imports import RULES
+from services.renewal.rules.mandate_imports import MANDATES
 from services.usage.imports import BUCKETS
 from shared.imports.kinds import Kind
 from shared.imports.reading import Reader
 
 ROOT = Path(__file__).parents[3]
-KINDS = (OFFERINGS, PRICES, SUBSCRIPTIONS, PAYMENT_METHODS, BUCKETS)
+KINDS = (OFFERINGS, PRICES, SUBSCRIPTIONS, PAYMENT_METHODS, MANDATES, RULES, BUCKETS)
 
 
 def section(kind: Kind) -> str:

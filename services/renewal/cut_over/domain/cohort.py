@@ -1,4 +1,4 @@
-"""Whether a subscription is live: charged by us; or in shadow: judged, recorded, and charged by nobody here."""
+"""Whether a subscription is live: charged by us; or in shadow: judged and recorded, never charged here."""
 
 from collections.abc import Sequence
 from hashlib import sha256

@@ -1,11 +1,21 @@
 """What became of a trigger, and why: a code for support, a sentence for people, the next try."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
-from services.renewal.domain.admission import Admitted, Announced, Answer, Joined, Kept, NotMeant, Refusal
+from services.renewal.domain.admission import (
+    Admitted,
+    Announced,
+    Answer,
+    Joined,
+    Kept,
+    NotMeant,
+    Refusal,
+    Shadowed,
+)
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.renewal import Renewal
 
@@ -17,6 +27,8 @@ Outcome = Literal[
     "refused",  # nothing is done for this cycle
     "asked",  # it costs more than was agreed to: the payer was asked
     "not_meant",  # no rule asks for it
+    "would_renew",  # in shadow: a renewal would have been begun, on these terms
+    "would_wait",  # in shadow: it would be looked at again
 ]
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
@@ -27,13 +39,18 @@ SENTENCES: Final[dict[str, str]] = {
     "rule_paused": "The rule is paused: it is looked at again when the rule goes on.",
     "slot_taken": "Another renewal is under way: it is looked at again when that is closed.",
     "charges_stopped": "Automatic charges are stopped: it is looked at again when they are resumed.",
+    "breaker": "Too many automatic renewals began: the breaker stopped them until a person resumes them.",
     "quiet_hours": "It is night where the rule says so: it is looked at again when the quiet hours end.",
     "cool_down": "The last automatic renewal is too recent: it is looked at again after the cool-down.",
     "cap_day": "The rule has charged all that it may within a day: it is looked at again after that.",
     "cap_period": "The rule has charged all that it may in its period: it is looked at again after that.",
+    "dunning": "The payment failed: the next try is due at its instant, or when another card is named.",
     "announced": "The payer was told of the charge, and is charged at the announced instant.",
 }
 """Of every reason that comes without a sentence of its own."""
+
+NOT_LIVE: Final = "The subscription is not live: nothing is charged here."
+"""Before the sentence of everything that is decided in shadow."""
 
 ASKS: Final = ("consent", "cap_charge")
 """Limits of a single charge: where the price is above one of them, somebody can be asked to raise it."""
@@ -44,7 +61,6 @@ class Decision(NamedTuple):
 
     subscription_id: str
     cycle: int
-    "dunning": "The payment failed: the next try is due at its instant, or when another card is named.",
     kind: str
     dunning_try: int
     decided_at: datetime
@@ -55,6 +71,10 @@ class Decision(NamedTuple):
     next_try_at: datetime | None = None
     mandate_id: str | None = None
     bound_by: str | None = None
+    shadow: bool = False
+    """The subscription was not live: nothing was begun, kept, said or charged."""
+    terms: str | None = None
+    """JSON: what would have been renewed, where it is in shadow."""
 
     @property
     def place(self) -> tuple[str, int, str, int]:
@@ -96,6 +116,33 @@ def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
                 next_try_at=kept.not_before,
                 mandate_id=answer.mandate_id,
             )
+        case Shadowed(would=would):
+            return _in_shadow(decision_of(trigger, would, now), would)
+
+
+def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced) -> Decision:
+    """What would have been decided, with the terms that it would have been on."""
+    told = decision._replace(detail=f"{NOT_LIVE} {decision.detail}", shadow=True)
+    match would:
+        case Admitted(terms=terms):
+            named = _terms(
+                terms.offering_id, terms.max_amount_minor, terms.currency, terms.payment_method_ids
+            )
+            detail = f"{NOT_LIVE} A renewal would have been begun."
+            return told._replace(outcome="would_renew", renewal_id=None, detail=detail, terms=named)
+        case Announced():
+            named = _terms(would.offering_id, would.max_amount_minor, would.currency, ())
+            detail = f"{NOT_LIVE} The payer would have been told, and charged at the next try's instant."
+            return told._replace(outcome="would_renew", detail=detail, terms=named)
+        case Kept():
+            return told._replace(outcome="would_wait")
+        case Refusal():
+            return told
+
+
+def _terms(offering_id: str, max_amount_minor: int, currency: str, methods: Sequence[str]) -> str:
+    named = {"offering_id": offering_id, "max_amount_minor": max_amount_minor, "currency": currency}
+    return json.dumps(named | {"payment_method_id": next(iter(methods), None)})
 
 
 def replaces(old: Decision, new: Decision) -> bool:

@@ -16,9 +16,7 @@ MAX_TRIES: Final = 10
 Failure = Literal["soft", "hard", "needs_customer"]
 """Why there was no payment: money may be there later; this card never pays again; its payer is wanted."""
 
-Delays = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=31 * _DAY)], ...], Field(max_length=MAX_TRIES - 1)
-]
+Delays = Annotated[tuple[Annotated[int, Field(ge=1, le=31 * _DAY)], ...], Field(max_length=MAX_TRIES - 1)]
 """From each failed try to the next, in seconds. After the last one the rule is paused."""
 
 

@@ -197,12 +197,12 @@ CYCLE_OVER = Refusal("cycle_over", "The data was topped up meanwhile: there is n
 RULE_EXPIRED = Refusal(
     "valid_until", "The rule was valid until an instant that has passed. Set it anew with a later one."
 )
-MAX_NUMBER = Refusal(
 NO_OTHER_CARD = Refusal(
     "no_other_card",
     "The rule's payment methods were declined for good, and no other one was named in time. Name another one "
     "in the rule, then let it go on.",
 )
+MAX_NUMBER = Refusal(
     "max_number",
     "The rule has renewed as often as it may on this mandate. Raise max_renewals, or record a new mandate.",
 )
