@@ -18,6 +18,7 @@ from services.renewal.domain.admission import (
     Refusal,
     Shadowed,
     Standing,
+    Waits,
     answer_request,
 )
 from services.renewal.domain.asking import RULE, Request, Trigger
@@ -166,7 +167,7 @@ async def _settle(transaction: Transaction, asking: Sequence[Asking], answers: S
             refused.append((_as_request(asked), answer))
         elif asked.is_told:
             refused.append((asked, answer))
-            transaction.send(_refusal(asked, answer, transaction), asked.traceparent)
+            transaction.send(refusal_of(asked, answer, transaction), asked.traceparent)
     if refused:
         await store.keep_refusals(transaction.connection, refused, transaction.now)
     if kept:
@@ -199,7 +200,8 @@ def _as_request(trigger: Trigger) -> Request:
     return Request(RULE, trigger.request_id, trigger.subscription_id, "", 0, "", (), None)
 
 
-def _refusal(request: Request, refusal: Refusal, transaction: Transaction) -> RenewalRefused:
+def refusal_of(request: Request, refusal: Refusal, transaction: Transaction) -> RenewalRefused:
+    """What whoever sent the request is told."""
     return RenewalRefused(
         subscription_id=request.subscription_id,
         caller=request.caller,
@@ -228,3 +230,4 @@ _NAMES: Final[dict[type, str]] = {
     Announced: "announced",
     Shadowed: "shadowed",
 }
+    Waits: "waits",

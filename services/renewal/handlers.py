@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from services.renewal import admissions, metrics, store
+from services.renewal import metrics, store, waiting
 from services.renewal.catch_up import CatchUp
 from services.renewal.customer_links import CustomerLinks
 from services.renewal.domain.asking import TRIGGER_KINDS, Request, Trigger, trigger_of
@@ -131,7 +131,7 @@ class AdmissionHandler:
 
     async def __call__(self, transaction: Transaction, batch: Sequence[Received]) -> None:
         asking = [_asking(received) for received in batch]
-        await admissions.admit(transaction, asking, self._policy)
+        await waiting.ask(transaction, asking, self._policy)
 
 
 def _asking(received: Received) -> Request | Trigger:

@@ -6,14 +6,13 @@ Every way in (events, timers, people) ends here, so that all of them leave the s
 from collections import Counter
 from collections.abc import Iterable
 from random import random
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
-from services.renewal import admissions, archive, metrics, store
+from services.renewal import archive, freed_slots, metrics, store
 from services.renewal.customer_links import CustomerLinks
-from services.renewal.domain.asking import Trigger
 from services.renewal.domain.policy import Moment, Policy
-from services.renewal.domain.renewal import CLOSED, HistoryEntry, Renewal, only_went_on
+from services.renewal.domain.renewal import CLOSED, ClosedState, HistoryEntry, Renewal, only_went_on
 from services.renewal.domain.saga import Decision, decide
 from services.renewal.rules import endings
 from shared.contracts.renewals import CustomerActionRequired
@@ -43,7 +42,7 @@ class Moves:
         self._history: list[HistoryEntry] = []
         self._alarms: list[HistoryEntry] = []
         self._ignored: list[str] = []
-        self._closed: list[str] = []
+        self._closed: dict[str, ClosedState] = {}
         self._ended: list[Renewal] = []
         self._outcomes: list[str] = []
 
@@ -70,7 +69,7 @@ class Moves:
         if decision.alarm:
             self._alarms.append(entry)
         if entry.to_state in CLOSED and entry.from_state not in CLOSED:
-            self._closed.append(renewal.subscription_id)
+            self._closed[renewal.subscription_id] = cast(ClosedState, entry.to_state)
             self._outcomes.append(entry.to_state)
             if entry.to_state != "completed":
                 self._ended.append(decision.renewal)
@@ -102,15 +101,9 @@ class Moves:
             await store.advance(connection, now, further, self._history)
         following = await endings.tell(self._transaction, self._ended) if self._ended else []
         if self._closed:
-            await self._look_at_kept_triggers(following)
+            await freed_slots.look(self._transaction, self._policy, self._closed, following)
         if self._history or self._ignored:
             self._transaction.after_commit(self._count)
-
-    async def _look_at_kept_triggers(self, following: list[Trigger]) -> None:
-        """Slots have become free: what was kept for them is asked for once more, and what is tried anew."""
-        kept = following + await store.take_kept_triggers(self._transaction.connection, self._closed)
-        if kept:
-            await admissions.admit(self._transaction, kept, self._policy)
 
     def _count(self) -> None:
         for name, times in Counter(self._ignored).items():

@@ -133,13 +133,17 @@ select
     coalesce(method.found, '{}') as methods,
     slot.renewal_id as open_renewal_id,
     -- Asked once per batch, not per request: nearly always there is none.
-    (select array_agg(scope) from charge_stops) as charges_stopped
+    (select array_agg(scope) from charge_stops where kind <> 'subscription') as charges_stopped,
+    slot.state as open_state,
+    slot.dunning_try is not null as open_by_rule
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
 with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
 left join lateral (
     select request_hash from renewals where renewal_id = request.renewal_id
     union all
     select request_hash from archive_register where renewal_id = request.renewal_id
+    union all
+    select request_hash from waiting_requests where renewal_id = request.renewal_id
     limit 1
 ) as existing on true
 left join lateral (
@@ -158,7 +162,11 @@ left join lateral (
     where s.subscription_id = request.subscription_id limit 1
 ) as subscription on true
 left join lateral (
-    select renewal_id from renewals where subscription_id = request.subscription_id and closed_at is null limit 1
+    select
+        renewal_id,
+        state,
+        dunning_try
+    from renewals where subscription_id = request.subscription_id and closed_at is null limit 1
 ) as slot on true
 left join lateral (
     select * from offerings where offering_id = request.offering_id limit 1

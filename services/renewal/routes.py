@@ -8,15 +8,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, TypeAdapter
 
-from services.renewal import admissions, store
+from services.renewal import store, waiting, waiting_store
 from services.renewal.domain import admission
 from services.renewal.domain.actions import CustomerCancels, CustomerRetries
-from services.renewal.domain.admission import Admitted, Joined, Refusal
+from services.renewal.domain.admission import Admitted, Joined, Refusal, Waits
 from services.renewal.domain.asking import Request as Asked
 from services.renewal.domain.change import Ignored
 from services.renewal.domain.policy import CALLED_OFF, Policy
 from services.renewal.domain.renewal import Renewal, State
 from services.renewal.domain.saga import MATRIX
+from services.renewal.domain.waiting import WITHDRAWN, Waiting
 from services.renewal.moves import Moves
 from services.renewal.views import (
     BulkRenewal,
@@ -26,6 +27,7 @@ from services.renewal.views import (
     RenewalView,
     summary,
     view,
+    waiting_view,
 )
 from shared.contracts.fields import Id
 from shared.http import idempotency
@@ -60,11 +62,13 @@ class RenewalRoutes:
     async def create(
         self, body: NewRenewal, key: IdempotencyKey, caller: Caller, request: Request, response: Response
     ) -> RenewalView:
-        """Ask for a renewal. 202: it was begun; 200: the same request had begun this one before."""
+        """Ask for a renewal. 202: it was begun, or waits until a rule's renewal has given way; 200: the same
+        request had led to this one before.
+        """
         asked = _asked(body, caller, key, request.scope[TRACEPARENT])
 
         async def work(transaction: Transaction) -> tuple[admission.Answer, RenewalView | None]:
-            [answer] = await admissions.admit(transaction, [asked], self._policy)
+            [answer] = await waiting.ask(transaction, [asked], self._policy)
             if isinstance(answer, Refusal):
                 return answer, None
             return answer, await read_view(transaction, asked.renewal_id)
@@ -85,14 +89,14 @@ class RenewalRoutes:
         asked = [_asked(item, caller, item.request_id, traceparent) for _, item in items]
 
         async def work(transaction: Transaction) -> Sequence[admission.Answer]:
-            return await admissions.admit(transaction, asked, self._policy)
+            return await waiting.ask(transaction, asked, self._policy)
 
         answers = await self._transactions.run(work) if asked else []
         return body.answer(
             {
                 index: refusal_problem(answer)
                 for (index, _), answer in zip(items, answers, strict=True)
-                if not isinstance(answer, Admitted | Joined)
+                if not isinstance(answer, Admitted | Joined | Waits)
             }
         )
 
@@ -136,7 +140,11 @@ class RenewalRoutes:
         async def work(transaction: Transaction) -> RenewalView:
             locked = await store.lock(transaction.connection, [renewal_id])
             if not locked:
-                raise renewal_not_found(renewal_id)
+                found = await self._withdraw(transaction, renewal_id, action)
+                if found is not None:
+                    return found
+                # It was admitted in between.
+                locked = await store.lock(transaction.connection, [renewal_id])
             [renewal] = locked
             if isinstance(action, CustomerRetries):
                 await check_method(transaction, renewal, action.payment_method_id)
@@ -150,6 +158,26 @@ class RenewalRoutes:
         found = await self._transactions.run(work)
         response.headers["ETag"] = f'"{found.version}"'
         return found
+
+    async def _withdraw(
+        self, transaction: Transaction, renewal_id: UUID, action: CustomerCancels | CustomerRetries
+    ) -> RenewalView | None:
+        """The same for a request that waits; None where it is a renewal by now.
+
+        Raises:
+            Problem: there is no such request, or it has ended otherwise.
+        """
+        connection, now = transaction.connection, transaction.now
+        if isinstance(action, CustomerCancels):
+            await waiting_store.withdraw(connection, renewal_id, now, WITHDRAWN)
+        request = await waiting_store.read(connection, renewal_id)
+        if request is None:
+            if await store.read(connection, renewal_id) is None:
+                raise renewal_not_found(renewal_id)
+            return None
+        if isinstance(action, CustomerRetries) or request.state != "withdrawn":
+            raise _only_waits(request)
+        return waiting_view(request)
 
 
 def _asked(body: NewRenewal, caller: str, request_id: str, traceparent: str) -> Asked:
@@ -168,6 +196,12 @@ def _asked(body: NewRenewal, caller: str, request_id: str, traceparent: str) -> 
 
 async def read_view(transaction: Transaction, renewal_id: UUID) -> RenewalView:
     renewal = await store.read(transaction.connection, renewal_id)
+    if renewal is None:
+        request = await waiting_store.read(transaction.connection, renewal_id)
+        if request is not None:
+            return waiting_view(request)
+        # Admitted between the two questions.
+        renewal = await store.read(transaction.connection, renewal_id)
     if renewal is None:
         raise renewal_not_found(renewal_id)
     return view(renewal, await store.read_history(transaction.connection, renewal_id))
@@ -217,6 +251,19 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
         type="renewal-not-found",
         title="There is no such renewal",
         detail=f"No renewal has the id {renewal_id}. Find it by its subscription in GET /v1/renewals.",
+    )
+
+
+def _only_waits(request: Waiting) -> Problem:
+    allowed = ["cancel"] if request.state == "waiting" else []
+    possible = ", ".join(allowed) or "nothing"
+    return Problem(
+        HTTPStatus.CONFLICT,
+        type="not-possible-now",
+        title="The renewal's state does not allow it",
+        detail=f"The renewal is {request.state}: it has no slot. Possible now: {possible}.",
+        state=request.state,
+        allowed=allowed,
     )
 
 

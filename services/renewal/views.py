@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 from pydantic import Field
 
 from services.renewal.domain.renewal import HistoryEntry, Renewal, State
+from services.renewal.domain.waiting import Waiting, WaitState
 from shared.contracts.fields import MAX_PAYMENT_METHODS, ChargeMinor, Currency, Id, Origin
 from shared.http.body import Answer, Body
 
@@ -40,10 +41,13 @@ class PaymentChoice(Body):
     payment_method_id: Id
 
 
+StepName = Literal["price", "payment", "top_up"]
+
+
 class Step(Answer):
     """How far one step is. `attempts` counts tries begun, `at` is when it ended well."""
 
-    name: Literal["price", "payment", "top_up"]
+    name: StepName
     state: Literal[
         "pending", "done", "waiting_for_customer", "cancelling", "cancelled", "refunding", "refunded",
         "rejected", "undetermined", "not_begun",
@@ -70,7 +74,7 @@ class RenewalSummary(Answer):
 
     renewal_id: UUID
     subscription_id: str
-    state: State
+    state: State | WaitState
     version: int
     offering_id: str
     expected_amount_minor: int
@@ -95,6 +99,10 @@ class RenewalView(RenewalSummary):
     """A renewal with all that happened to it."""
 
     history: list[HistoryLine]
+    gives_way: UUID | None = None
+    """Where it waits, or has waited in vain: the rule's renewal that is called off for it."""
+    detail: str | None = None
+    """Why it was refused after it had waited."""
 
 
 def summary(renewal: Renewal) -> RenewalSummary:
@@ -131,6 +139,37 @@ def _members(renewal: Renewal) -> dict[str, object]:
         "flags": renewal.flags.split(),
         "steps": steps(renewal),
     }
+
+
+def waiting_view(waiting: Waiting) -> RenewalView:
+    """A request that has no slot yet, or never got one, as the renewal that it asks for."""
+    asked = waiting.request
+    return RenewalView(
+        renewal_id=waiting.renewal_id,
+        subscription_id=waiting.subscription_id,
+        state=waiting.state,
+        version=0 if waiting.ended_at is None else 1,
+        offering_id=asked.offering_id,
+        expected_amount_minor=asked.max_amount_minor,
+        amount_minor=None,
+        currency=asked.currency,
+        payer_id=asked.payer_id or waiting.owner_id,
+        payment_method_ids=asked.payment_method_ids,
+        origin=asked.origin,
+        cycle=waiting.cycle,
+        requested_at=waiting.asked_at,
+        deadline_at=waiting.deadline_at,
+        closed_at=waiting.ended_at,
+        reason=waiting.reason,
+        parked_reason=None,
+        customer_action=None,
+        customer_action_before=None,
+        flags=[],
+        steps=[Step(name=name, state="not_begun", attempts=0, at=None) for name in get_args(StepName)],
+        history=[],
+        gives_way=waiting.gives_way,
+        detail=waiting.detail,
+    )
 
 
 def steps(renewal: Renewal) -> list[Step]:

@@ -38,6 +38,7 @@ from services.renewal.settings import Settings
 from services.renewal.survey import Survey
 from services.renewal.timers import Timers
 from shared.clock import utc_now
+from services.renewal.waiting import WaitingRequests
 from shared.contracts.offerings import OfferingChanged
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
@@ -109,6 +110,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("rule jobs", RuleJobs(transactions, policy).run),
             Loop("kept triggers", KeptTriggers(transactions, policy).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
+            Loop("waiting requests", WaitingRequests(transactions, policy).run),
             Loop("archive", removal.run),
         ),
     )

@@ -41,7 +41,10 @@ class Standing(NamedTuple):
     # The slot, and the switch.
     open_renewal_id: UUID | None
     charges_stopped: list[str] | None = None
-    """Every scope in which automatic charges are stopped."""
+    """Every scope in which automatic charges are stopped; its own alone is read for triggers only."""
+    # What a rule has begun gives way to whoever asks in person.
+    open_state: str | None = None
+    open_by_rule: bool | None = None
 
 
 class Refusal(NamedTuple):
@@ -84,6 +87,15 @@ class Kept(NamedTuple):
     """What the reason's own sentence does not tell."""
 
 
+class Waits(NamedTuple):
+    """A request that finds the slot taken by what a rule has begun, and that may still be called off."""
+
+    gives_way: UUID
+    """The rule's renewal."""
+    owner_id: str
+    cycle: int
+
+
 class Announced(NamedTuple):
     """A rule's trigger whose payer is told now, and charged at `trigger.not_before`."""
 
@@ -100,7 +112,7 @@ class Shadowed(NamedTuple):
     would: Admitted | Refusal | Kept | Announced
 
 
-Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced | Shadowed
+Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced | Shadowed | Waits
 _Check = Callable[[Request, Standing, datetime], Refusal | None]
 
 
@@ -113,7 +125,14 @@ def answer_request(request: Request, standing: Standing, now: datetime, policy: 
         return Joined(standing.renewal_id)
     if standing.refused_reason is not None and request.is_told:
         return Refusal(standing.refused_reason, standing.refused_detail or "")
-    return judge(request, standing, now, policy, standing.cycle or 0)
+    answer = judge(request, standing, now, policy, standing.cycle or 0)
+    if answer == SLOT_TAKEN and standing.open_renewal_id is not None and _may_give_way(standing):
+        return Waits(standing.open_renewal_id, standing.owner_id or "", standing.cycle or 0)
+    return answer
+
+
+def _may_give_way(standing: Standing) -> bool:
+    return bool(standing.open_by_rule) and standing.open_state in GIVES_WAY
 
 
 def judge(
@@ -150,6 +169,11 @@ def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, 
     due_at = next_due_at(renewal, policy)
     return Admitted(renewal._replace(next_due_at=due_at), terms, request)
 
+
+GIVES_WAY: Final[frozenset[str]] = frozenset(
+    {"requested", "priced", "awaiting_customer", "cancelling_payment"}
+)
+"""States in which no money was seen: what a rule began there is called off for whoever asks in person."""
 
 REUSED: Final = Refusal(
     "idempotency_key_reused",

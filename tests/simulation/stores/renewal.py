@@ -15,6 +15,7 @@ from services.renewal.cut_over.domain.cohort import Share
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import HistoryEntry, Renewal
+from services.renewal.domain.waiting import Waiting
 from services.renewal.operators import charge_store
 from services.renewal.rules.domain.decision import Decision
 from services.renewal.rules.domain.mandate import Mandate
@@ -127,6 +128,8 @@ class RenewalDatabase(Database):
         self.kept: Table[str, tuple[Trigger, datetime]] = Table("kept_triggers")
         self.orphans: Table[UUID, Orphan] = Table("orphans")
         self.progress: Table[tuple[str, int], ProgressLine] = Table("consumer_progress")
+        self.waiting: Table[UUID, Waiting] = Table("waiting_requests")
+        self.waiting_places: Table[str, UUID] = Table("waiting_requests_place")
         self.stalls: Table[tuple[str, int, datetime], datetime] = Table("stalls")
         self.rules: Table[str, RenewalRule] = Table("renewal_rules")
         self.mandates: Table[tuple[str, str], Mandate] = Table("mandates")
@@ -266,7 +269,12 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
     existing = get(own.renewals, asked.renewal_id)
     if existing is None and (archived := get(own.archive, asked.renewal_id)) is not None:
         existing = archived.line
-    stops = [scope for scope, _ in transaction.scan(own.stops)]
+    waiting = get(own.waiting, asked.renewal_id)
+    slot = get(own.slots, asked.subscription_id)
+    holder = get(own.renewals, slot) if slot is not None else None
+    if existing is None:
+        existing = waiting
+    stops = [scope for scope, _ in transaction.scan(own.stops) if not scope.startswith("subscription ")]
     refusal = get(own.refusals, asked.renewal_id)
     subscription = get(own.subscriptions, asked.subscription_id)
     offering = get(own.offerings, asked.offering_id)
@@ -283,10 +291,12 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
             get(own.customers, subscription.owner_id) if subscription is not None else None,
             *(offering if offering is not None else (None,) * 4),
             [" ".join(method) for method in methods],
-            get(own.slots, asked.subscription_id),
+            slot,
             stops or None,
         )
     )
+            holder.renewal.state if holder is not None else None,
+            holder.dunning_try is not None if holder is not None else False,
 
 
 @statement

@@ -15,6 +15,7 @@ from services.renewal.domain.admission import (
     NotMeant,
     Refusal,
     Shadowed,
+    Waits,
 )
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.renewal import Renewal
@@ -118,6 +119,8 @@ def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
             )
         case Shadowed(would=would):
             return _in_shadow(decision_of(trigger, would, now), would)
+        case Waits():
+            raise AssertionError("only who asks in person waits for a slot")
 
 
 def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced) -> Decision:
