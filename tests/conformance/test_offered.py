@@ -18,8 +18,10 @@ from shared.messaging.set_aside import SetAside
 from tests.conformance.suites import messaging
 from tests.simulation.seams import STAND_INS, missing
 
-NOT_LOOKED_AT = frozenset({"store", "archive", "customer_actions", "survey", "setting", "mandates", "decisions"})
-"""Beside routes and views: whose functions are judged themselves, and who serves links, gauges, rules, operators."""
+NOT_LOOKED_AT = frozenset(
+    {"store", "archive", "customer_actions", "survey", "setting", "mandates", "decisions"}
+)
+"""Beside routes and views: whose functions are judged themselves; who serves links, gauges, rules, people."""
 
 
 @pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda module: module.__name__.rpartition(".")[2])

@@ -23,6 +23,7 @@ from services.provisioning import settings as provisioning_settings
 from services.provisioning import wiring as provisioning_wiring
 from services.renewal import settings as renewal_settings
 from services.renewal import wiring as renewal_wiring
+from services.renewal.domain.asking import UNTIL, Trigger
 from shared.calls.worker import CallWorker
 from shared.contracts import message_class
 from shared.messaging.consumer import Consumer, ConsumerLoop
@@ -198,6 +199,7 @@ class Replica:
             "catch-up": (self._report_due, self._reported),
             "outbox": (self._outbox_due, _nothing),
             "kept triggers": (self._kept_due, _nothing),
+            "waiting requests": (self._waiting_due, _nothing),
             "price list": (lambda: NEVER, _nothing),
         }
 
@@ -226,8 +228,22 @@ class Replica:
 
     def _kept_due(self) -> float:
         database: Any = self._database
-        free = [name for name in database.kept.rows if name not in database.slots.rows]
-        return 0.0 if free else NEVER
+        free = [
+            trigger for name, (trigger, _) in database.kept.rows.items() if name not in database.slots.rows
+        ]
+        return min((self._look_at(trigger) for trigger in free), default=NEVER)
+
+    def _look_at(self, trigger: Trigger) -> float:
+        """At its instant where it waits for one: a try after the first that failed, days later."""
+        return _seconds(trigger.not_before, self._skew) if trigger.held_by == UNTIL else 0.0
+
+    def _waiting_due(self) -> float:
+        database: Any = self._database
+        places: Any = database.waiting_places.rows
+        if any(name not in database.slots.rows for name in places):
+            return 0.0
+        deadlines = (database.waiting.rows[key].deadline_at for key in places.values())
+        return _seconds(min(deadlines, default=None), self._skew)
 
     def _outbox_due(self) -> float:
         if self.outbox._acknowledged:

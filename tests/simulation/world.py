@@ -28,8 +28,9 @@ from tests.simulation.stores.provisioning import ProvisioningDatabase
 from tests.simulation.stores.renewal import RenewalDatabase
 from tests.simulation.timeline import Life, Stuck, VirtualLoop
 
-LONGEST_SECONDS: Final = 6 * 86_400.0
-"""Longer than the sum of all budgets: a refund is tried for a day, a key is remembered for another."""
+LONGEST_SECONDS: Final = 16 * 86_400.0
+"""Longer than the sum of all budgets: a refund is tried for a day, a key is remembered for another, and what
+a rule could not pay is tried anew for a week after each."""
 ARCHIVED_AFTER_SECONDS: Final = 2 * 86_400.0
 """More than SHORTEST of shared/archive.py."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from services.renewal.cut_over.store import shares_of
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.renewal import Renewal
+from services.renewal.domain.waiting import Waiting
 from services.renewal.rules.domain.decision import Decision
 from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.domain.rule import RenewalRule
@@ -44,6 +45,7 @@ NOT_KEPT: Final[Mapping[str, frozenset[str]]] = {
     "rule_jobs": frozenset("*"),
     "cut_overs": frozenset({"live", "shadow", "why", "set_by", "set_at"}),
 }
+_PLACES: Final = "select * from waiting_requests where ended_at is null"
 _ARCHIVED: Final = """
 select r.*, e.renewal_id as registered, (
     select array_agg(h) from json_populate_recordset(null::renewal_history, a.history) as h
@@ -81,6 +83,10 @@ def _refusal_of(row: Mapping[str, Any]) -> tuple[Any, RefusalLine]:
 def _kept_of(row: Mapping[str, Any]) -> tuple[Any, Any]:
     trigger = Trigger._make(row[name] for name in Trigger._fields)
     return row["subscription_id"], (trigger, row["kept_at"])
+
+
+def _waiting_of(row: Mapping[str, Any]) -> tuple[Any, Waiting]:
+    return row["renewal_id"], Waiting._make(row[name] for name in Waiting._fields)
 
 
 def _orphan_of(row: Mapping[str, Any]) -> tuple[Any, Orphan]:
@@ -158,6 +164,8 @@ MIRRORS: Final = (
     Mirror("decisions", "renewal_decisions", "select * from renewal_decisions", _decision_of),
     Mirror("cut_overs", "cut_overs", "select * from cut_overs", _cut_over_of),
     Mirror("listed", "cut_over_lists", "select * from cut_over_lists", _listed_of),
+    Mirror("waiting", "waiting_requests", "select * from waiting_requests", _waiting_of),
+    Mirror("waiting_places", "waiting_requests", _PLACES, _slot_of),
     Mirror("offering_terms", "offering_terms", "select * from offering_terms", _terms_of),
     Mirror("subscriptions", "subscriptions", "select * from subscriptions", _subscription_of),
     Mirror("customers", "customers", "select * from customers", _customer_of),

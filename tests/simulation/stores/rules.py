@@ -218,7 +218,7 @@ async def write(
 @statement
 async def call_off_announcements(transaction: Open, subscription_ids: Collection[str]) -> None:
     table = tables(transaction).kept
-    wanted = {name: _is_announced for name in sorted(set(subscription_ids))}
+    wanted = dict.fromkeys(sorted(set(subscription_ids)), _is_announced)
     for name, (trigger, kept_at) in await transaction.lock_where(table, wanted):
         transaction.put(table, name, (trigger._replace(announced=None), kept_at))
 

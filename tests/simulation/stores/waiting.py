@@ -42,7 +42,7 @@ async def take_freed(transaction: Open, subscription_ids: Collection[str]) -> Ta
     for name, (trigger, _) in await transaction.lock_each(own.kept, names):
         transaction.remove(own.kept, name)
         kept.append(trigger)
-    taken = await transaction.lock_where(own.waiting, {key: _waits for key in wanted})
+    taken = await transaction.lock_where(own.waiting, dict.fromkeys(wanted, _waits))
     return Taken(kept, [await _removed(transaction, one) for _, one in taken])
 
 
@@ -59,9 +59,7 @@ async def _removed(transaction: Open, one: Waiting) -> Waiting:
 
 
 @statement
-async def take_overdue(
-    transaction: Open, now: datetime, asked_before: datetime, limit: int
-) -> list[Waiting]:
+async def take_overdue(transaction: Open, now: datetime, asked_before: datetime, limit: int) -> list[Waiting]:
     own = tables(transaction)
     overdue = [
         (one.deadline_at, key)
