@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.renewal import metrics, store
+from services.renewal import bursts, metrics, store
 from services.renewal.cut_over import store as cut_over_store
 from services.renewal.cut_over.domain.cohort import EVERYTHING_LIVE, Cohort, is_live
 from services.renewal.domain import wording
@@ -22,6 +22,7 @@ from services.renewal.domain.admission import (
     answer_request,
 )
 from services.renewal.domain.asking import RULE, Request, Trigger
+from services.renewal.domain.burst import Place, Tally
 from services.renewal.domain.policy import Moment, Policy
 from services.renewal.rules import decision_store, dunning
 from services.renewal.rules import store as rule_store
@@ -43,6 +44,8 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
     """
     answers: dict[int, Answer] = {}
     pending = list(range(len(asking)))
+    triggers = [asked for asked in asking if isinstance(asked, Trigger)]
+    tally = await bursts.read(transaction, triggers, policy.bursts)
     for _ in range(_ROUNDS):
         told = await _read_told(transaction, asking, pending)
         cohorts = await _read_cohorts(transaction, asking, told)
@@ -50,14 +53,18 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
         standings = await store.read_standing(transaction.connection, keys)
         lost: list[int] = []
         admitted: dict[int, Admitted] = {}
-        for place, standing in zip(pending, standings, strict=True):
+        for place, read in zip(pending, standings, strict=True):
+            standing = _stopped(tally, asking[place], read)
             answer = _answer(asking[place], told.get(place), standing, transaction, policy)
             answer = _as_live(answer, asking[place], cohorts.get(place, EVERYTHING_LIVE), standing)
+            answer = _within_limits(tally, asking[place], standing, answer)
             answers[place] = answer
             if isinstance(answer, Admitted):
                 admitted[place] = answer
         if admitted:
             lost = await _begin(transaction, admitted, policy)
+            again = [asking[place] for place in lost]
+            tally.give_back(one.subscription_id for one in again if isinstance(one, Trigger))
         pending = lost
         if not pending:
             break
@@ -65,6 +72,7 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
         answers[place] = _slot_lost(asking[place])
     ordered = [answers[place] for place in range(len(asking))]
     await _settle(transaction, asking, ordered)
+    await bursts.settle(transaction, tally)
     return ordered
 
 
@@ -107,6 +115,20 @@ def _as_live(answer: Answer, asked: Asking, cohort: Cohort, standing: Standing) 
     if is_live(cohort, asked.subscription_id, standing.brand, standing.carrier):
         return answer
     return Shadowed(answer)
+
+
+def _stopped(tally: Tally, asked: Asking, standing: Standing) -> Standing:
+    """What stops a trigger beside the stops of brands and carriers: one of its subscription alone."""
+    stops = tally.stops(asked.subscription_id) if isinstance(asked, Trigger) else []
+    return (
+        standing._replace(charges_stopped=[*(standing.charges_stopped or ()), *stops]) if stops else standing
+    )
+
+
+def _within_limits(tally: Tally, asked: Asking, standing: Standing, answer: Answer) -> Answer:
+    if not isinstance(asked, Trigger):
+        return answer
+    return bursts.judged(tally, asked, Place(asked.subscription_id, standing.brand or ""), answer)
 
 
 def _key(asked: Asking, told: Told | None) -> store.Asked:
@@ -228,6 +250,6 @@ _NAMES: Final[dict[type, str]] = {
     Kept: "kept",
     NotMeant: "not_meant",
     Announced: "announced",
+    Waits: "waits",
     Shadowed: "shadowed",
 }
-    Waits: "waits",

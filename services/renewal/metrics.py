@@ -1,10 +1,11 @@
 """What the renewal service exports. Label children are made once; ids are never labels."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.renewal.domain.burst import BurstKind
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES
 from shared.observability.metrics import LATENCY_BUCKETS_SECONDS, children
 
@@ -36,10 +37,17 @@ BROKEN_PROMISES: Final = Counter(
 STALLED: Final = Gauge("recarga_renewal_timers_held", "1 while timers wait for a consumer to catch up")
 FIRED: Final = Counter("recarga_renewal_timers_fired_total", "Timers fired", ["timer"])
 
+_TRIPPED = Counter(
+    "recarga_renewal_burst_breaker_trips_total", "Times that the burst breaker stopped charges", ["kind"]
+)
+
 message_result: Final = children(_MESSAGES)
 refused: Final = children(_REFUSED)
 requests: Final = children(_REQUESTS)
 fired: Final = children(FIRED)
+breaker_tripped: Final = children(_TRIPPED)
+for _kind in get_args(BurstKind):
+    breaker_tripped(_kind)  # exported from the start: a rate needs its zero
 admitted: Final = {origin: _ADMITTED.labels(origin) for origin in ("customer", "rule")}
 closed: Final = children(_OUTCOMES)
 for _outcome in CLOSED_STATES:

@@ -37,6 +37,14 @@ class Settings(SharedSettings):
     renewal_archive_every_seconds: float = Field(
         21_600.0, gt=0, description="how often all renewals are looked through for closed ones"
     )
+    renewal_burst_subscription_renewals: int = Field(
+        50, ge=1, description="automatic renewals of one subscription before the burst breaker stops them"
+    )
+    renewal_burst_subscription_seconds: int = Field(86_400, ge=60, le=86_400, description="within so long")
+    renewal_burst_brand_renewals: int = Field(120_000, ge=1, description="the same for one brand")
+    renewal_burst_brand_seconds: int = Field(300, ge=10, le=86_400)
+    renewal_burst_renewals: int = Field(180_000, ge=1, description="the same for all together")
+    renewal_burst_seconds: int = Field(300, ge=10, le=86_400)
     operator_secret_file: Path | None = Field(
         None, description="holds the secret that signs operators' tokens"
     )

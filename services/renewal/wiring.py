@@ -8,6 +8,7 @@ from services.renewal.catch_up import CatchUp, ProgressReport
 from services.renewal.customer_actions import CustomerActionRoutes
 from services.renewal.customer_links import CustomerLinks
 from services.renewal.cut_over.routes import CutOverRoutes
+from services.renewal.domain.burst import BurstLimit, BurstLimits
 from services.renewal.domain.policy import POLICY, Patience, Policy
 from services.renewal.domain.renewal import State
 from services.renewal.handlers import (
@@ -37,8 +38,8 @@ from services.renewal.rules.routes import RuleRoutes
 from services.renewal.settings import Settings
 from services.renewal.survey import Survey
 from services.renewal.timers import Timers
-from shared.clock import utc_now
 from services.renewal.waiting import WaitingRequests
+from shared.clock import utc_now
 from shared.contracts.offerings import OfferingChanged
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
@@ -109,8 +110,8 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("bulk jobs", BulkJobs(transactions, policy).run),
             Loop("rule jobs", RuleJobs(transactions, policy).run),
             Loop("kept triggers", KeptTriggers(transactions, policy).run),
-            Loop("survey", Survey(transactions.pool, utc_now).run),
             Loop("waiting requests", WaitingRequests(transactions, policy).run),
+            Loop("survey", Survey(transactions.pool, utc_now).run),
             Loop("archive", removal.run),
         ),
     )
@@ -132,4 +133,11 @@ def policy_of(settings: Settings) -> Policy:
             "rule": settings.renewal_automatic_deadline_seconds,
         },
         patience=silence,
+        bursts=BurstLimits(
+            BurstLimit(
+                settings.renewal_burst_subscription_renewals, settings.renewal_burst_subscription_seconds
+            ),
+            BurstLimit(settings.renewal_burst_brand_renewals, settings.renewal_burst_brand_seconds),
+            BurstLimit(settings.renewal_burst_renewals, settings.renewal_burst_seconds),
+        ),
     )

@@ -169,11 +169,8 @@ class AutomaticChargesStopped(Message):
     """The burst breaker has stopped what rules charge there; a person resumes it. Keyed by its scope."""
 
     topic: ClassVar[str] = TOPIC
-    scope: Text
-    """`everywhere`, `brand ola`, `subscription s-1`."""
     kind: Literal["everywhere", "brand", "subscription"]
     name: Id | None
-    reason: Text
     counted: Count
     """Automatic renewals that had begun within the window."""
     limit: Count
@@ -182,11 +179,12 @@ class AutomaticChargesStopped(Message):
 
     @property
     def key(self) -> str:
-        return self.scope
+        """What is stopped: `everywhere`, `brand ola`, `subscription s-1`."""
+        return self.kind if self.name is None else f"{self.kind} {self.name}"
 
     @property
     def event_id(self) -> UUID:
-        return deterministic_id(self.scope, "AutomaticChargesStopped", self.stopped_at.isoformat())
+        return deterministic_id(self.key, "AutomaticChargesStopped", self.stopped_at.isoformat())
 
 
 class RenewalAnnounced(_ByRule):

@@ -28,13 +28,13 @@ from services.catalog.prices.domain.price_list import PriceList
 from services.catalog.prices.domain.schedule import Price
 from tests.simulation.plan import PRICE_MINOR
 from tests.simulation.replica import FixedPrices
-from tests.simulation.stores import archive, cut_over, payment, provisioning, renewal, rules, waiting
+from tests.simulation.stores import archive, bursts, cut_over, payment, provisioning, renewal, rules, waiting
 from tests.simulation.timeline import BEGINNING, VirtualLoop
 
 OFFERING: Final = "cuba-1gb"
 CURRENCY: Final = "USD"
 _real_monotonic: Final = time.monotonic
-STAND_INS: Final = (payment, provisioning, renewal, rules, cut_over, waiting, archive)
+STAND_INS: Final = (payment, provisioning, renewal, rules, bursts, cut_over, waiting, archive)
 
 
 @contextmanager

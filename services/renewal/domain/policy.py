@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
+from services.renewal.domain.burst import BURSTS, BurstLimits
 from services.renewal.domain.renewal import State
 from shared.contracts.fields import DeclineClass, Origin
 
@@ -87,6 +88,9 @@ class Policy:
     """How long a command that gives up or gives back may be acted upon."""
     late_capture_seconds: float
     """How long the top-up may take where the money arrived while the renewal was being given up."""
+
+    bursts: BurstLimits = BURSTS
+    """How many automatic renewals may begin before the breaker stops them."""
 
     shortest_patience: timedelta = field(init=False)
     """No silence is due sooner than this after something was heard."""

@@ -14,6 +14,7 @@ _PATH = "/v1/operator/charge-stops"
 
 Everywhere = Annotated[bool, typer.Option("--everywhere", help="All brands and carriers.")]
 OfBrand = Annotated[str | None, typer.Option("--brand", help="One brand.")]
+OfSubscription = Annotated[str | None, typer.Option("--subscription", help="One subscription.")]
 OfCarrier = Annotated[str | None, typer.Option("--carrier", help="One carrier.")]
 
 
@@ -32,9 +33,10 @@ def stop_charges(
     everywhere: Everywhere = False,
     brand: OfBrand = None,
     carrier: OfCarrier = None,
+    subscription: OfSubscription = None,
 ) -> None:
     """Begin no renewal that a rule asks for; what people ask for, and what is in flight, goes on."""
-    _switch(context, _PATH, why, everywhere, brand, carrier)
+    _switch(context, _PATH, why, everywhere, brand=brand, carrier=carrier, subscription=subscription)
 
 
 @charges.command("resume")
@@ -44,19 +46,19 @@ def resume_charges(
     everywhere: Everywhere = False,
     brand: OfBrand = None,
     carrier: OfCarrier = None,
+    subscription: OfSubscription = None,
 ) -> None:
     """Listen to rules again; what was kept meanwhile is looked at again."""
-    _switch(context, f"{_PATH}/resume", why, everywhere, brand, carrier)
+    _switch(
+        context, f"{_PATH}/resume", why, everywhere, brand=brand, carrier=carrier, subscription=subscription
+    )
 
 
-def _switch(
-    context: typer.Context, path: str, why: str, everywhere: bool, brand: str | None, carrier: str | None
-) -> None:
+def _switch(context: typer.Context, path: str, why: str, everywhere: bool, **named: str | None) -> None:
     with refusals_in_one_line():
-        named = {"brand": brand, "carrier": carrier}
         given = {kind: name for kind, name in named.items() if name is not None}
         if everywhere + len(given) != 1:
-            raise Refused("Say where: one of --everywhere, --brand NAME and --carrier NAME.")
+            raise Refused("Say where: one of --everywhere, --brand, --carrier and --subscription NAME.")
         kind, name = next(iter(given.items()), ("everywhere", None))
         told = context.obj.post(path, kind=kind, name=name, why=why)
     tables.stops(told)

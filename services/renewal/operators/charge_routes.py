@@ -1,4 +1,4 @@
-"""The HTTP API of the switch: stop what rules charge, everywhere, for a brand or a carrier; resume it.
+"""The HTTP API of the switch: stop what rules charge, everywhere or for one brand, carrier or subscription.
 
 One operator may do either: the brake must be within everybody's reach. What is in flight finishes, what
 people ask for goes on.
@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import orjson
 from fastapi import APIRouter, Depends, Path
 
+from services.renewal import burst_store
 from services.renewal import store as renewals
 from services.renewal.domain.charge_stop import ChargeStop
 from services.renewal.operators import charge_store, store
@@ -77,6 +78,7 @@ class ChargeRoutes:
             before = await charge_store.list_stops(connection)
             if not await charge_store.delete_stop(connection, body.scope):
                 raise _not_stopped(body.scope, before)
+            await burst_store.reset(connection, body.scope, transaction.now)
             await _note(transaction, "resume charges", body, who.name, before)
             return await _stops(connection)
 
@@ -89,7 +91,7 @@ class ChargeRoutes:
             known = await charge_store.read_subscription(connection, subscription_id)
             if known is None:
                 raise _subscription_unknown(subscription_id)
-            stops = await charge_store.list_stops(connection)
+            stops = await charge_store.list_stops_of(connection, subscription_id)
             kept = await charge_store.read_kept(connection, subscription_id)
             rule = await rules.read(connection, subscription_id)
             decisions = await decision_store.list_decisions(connection, subscription_id, None, _SHOWN)
@@ -101,7 +103,7 @@ class ChargeRoutes:
             carrier=known.carrier,
             status=known.status,
             rule=rule and rule_view(rule),
-            charges_stopped=in_force(stops, known.brand, known.carrier),
+            charges_stopped=in_force(stops, known.brand, known.carrier, subscription_id),
             kept_trigger=kept and kept_view(kept, stops),
             decisions=[decision_view(decision) for decision in decisions],
             refusals=[refusal_view(refused) for refused in refusals],

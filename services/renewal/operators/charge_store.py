@@ -10,12 +10,18 @@ from shared.database.queries import load_queries
 
 SQL = load_queries(__file__, "charges.sql")
 
-_KNOW: Final = {"brand": "know_brand", "carrier": "know_carrier"}
+_KNOW: Final = {"brand": "know_brand", "carrier": "know_carrier", "subscription": "know_subscription"}
 _LIST: Final = {"brand": "list_brands", "carrier": "list_carriers"}
 
 
 async def list_stops(connection: Connection) -> list[ChargeStop]:
     return [ChargeStop._make(row) for row in await connection.fetch(SQL["list_stops"])]
+
+
+async def list_stops_of(connection: Connection, subscription_id: str) -> list[ChargeStop]:
+    """All but those of other single subscriptions."""
+    rows = await connection.fetch(SQL["list_stops_of"], subscription_id)
+    return [ChargeStop._make(row) for row in rows]
 
 
 async def insert_stop(connection: Connection, stop: ChargeStop) -> None:
@@ -28,12 +34,14 @@ async def delete_stop(connection: Connection, scope: str) -> bool:
 
 
 async def is_known(connection: Connection, kind: str, name: str) -> bool:
-    """Whether any subscription has that brand or carrier."""
+    """Whether any subscription has that brand or carrier, or is the one."""
     return bool(await connection.fetchval(SQL[_KNOW[kind]], name))
 
 
 async def some_names(connection: Connection, kind: str) -> list[str]:
-    """Brands or carriers that there are."""
+    """Brands or carriers that there are; subscriptions are too many to choose from."""
+    if kind not in _LIST:
+        return []
     return [row[0] for row in await connection.fetch(SQL[_LIST[kind]])]
 
 

@@ -17,10 +17,12 @@ from shared.http.body import Answer
 
 
 class Scope(Because):
-    """What to stop or to resume: everywhere, or one brand or carrier by its name."""
+    """What to stop or to resume: everywhere, or one brand, carrier or subscription by its name."""
 
     kind: StopKind
-    name: Annotated[Id | None, Field(description="Of the brand or carrier; left out for everywhere.")] = None
+    name: Annotated[
+        Id | None, Field(description="Of the brand, carrier or subscription; left out for everywhere.")
+    ] = None
 
     @property
     def scope(self) -> str:
@@ -89,9 +91,11 @@ def stop_view(stop: ChargeStop) -> StopView:
     return StopView.model_validate(stop._asdict())
 
 
-def in_force(stops: Sequence[ChargeStop], brand: str | None, carrier: str | None) -> StopView | None:
-    """The stop that keeps rules of this brand and carrier from charging, if any does."""
-    scope = stopping([stop.scope for stop in stops], brand, carrier)
+def in_force(
+    stops: Sequence[ChargeStop], brand: str | None, carrier: str | None, subscription_id: str
+) -> StopView | None:
+    """The stop that keeps the subscription's rule from charging, if any does."""
+    scope = stopping([stop.scope for stop in stops], brand, carrier, subscription_id)
     return next((stop_view(stop) for stop in stops if stop.scope == scope), None)
 
 

@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from services.renewal import admissions
+from services.renewal import admissions, burst_store, bursts
 from services.renewal.domain.policy import Policy
 from services.renewal.operators import charge_store, metrics
 from services.renewal.rules import decision_store
@@ -75,6 +75,7 @@ class KeptTriggers:
         kept += await rule_store.take_unpaused(connection, now - _MISSED, now - _SETTLED, AT_ONCE)
         if kept:
             await admissions.admit(transaction, kept, self._policy)
+        await burst_store.forget(transaction.connection, transaction.now - bursts.REMEMBERED)
         await decision_store.forget(connection, now - REMEMBERED, _FORGOTTEN_AT_ONCE)
         return len(kept)
 
@@ -82,8 +83,11 @@ class KeptTriggers:
         """Keep the gauges true."""
         async with self._transactions.pool.acquire(timeout=10) as connection:
             stops = await charge_store.count_stops(connection)
+            tripped = await burst_store.count_tripped(connection)
             kept = await charge_store.count_kept(connection)
         for kind, gauge in metrics.charges_stopped.items():
             gauge.set(stops.get(kind, 0))
+        for kind, gauge in metrics.breaker_open.items():
+            gauge.set(tripped.get(kind, 0))
         for what, gauge in metrics.kept_by.items():
             gauge.set(kept.get(what, 0))

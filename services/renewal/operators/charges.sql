@@ -1,5 +1,5 @@
 -- name: list_stops
--- Where automatic charges are stopped now.
+-- Where automatic charges are stopped now: the widest first, of single subscriptions not all.
 select
     scope,
     kind,
@@ -8,6 +8,20 @@ select
     stopped_at,
     why
 from charge_stops
+order by scope
+limit 1000;
+
+-- name: list_stops_of
+-- What can stop one subscription's charges.
+select
+    scope,
+    kind,
+    name,
+    stopped_by,
+    stopped_at,
+    why
+from charge_stops
+where kind <> 'subscription' or name = $1
 order by scope;
 
 -- name: insert_stop
@@ -29,6 +43,10 @@ select exists(select 1 from subscriptions where brand = $1);
 -- name: know_carrier
 -- The same for a carrier.
 select exists(select 1 from subscriptions where carrier = $1);
+
+-- name: know_subscription
+-- The same for one subscription.
+select exists(select 1 from subscriptions where subscription_id = $1);
 
 -- name: list_brands
 -- Brands to choose from, among the first subscriptions: enough for whoever has mistyped one.

@@ -5,6 +5,7 @@ from typing import Final, get_args
 
 from prometheus_client import Counter, Gauge
 
+from services.renewal.domain.burst import BurstKind
 from services.renewal.domain.charge_stop import StopKind
 from services.renewal.operators.domain.bulk import Result
 from shared.observability.metrics import children
@@ -15,10 +16,14 @@ _BULK = Counter(
 _STOPPED = Gauge(
     "recarga_renewal_charges_stopped", "Stops of automatic charges in force, by what they concern", ["kind"]
 )
+_TRIPPED = Gauge(
+    "recarga_renewal_burst_breaker_open", "Stops of the burst breaker that nobody has resumed", ["kind"]
+)
 _KEPT = Gauge("recarga_renewal_kept_triggers", "Triggers of rules that wait, by what for", ["held_by"])
 
 _bulk: Final = children(_BULK)
 charges_stopped: Final = {kind: _STOPPED.labels(kind) for kind in get_args(StopKind)}
+breaker_open: Final = {kind: _TRIPPED.labels(kind) for kind in get_args(BurstKind)}
 kept_by: Final = {what: _KEPT.labels(what) for what in ("stop", "slot", "time", "pause")}
 
 

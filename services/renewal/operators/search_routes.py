@@ -101,7 +101,7 @@ class SearchRoutes:
             deeds = await store.list_audit(connection, renewal_id, None, None, None, _DEEDS_SHOWN)
             proposals = await store.list_proposals(connection, "open", renewal_id, now, None, 1)
             stalls = await timers.read_stalls(connection, now)
-            stops = await charge_store.list_stops(connection)
+            stops = await charge_store.list_stops_of(connection, found.renewal.subscription_id)
             kept = await charge_store.read_kept(connection, found.renewal.subscription_id)
             caught_up = await renewals.is_caught_up(connection, now, timers.CATCH_UP_SECONDS)
         renewal = found.renewal
@@ -115,7 +115,7 @@ class SearchRoutes:
             timers_held=not caught_up,
             allowed=list(possible(renewal.state)),
             open_proposal=proposal_view(proposals[0], now) if proposals else None,
-            charges_stopped=in_force(stops, found.brand, found.carrier),
+            charges_stopped=in_force(stops, found.brand, found.carrier, renewal.subscription_id),
             kept_trigger=kept and kept_view(kept, stops),
             events=sorted(events, key=lambda line: line.at),
         )

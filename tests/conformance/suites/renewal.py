@@ -7,20 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from services.renewal import archive, store, waiting_store
+from services.renewal import archive, burst_store, store, waiting_store
 from services.renewal.cut_over import store as cut_over_store
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, RULE, UNTIL, Request, Trigger
+from services.renewal.domain.burst import BurstLimit, Trip
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, HistoryEntry, Renewal
-from services.renewal.operators import charge_store
 from services.renewal.domain.waiting import Waiting
-from services.renewal.rules import decision_store
+from services.renewal.operators import charge_store
 from services.renewal.operators import store as operator_store
+from services.renewal.rules import decision_store
 from services.renewal.rules import store as rule_store
 from services.renewal.rules.domain.decision import OUTCOMES, Decision
 from services.renewal.rules.domain.judgement import Told
-from services.renewal.store import Asked, Orphan, Progress
 from services.renewal.rules.domain.rule import Pause
+from services.renewal.store import Asked, Orphan, Progress
 from shared.contracts.message import Terms, deterministic_id
 from tests.conformance.actors import Actor
 from tests.conformance.lots import RENEWALS, SUBSCRIPTIONS, TRACES, Lot
@@ -29,12 +30,13 @@ from tests.conformance.suites.ground import archived_by, functions_of, untied
 from tests.conformance.suites.renewal_rows import MIRRORS, NOT_KEPT
 from tests.conformance.suites.renewal_world import METHODS, OFFERING, SCOPES, change, settle
 from tests.simulation.stores import archive as archives
+from tests.simulation.stores import bursts as bursts_in_memory
 from tests.simulation.stores import cut_over as cut_over_in_memory
 from tests.simulation.stores import renewal as memory
 from tests.simulation.stores import rules as rules_in_memory
+from tests.simulation.stores import waiting as waiting_in_memory
 
 CALLERS: Final = ("app", "crm", RULE)
-from tests.simulation.stores import waiting as waiting_in_memory
 PLACES: Final = (("payments.v1", 0), ("payments.v1", 1), ("topups.v1", 0))
 ALL: Final = 100
 """Where no order is asked for, which of more than a limit are taken is luck: so all are."""
@@ -52,20 +54,22 @@ class RenewalSuite:
         memory,
         rules_in_memory,
         cut_over_in_memory,
+        bursts_in_memory,
         waiting_in_memory,
         archives,
         store,
         waiting_store,
+        burst_store,
         charge_store,
         archive,
         rule_store,
+        operator_store,
         decision_store,
         cut_over_store,
     )
     mirrors: Sequence[Mirror] = MIRRORS
     not_kept: Mapping[str, frozenset[str]] = NOT_KEPT
 
-        operator_store,
     def __init__(self) -> None:
         self.removal = archive.removal(cast(Any, None), timedelta(), timedelta())
         self.steps = {
@@ -78,15 +82,16 @@ class RenewalSuite:
             "refuse": _refuse,
             "keep triggers": _keep_triggers,
             "take triggers": _take_triggers,
+            "wait": _wait_for_slots,
+            "stop waiting": _stop_waiting,
             "judge triggers": _judge_triggers,
             "decide": _decide,
             "pause rules": _pause_rules,
+            "count bursts": _count_bursts,
             "tell ends": _tell_ends,
             "keep orphans": _keep_orphans,
             "report progress": _report_progress,
             "look": _look,
-            "wait": _wait_for_slots,
-            "stop waiting": _stop_waiting,
             "bring back": _bring_back,
             "bring back again": _bring_back,
             "lock": _lock,
@@ -193,14 +198,6 @@ async def _take_triggers(actor: Actor, lot: Lot) -> None:
     await actor.call(charge_store.count_kept)
 
 
-async def _judge_triggers(actor: Actor, lot: Lot) -> None:
-    names = lot.some((*SUBSCRIPTIONS, "s-unheard-of"))
-    await actor.call(rule_store.read_told, names, actor.stage.now, canonical=_tolds)
-    if lot.chance(0.2):
-        rows = [(OFFERING, lot.number(1, 3), lot.one((86_400, 3600)), 10**9, "CU", "on_sale")]
-        await actor.call(rule_store.upsert_offering_terms, rows)
-    if lot.chance(0.2):
-        await actor.call(rule_store.adopt, [])
 async def _wait_for_slots(actor: Actor, lot: Lot) -> None:
     waiting = [_waiting(actor, lot, each) for each in lot.some(RENEWALS)]
     await actor.call(waiting_store.keep, waiting)
@@ -216,8 +213,43 @@ async def _stop_waiting(actor: Actor, lot: Lot) -> None:
         await actor.call(waiting_store.forget, lot.near(now), ALL)
 
 
+async def _judge_triggers(actor: Actor, lot: Lot) -> None:
+    names = lot.some((*SUBSCRIPTIONS, "s-unheard-of"))
+    await actor.call(rule_store.read_told, names, actor.stage.now, canonical=_tolds)
+    if lot.chance(0.2):
+        rows = [(OFFERING, lot.number(1, 3), lot.one((86_400, 3600)), 10**9, "CU", "on_sale")]
+        await actor.call(rule_store.upsert_offering_terms, rows)
+    if lot.chance(0.2):
+        await actor.call(rule_store.adopt, [])
     triggers = [_trigger(actor, lot, name) for name in [*names, *SUBSCRIPTIONS]]
     await actor.call(cut_over_store.read_cohorts, triggers)
+
+
+async def _count_bursts(actor: Actor, lot: Lot) -> None:
+    """What the breaker does: read, count, stop; and, seldom, forget."""
+    now = actor.stage.now
+    windows = burst_store.Windows(lot.near(now), lot.near(now), lot.near(now), lot.number(1, 3))
+    names = lot.some(SUBSCRIPTIONS)
+    await actor.call(burst_store.read, names, windows, canonical=dict)
+    begun = [
+        (
+            scope,
+            now.replace(microsecond=0) - timedelta(seconds=lot.number(0, 1)),
+            lot.number(1, 3),
+            lot.near(now),
+        )
+        for scope in ("brand nauta", "everywhere")
+    ]
+    await actor.call(burst_store.add, begun)
+    if lot.chance(0.3):
+        trips = [
+            Trip("brand", "nauta", 5, BurstLimit(1, 60)),
+            Trip("subscription", names[0], 2, BurstLimit(1, 60)),
+        ]
+        await actor.call(burst_store.trip, [trip.stop(now) for trip in trips])
+    if lot.chance(0.3):
+        await actor.call(burst_store.forget, lot.near(now))
+    await actor.call(burst_store.count_tripped)
 
 
 async def _decide(actor: Actor, lot: Lot) -> None:
@@ -243,6 +275,23 @@ async def _decide(actor: Actor, lot: Lot) -> None:
     await actor.call(decision_store.keep, decisions)
     if lot.chance(0.3):
         await actor.call(decision_store.forget, lot.near(actor.stage.now), ALL)
+
+
+async def _pause_rules(actor: Actor, lot: Lot) -> None:
+    """What dunning does in the end: pause, call off what was announced, write it down."""
+    now = actor.stage.now
+    known = await actor.call(rule_store.lock, lot.some(SUBSCRIPTIONS))
+    changed = [
+        rule._replace(version=rule.version + 1, pause=lot.one((None, Pause(now, "dunning", "The last try."))))
+        for rule in known.values()
+    ]
+    if changed:
+        await actor.call(rule_store.write, changed, "dunning", now, canonical=dict)
+    await actor.call(rule_store.call_off_announcements, lot.some(SUBSCRIPTIONS, at_most=1))
+    deeds = [
+        operator_store.Deed("dunning", "done", "pause rule", rule.subscription_id, "") for rule in changed
+    ]
+    await actor.call(operator_store.write_audit, now, deeds)
 
 
 async def _tell_ends(actor: Actor, lot: Lot) -> None:
@@ -278,23 +327,6 @@ async def _report_progress(actor: Actor, lot: Lot) -> None:
     rows = [Progress(*place, lot.number(0, 5), lot.chance(0.6)) for place in lot.some(PLACES)]
     await actor.call(store.report_progress, rows, now, lot.one((0.5, 2.0)))
     await actor.call(store.is_caught_up, now, 3.0)
-
-
-async def _pause_rules(actor: Actor, lot: Lot) -> None:
-    """What dunning does in the end: pause, call off what was announced, write it down."""
-    now = actor.stage.now
-    known = await actor.call(rule_store.lock, lot.some(SUBSCRIPTIONS))
-    changed = [
-        rule._replace(version=rule.version + 1, pause=lot.one((None, Pause(now, "dunning", "The last try."))))
-        for rule in known.values()
-    ]
-    if changed:
-        await actor.call(rule_store.write, changed, "dunning", now, canonical=dict)
-    await actor.call(rule_store.call_off_announcements, lot.some(SUBSCRIPTIONS, at_most=1))
-    deeds = [
-        operator_store.Deed("dunning", "done", "pause rule", rule.subscription_id, "") for rule in changed
-    ]
-    await actor.call(operator_store.write_audit, now, deeds)
 
 
 async def _look(actor: Actor, lot: Lot) -> None:
@@ -356,7 +388,40 @@ def _trigger(actor: Actor, lot: Lot, name: str) -> Trigger:
         lot.perhaps(actor.stage.now),
         lot.perhaps(actor.stage.now),
         lot.perhaps(actor.stage.now),
+        lot.perhaps(OFFERING),
+        lot.perhaps(METHODS[0]),
     )
+
+
+def _taken(taken: waiting_store.Taken) -> tuple[list[Trigger], list[Waiting]]:
+    return sorted(taken.kept, key=str), sorted(taken.waiting, key=str)
+
+
+def _waiting(actor: Actor, lot: Lot, renewal_id: UUID) -> Waiting:
+    now, request = actor.stage.now, _request(lot, renewal_id)
+    waiting = Waiting(
+        renewal_id,
+        request.subscription_id,
+        request.caller,
+        request.request_id,
+        request.fingerprint,
+        OFFERING,
+        request.max_amount_minor,
+        "USD",
+        ",".join(METHODS),
+        lot.perhaps("owner-1"),
+        "owner-1",
+        lot.number(0, 3),
+        lot.perhaps(lot.near(now)),
+        lot.one(TRACES),
+        lot.chance(0.5),
+        lot.one(RENEWALS),
+        now,
+        lot.near(now),
+    )
+    if lot.chance(0.7):
+        return waiting
+    return waiting.ended("refused", lot.near(now), Refusal("automatic_completed", "The data is there."))
 
 
 def _asked(lot: Lot, renewal_id: UUID) -> Asked:
@@ -391,40 +456,7 @@ class _Named(Request):
         return next(each for each in RENEWALS if self.request_id.endswith(each.hex[-2:]))
 
 
-        lot.perhaps(OFFERING),
-        lot.perhaps(METHODS[0]),
-    )
-
-
-def _taken(taken: waiting_store.Taken) -> tuple[list[Trigger], list[Waiting]]:
-    return sorted(taken.kept, key=str), sorted(taken.waiting, key=str)
-
-
-def _waiting(actor: Actor, lot: Lot, renewal_id: UUID) -> Waiting:
-    now, request = actor.stage.now, _request(lot, renewal_id)
-    waiting = Waiting(
-        renewal_id,
-        request.subscription_id,
-        request.caller,
-        request.request_id,
-        request.fingerprint,
-        OFFERING,
-        request.max_amount_minor,
-        "USD",
-        ",".join(METHODS),
-        lot.perhaps("owner-1"),
-        "owner-1",
-        lot.number(0, 3),
-        lot.perhaps(lot.near(now)),
-        lot.one(TRACES),
-        lot.chance(0.5),
-        lot.one(RENEWALS),
-        now,
-        lot.near(now),
 def _admitted(actor: Actor, lot: Lot, renewal_id: UUID) -> Admitted:
-    if lot.chance(0.7):
-        return waiting
-    return waiting.ended("refused", lot.near(now), Refusal("automatic_completed", "The data is there."))
     now, request = actor.stage.now, _request(lot, renewal_id)
     renewal = Renewal(
         renewal_id,

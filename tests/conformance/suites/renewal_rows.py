@@ -33,7 +33,7 @@ NOT_KEPT: Final[Mapping[str, frozenset[str]]] = {
     "customers": frozenset({"version"}),
     "payment_methods": frozenset({"version"}),
     "offerings": frozenset({"version"}),
-    "charge_stops": frozenset({"kind", "name", "stopped_by", "stopped_at", "why"}),
+    "charge_stops": frozenset({"kind", "name", "stopped_at", "why"}),
     # Copies, to search by; `request_hash` is read by read_standing.
     "archived_renewals": frozenset(
         {"closed_at", "requested_at", "subscription_id", "state", "reason", "parked_reason"}
@@ -145,8 +145,16 @@ def _listed_of(row: Mapping[str, Any]) -> tuple[Any, bool]:
     return row["subscription_id"], row["live"]
 
 
-def _stop_of(row: Mapping[str, Any]) -> tuple[Any, None]:
-    return row["scope"], None
+def _stop_of(row: Mapping[str, Any]) -> tuple[Any, str]:
+    return row["scope"], row["stopped_by"]
+
+
+def _burst_of(row: Mapping[str, Any]) -> tuple[Any, int]:
+    return (row["scope"], row["began_at"]), row["renewals"]
+
+
+def _reset_of(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    return row["scope"], row["reset_at"]
 
 
 MIRRORS: Final = (
@@ -156,6 +164,8 @@ MIRRORS: Final = (
     Mirror("archive", "archived_renewals", _ARCHIVED, _archived_of),
     Mirror("refusals", "refusals", "select * from refusals", _refusal_of),
     Mirror("kept", "kept_triggers", "select * from kept_triggers", _kept_of),
+    Mirror("waiting", "waiting_requests", "select * from waiting_requests", _waiting_of),
+    Mirror("waiting_places", "waiting_requests", _PLACES, _slot_of),
     Mirror("orphans", "orphans", "select * from orphans", _orphan_of),
     Mirror("progress", "consumer_progress", "select * from consumer_progress", _progress_of),
     Mirror("stalls", "stalls", "select * from stalls", _stall_of),
@@ -164,12 +174,12 @@ MIRRORS: Final = (
     Mirror("decisions", "renewal_decisions", "select * from renewal_decisions", _decision_of),
     Mirror("cut_overs", "cut_overs", "select * from cut_overs", _cut_over_of),
     Mirror("listed", "cut_over_lists", "select * from cut_over_lists", _listed_of),
-    Mirror("waiting", "waiting_requests", "select * from waiting_requests", _waiting_of),
-    Mirror("waiting_places", "waiting_requests", _PLACES, _slot_of),
     Mirror("offering_terms", "offering_terms", "select * from offering_terms", _terms_of),
     Mirror("subscriptions", "subscriptions", "select * from subscriptions", _subscription_of),
     Mirror("customers", "customers", "select * from customers", _customer_of),
     Mirror("methods", "payment_methods", "select * from payment_methods", _method_of),
     Mirror("offerings", "offerings", "select * from offerings", _offering_of),
+    Mirror("burst_counts", "burst_counts", "select * from burst_counts", _burst_of),
+    Mirror("burst_resets", "burst_resets", "select * from burst_resets", _reset_of),
     Mirror("stops", "charge_stops", "select * from charge_stops", _stop_of),
 )

@@ -18,7 +18,12 @@ OFFERING: Final = "cuba-1gb"
 METHODS: Final = ("card-1", "card-2", "card-3")
 OWNER: Final = "owner-1"
 KINDS: Final[tuple[StopKind, ...]] = get_args(StopKind)
-NAMES: Final[dict[StopKind, str | None]] = {"everywhere": None, "brand": "nauta", "carrier": "cubacel"}
+NAMES: Final[dict[StopKind, str | None]] = {
+    "everywhere": None,
+    "brand": "nauta",
+    "carrier": "cubacel",
+    "subscription": SUBSCRIPTIONS[0],
+}
 MANDATE: Final = "m-1"
 _COLUMNS: Final = (
     "subscription_id",
@@ -48,6 +53,8 @@ async def settle(stage: Stage) -> None:
         await _method(stage, name, "active")
     await _rule(stage, SUBSCRIPTIONS[0], is_enabled=True)
     await _mandate(stage, SUBSCRIPTIONS[0])
+    reset = {"scope": scope_of("subscription", SUBSCRIPTIONS[0]), "reset_at": stage.now}
+    await stage.put("burst_resets", reset["scope"], stage.now, "burst_resets", **reset)
 
 
 async def change(stage: Stage, lot: Lot) -> None:
@@ -149,5 +156,6 @@ async def _stop_or_go_on(stage: Stage, kind: StopKind) -> None:
         await stage.server.watcher.execute("delete from charge_stops where scope = $1", scope)
         del stage.memory.stops.rows[scope]
         return
-    row = {"scope": scope, "kind": kind, "name": NAMES[kind], "stopped_by": "ana", "stopped_at": stage.now}
-    await stage.put("stops", scope, None, "charge_stops", **row, why="An incident.")
+    by = "breaker" if stage.now.microsecond % 2 else "ana"
+    row = {"scope": scope, "kind": kind, "name": NAMES[kind], "stopped_by": by, "stopped_at": stage.now}
+    await stage.put("stops", scope, by, "charge_stops", **row, why="An incident.")

@@ -123,13 +123,15 @@ class RenewalDatabase(Database):
         self.slots: Table[str, UUID] = Table("renewals_slot")
         self.history: Table[tuple[UUID, int], HistoryLine] = Table("renewal_history")
         self.archive: Table[UUID, ArchivedLine] = Table("archive_register")
-        self.stops: Table[str, None] = Table("charge_stops")
+        self.stops: Table[str, str] = Table("charge_stops")
+        self.burst_counts: Table[tuple[str, datetime], int] = Table("burst_counts")
+        self.burst_resets: Table[str, datetime] = Table("burst_resets")
         self.refusals: Table[UUID, RefusalLine] = Table("refusals")
         self.kept: Table[str, tuple[Trigger, datetime]] = Table("kept_triggers")
-        self.orphans: Table[UUID, Orphan] = Table("orphans")
-        self.progress: Table[tuple[str, int], ProgressLine] = Table("consumer_progress")
         self.waiting: Table[UUID, Waiting] = Table("waiting_requests")
         self.waiting_places: Table[str, UUID] = Table("waiting_requests_place")
+        self.orphans: Table[UUID, Orphan] = Table("orphans")
+        self.progress: Table[tuple[str, int], ProgressLine] = Table("consumer_progress")
         self.stalls: Table[tuple[str, int, datetime], datetime] = Table("stalls")
         self.rules: Table[str, RenewalRule] = Table("renewal_rules")
         self.mandates: Table[tuple[str, str], Mandate] = Table("mandates")
@@ -267,11 +269,11 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
         return transaction.get(table, key)
 
     existing = get(own.renewals, asked.renewal_id)
-    if existing is None and (archived := get(own.archive, asked.renewal_id)) is not None:
-        existing = archived.line
     waiting = get(own.waiting, asked.renewal_id)
     slot = get(own.slots, asked.subscription_id)
     holder = get(own.renewals, slot) if slot is not None else None
+    if existing is None and (archived := get(own.archive, asked.renewal_id)) is not None:
+        existing = archived.line
     if existing is None:
         existing = waiting
     stops = [scope for scope, _ in transaction.scan(own.stops) if not scope.startswith("subscription ")]
@@ -293,10 +295,10 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
             [" ".join(method) for method in methods],
             slot,
             stops or None,
-        )
-    )
             holder.renewal.state if holder is not None else None,
             holder.dunning_try is not None if holder is not None else False,
+        )
+    )
 
 
 @statement
@@ -551,6 +553,7 @@ NOT_ASKED: Final = {
     store: {"lock", "read", "read_history", "list_renewals", "survey_open"},
     charge_store: {
         "list_stops",
+        "list_stops_of",
         "insert_stop",
         "delete_stop",
         "is_known",

@@ -102,7 +102,8 @@ def _held(trigger: Trigger, rule: RenewalRule, standing: Standing) -> Kept | Non
     if standing.open_renewal_id is not None:
         return Kept(trigger._replace(held_by=None, not_before=None))
     # The switch is for what nobody asked for just now: whoever asks in person is served.
-    stop = stopping(standing.charges_stopped or (), standing.brand, standing.carrier)
+    stops = standing.charges_stopped or ()
+    stop = stopping(stops, standing.brand, standing.carrier, trigger.subscription_id)
     if stop is not None:
         return Kept(trigger._replace(held_by=stop, not_before=None), "charges_stopped", f"Stopped: {stop}.")
     return None
