@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from services.renewal import archive, store, waiting_store
+from services.renewal import archive, burst_store, store, waiting_store
 from services.renewal.cut_over import store as cut_over_store
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, RULE, UNTIL, Request, Trigger
+from services.renewal.domain.burst import BurstLimit, Trip
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, HistoryEntry, Renewal
 from services.renewal.domain.waiting import Waiting
 from services.renewal.operators import charge_store
@@ -29,6 +30,7 @@ from tests.conformance.suites.ground import archived_by, functions_of, untied
 from tests.conformance.suites.renewal_rows import MIRRORS, NOT_KEPT
 from tests.conformance.suites.renewal_world import METHODS, OFFERING, SCOPES, change, settle
 from tests.simulation.stores import archive as archives
+from tests.simulation.stores import bursts as bursts_in_memory
 from tests.simulation.stores import cut_over as cut_over_in_memory
 from tests.simulation.stores import renewal as memory
 from tests.simulation.stores import rules as rules_in_memory
@@ -52,10 +54,12 @@ class RenewalSuite:
         memory,
         rules_in_memory,
         cut_over_in_memory,
+        bursts_in_memory,
         waiting_in_memory,
         archives,
         store,
         waiting_store,
+        burst_store,
         charge_store,
         archive,
         rule_store,
@@ -83,6 +87,7 @@ class RenewalSuite:
             "judge triggers": _judge_triggers,
             "decide": _decide,
             "pause rules": _pause_rules,
+            "count bursts": _count_bursts,
             "tell ends": _tell_ends,
             "keep orphans": _keep_orphans,
             "report progress": _report_progress,
@@ -218,6 +223,33 @@ async def _judge_triggers(actor: Actor, lot: Lot) -> None:
         await actor.call(rule_store.adopt, [])
     triggers = [_trigger(actor, lot, name) for name in [*names, *SUBSCRIPTIONS]]
     await actor.call(cut_over_store.read_cohorts, triggers)
+
+
+async def _count_bursts(actor: Actor, lot: Lot) -> None:
+    """What the breaker does: read, count, stop; and, seldom, forget."""
+    now = actor.stage.now
+    windows = burst_store.Windows(lot.near(now), lot.near(now), lot.near(now), lot.number(1, 3))
+    names = lot.some(SUBSCRIPTIONS)
+    await actor.call(burst_store.read, names, windows, canonical=dict)
+    begun = [
+        (
+            scope,
+            now.replace(microsecond=0) - timedelta(seconds=lot.number(0, 1)),
+            lot.number(1, 3),
+            lot.near(now),
+        )
+        for scope in ("brand nauta", "everywhere")
+    ]
+    await actor.call(burst_store.add, begun)
+    if lot.chance(0.3):
+        trips = [
+            Trip("brand", "nauta", 5, BurstLimit(1, 60)),
+            Trip("subscription", names[0], 2, BurstLimit(1, 60)),
+        ]
+        await actor.call(burst_store.trip, [trip.stop(now) for trip in trips])
+    if lot.chance(0.3):
+        await actor.call(burst_store.forget, lot.near(now))
+    await actor.call(burst_store.count_tripped)
 
 
 async def _decide(actor: Actor, lot: Lot) -> None:
