@@ -17,7 +17,7 @@ IMPORT_rules := services.renewal.rules.imports
 IMPORT_buckets := services.usage.imports
 IMPORT_usage := services.usage.records.imports
 
-.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-against bench-usage bench-crossing bench-import outage chaos crash-usage lock local dev
+.PHONY: help demo up down clean status import operator-token test exhaustive simulate mutants check format bench bench-against bench-usage bench-crossing bench-import shadow outage chaos crash-usage lock local dev
 .PHONY: check-format check-lint check-types check-layers check-migrations check-images check-alerts
 .SUFFIXES:
 
@@ -100,6 +100,13 @@ bench-usage: dev ## measure usage records a second, from a thousand subscription
 
 bench-crossing: dev ## measure the time from a record that crosses a threshold to its top-up
 	@$(RUN) -m tests.bench.crossing
+
+shadow: local ## last month as we would have done it, beside what was charged (USAGE= CHARGES= SUBSCRIPTIONS= RULES= OFFERINGS=; docs/adoption.md)
+	@$(RUN) -m deploy.shadow --usage "$(USAGE)" --charges "$(CHARGES)" --subscriptions "$(SUBSCRIPTIONS)" \
+	  --rules "$(RULES)" --offerings "$(OFFERINGS)" \
+	  $(if $(MANDATES),--mandates "$(MANDATES)") $(if $(PRICES),--prices "$(PRICES)") \
+	  $(if $(PAYMENT_METHODS),--payment-methods "$(PAYMENT_METHODS)") $(if $(BUCKETS),--buckets "$(BUCKETS)") \
+	  $(if $(OUT),--out "$(OUT)") $(SHADOW)
 
 bench-import: dev ## import a million subscriptions, until every service knows them (SUBSCRIPTIONS=1000000)
 	@$(RUN) -m tests.bench.imports $(if $(SUBSCRIPTIONS),--subscriptions $(SUBSCRIPTIONS))

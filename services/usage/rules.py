@@ -33,7 +33,7 @@ class ProjectRules:
             rule: RenewalRuleChanged = newest[name].message
             if versions.get(name, -1) >= rule.version:
                 continue
-            balance.rule_wants = _wants(rule)
+            balance.rule_wants = wants_of(rule)
             wants = carrier_of(balance).wants
             rearm(balance, now, wants)
             said += take_due(balance, now, wants)
@@ -44,7 +44,7 @@ class ProjectRules:
         await say(transaction, said, {name: received.traceparent for name, received in newest.items()})
 
 
-def _wants(rule: RenewalRuleChanged) -> tuple[int | None, ...] | None:
+def wants_of(rule: RenewalRuleChanged) -> tuple[int | None, ...] | None:
     """None where the rule leaves all to the carrier."""
     if rule.paused or not rule.enabled:
         return None

@@ -1,0 +1,120 @@
+"""Every subscription's month, one after the other, written down as it goes."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from deploy.shadow.diff import COLUMNS, RESULTS, Line, Totals, fields_of
+from deploy.shadow.month import Month, Subscriber, World
+from deploy.shadow.shelf import Shelf
+from services.provisioning.subscriptions.bodies import SubscriptionItem
+from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
+from services.renewal.rules.domain.rule import RenewalRule, changed
+from services.renewal.rules.views import BulkMandate, BulkRule, mandate_of
+from services.usage.bodies import BucketItem
+from services.usage.rules import wants_of
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is on the shelf, in this world."""
+
+    shelf: Shelf
+    world: World
+    began_at: datetime
+
+    def lines(self) -> Iterator[list[Line]]:
+        """The lines of each subscription, in the order of their ids; at last those of nobody."""
+        for name, body in self.shelf.subscriptions():
+            subscription = SubscriptionItem.model_validate_json(body)
+            records = self.shelf.records_of(subscription.iccid)
+            charges = self.shelf.charges_of(name)
+            yield Month(self.world, self._subscriber(subscription)).go_by(records, charges)
+        why = "No subscription of the file has that id or ICCID."
+        for named, theirs in self.shelf.charges_of_nobody():
+            yield [Line(named, "only_they", "subscription_unknown", why, None, theirs)]
+
+    def write(self, path: Path, totals_path: Path) -> Totals:
+        """Every line as CSV, and a line for each subscription that has any; the sum of all."""
+        totals = Totals()
+        with (
+            path.open("w", encoding="utf-8", newline="") as file,
+            totals_path.open("w", encoding="utf-8", newline="") as sums,
+        ):
+            every, each = csv.writer(file, lineterminator="\n"), csv.writer(sums, lineterminator="\n")
+            every.writerow(COLUMNS)
+            each.writerow(("subscription_id", *RESULTS, "our_minor", "their_minor"))
+            for lines in self.lines():
+                totals.add(lines)
+                every.writerows(fields_of(line) for line in lines)
+                if lines:
+                    each.writerow(_sum(lines))
+        return totals
+
+    def _subscriber(self, subscription: SubscriptionItem) -> Subscriber:
+        name = subscription.subscription_id
+        rule, mandate, methods = None, None, []
+        body = self.shelf.one("rule_of", name)
+        if body is not None:
+            wanted = BulkRule.model_validate_json(body)
+            says = wanted.instruction
+            rule = RenewalRule(name, 1, says, wanted.mandate_id or BEFORE_MANDATES)
+            mandate = self._mandate(rule, subscription, wanted.mandate_id)
+            payer_id = rule.payer(subscription.owner_id) or ""
+            methods = [
+                f"{method} {payer} active"
+                for method in says.payment_method_ids
+                if (payer := self._payer(method, payer_id)) is not None
+            ]
+        buckets = [BucketItem.model_validate_json(each) for each in self.shelf.buckets_of(name)]
+        return Subscriber(
+            subscription,
+            rule,
+            mandate,
+            None if rule is None else wants_of(changed(rule)),
+            methods,
+            [each.granted(each.bucket_id, self.began_at) for each in buckets],
+        )
+
+    def _mandate(
+        self, rule: RenewalRule, subscription: SubscriptionItem, mandate_id: str | None
+    ) -> Mandate | None:
+        name, says, at = rule.subscription_id, rule.says, self.began_at
+        if mandate_id is not None:
+            body = self.shelf.one("mandate_of", name, mandate_id)
+            if body is None:
+                return None
+            return mandate_of(BulkMandate.model_validate_json(body), name, mandate_id, "import", at)
+        if rule.payer(subscription.owner_id) != subscription.owner_id:
+            return None
+        # As the import has it: whoever brings a rule without a mandate answers for the consent.
+        evidence: dict[str, Any] = {
+            "subscription_id": name,
+            "mandate_id": BEFORE_MANDATES,
+            "payer_id": subscription.owner_id,
+            "text_version": BEFORE_MANDATES,
+            "text_sha256": None,
+            "channel": "api",
+            "given_at": at,
+            "language": "und",
+            "max_amount_minor": says.cap_amount_minor,
+            "currency": says.currency,
+            "valid_until": says.valid_until,
+            "recorded_by": "import",
+            "recorded_at": at,
+        }
+        return Mandate(**evidence)
+
+    def _payer(self, method: str, assumed: str) -> str | None:
+        """Whose the method is; where no methods were given it is the payer's own."""
+        return self.shelf.one("payer_of", method) if self.shelf.has_methods else assumed
+
+
+def _sum(lines: list[Line]) -> tuple[object, ...]:
+    results = [line.result for line in lines]
+    ours = sum(line.ours.amount_minor or 0 for line in lines if line.ours)
+    theirs = sum(line.theirs.amount_minor for line in lines if line.theirs)
+    return (lines[0].subscription_id, *(results.count(result) for result in RESULTS), ours, theirs)
