@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.renewal.cut_over.domain.cohort import bucket
+from shared.clock import utc_now
 from shared.contracts.renewals import RenewalAnnounced
 from tests.integration.renewal.conftest import Subscriber, known, signed_in
 from tests.integration.renewal.operating import WHY, Operator
@@ -82,6 +83,19 @@ async def test_nobody_in_shadow_is_told_of_a_charge_and_none_follows(renewal: Wi
     told = [said for said in renewal.said(RenewalAnnounced) if said.subscription_id == one.subscription_id]
     assert not told
     await look(renewal, timedelta(hours=2))
+    assert await rows_of(renewal, one) == NOTHING
+    await set_(renewal)
+
+
+async def test_what_would_wait_is_not_kept_and_is_not_looked_at_again(renewal: Wired) -> None:
+    hour = utc_now().hour
+    night = {"from_hour": hour, "to_hour": (hour + 3) % 24, "zone": "UTC"}
+    one = await ruled(renewal, quiet_hours=night)
+    await in_shadow(renewal, one)
+    await renewal.consume("admission", one.exhausted())
+    [decision] = await decisions(renewal, one)
+    assert (decision["outcome"], decision["reason"]) == ("would_wait", "quiet_hours")
+    assert decision["next_try_at"] is not None
     assert await rows_of(renewal, one) == NOTHING
     await set_(renewal)
 
