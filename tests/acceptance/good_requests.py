@@ -147,6 +147,13 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         one("renewal", "POST", f"{ruled}/pause", {"why": WHY}, subscription_id=id_),
         one("renewal", "POST", f"{ruled}/resume", {"why": WHY}, subscription_id=id_),
         one("renewal", "PUT", mandates, consent, "valid_until", subscription_id=id_, mandate_id=own),
+        one(
+            "renewal",
+            "POST",
+            "/v1/mandates/bulk",
+            consent | {"subscription_id": id_, "mandate_id": f"{own}-bulk"},
+            "valid_until",
+        ),
         one("renewal", "POST", f"{mandates}/revoke", {"why": WHY}, subscription_id=id_, mandate_id=own),
         one("renewal", "POST", "/v1/operator/rule-jobs", rule_job),
         one(
