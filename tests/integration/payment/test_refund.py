@@ -112,6 +112,10 @@ async def test_a_refund_unknown_for_too_long_is_rejected_and_still_found_later(
     rejected = await hear(payment, RefundRejected, renewal)
     assert rejected.reason == "unknown"
     psp.well()
+    # Nobody waits for it any more, so it is asked about seldom: some minutes have passed.
+    await payment.pool.execute(
+        "update payments set due_at = now() where renewal_id = $1::uuid", renewal.renewal_id
+    )
     await hear(payment, PaymentRefunded, renewal)
     assert psp.effects(renewal) == ["captured", "refunded"]
 
