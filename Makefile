@@ -102,7 +102,8 @@ bench-crossing: dev ## measure the time from a record that crosses a threshold t
 	@$(RUN) -m tests.bench.crossing
 
 shadow: local ## last month as we would have done it, beside what was charged (USAGE= CHARGES= SUBSCRIPTIONS= RULES= OFFERINGS=; docs/adoption.md)
-	@$(RUN) -m deploy.shadow --usage "$(USAGE)" --charges "$(CHARGES)" --subscriptions "$(SUBSCRIPTIONS)" \
+	@$(foreach file,USAGE CHARGES SUBSCRIPTIONS RULES OFFERINGS,test -n "$($(file))" || { echo "$(file) names a file; docs/adoption.md says which" >&2; exit 2; };) \
+	$(RUN) -m deploy.shadow --usage "$(USAGE)" --charges "$(CHARGES)" --subscriptions "$(SUBSCRIPTIONS)" \
 	  --rules "$(RULES)" --offerings "$(OFFERINGS)" \
 	  $(if $(MANDATES),--mandates "$(MANDATES)") $(if $(PRICES),--prices "$(PRICES)") \
 	  $(if $(PAYMENT_METHODS),--payment-methods "$(PAYMENT_METHODS)") $(if $(BUCKETS),--buckets "$(BUCKETS)") \
