@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.renewal import bursts, metrics, store
+from services.renewal.acceptance import store as acceptance_store
 from services.renewal.cut_over import store as cut_over_store
 from services.renewal.cut_over.domain.cohort import EVERYTHING_LIVE, Cohort, is_live
 from services.renewal.domain import wording
@@ -51,6 +52,7 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
         cohorts = await _read_cohorts(transaction, asking, told)
         keys = [_key(asking[place], told.get(place)) for place in pending]
         standings = await store.read_standing(transaction.connection, keys)
+        standings = await _with_acceptance(transaction, asking, told, pending, keys, standings)
         lost: list[int] = []
         admitted: dict[int, Admitted] = {}
         for place, read in zip(pending, standings, strict=True):
@@ -115,6 +117,31 @@ def _as_live(answer: Answer, asked: Asking, cohort: Cohort, standing: Standing) 
     if is_live(cohort, asked.subscription_id, standing.brand, standing.carrier):
         return answer
     return Shadowed(answer)
+
+
+async def _with_acceptance(
+    transaction: Transaction,
+    asking: Sequence[Asking],
+    told: dict[int, Told],
+    pending: Sequence[int],
+    keys: Sequence[store.Asked],
+    standings: list[Standing],
+) -> list[Standing]:
+    """With what the acceptance policy says; nothing is asked where it says nothing at all."""
+    if not any(standing.has_acceptance for standing in standings):
+        return standings
+    wanted = []
+    for place, key, standing in zip(pending, keys, standings, strict=True):
+        asked = asking[place]
+        rule = told[place].rule if isinstance(asked, Trigger) else None
+        named = rule.says.payer_id if rule is not None else None
+        payer_id = asked.payer_id if isinstance(asked, Request) else named
+        wanted.append((key.offering_id, payer_id or standing.owner_id, key.payment_method_ids))
+    found = await acceptance_store.read(transaction.connection, wanted)
+    return [
+        standing._replace(acceptance=acceptance)
+        for standing, acceptance in zip(standings, found, strict=True)
+    ]
 
 
 def _stopped(tally: Tally, asked: Asking, standing: Standing) -> Standing:

@@ -135,7 +135,8 @@ select
     -- Asked once per batch, not per request: nearly always there is none.
     (select array_agg(scope) from charge_stops where kind <> 'subscription') as charges_stopped,
     slot.state as open_state,
-    slot.dunning_try is not null as open_by_rule
+    slot.dunning_try is not null as open_by_rule,
+    exists(select from acceptance_entries) as has_acceptance
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
 with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
 left join lateral (

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, TypeAdapter
 
 from services.renewal import store, waiting, waiting_store
+from services.renewal.acceptance import store as acceptance_store
 from services.renewal.domain import admission
 from services.renewal.domain.actions import CustomerCancels, CustomerRetries
 from services.renewal.domain.admission import Admitted, Joined, Refusal, Waits
@@ -214,7 +215,12 @@ async def check_method(transaction: Transaction, renewal: Renewal, payment_metho
         Problem: it is none.
     """
     known = await store.read_methods(transaction.connection, [payment_method_id])
-    refusal = admission.payment_refusal([payment_method_id], renewal.agreed.payer_id, known)
+    terms = renewal.agreed
+    refusal = admission.payment_refusal([payment_method_id], terms.payer_id, known)
+    if refusal is None:
+        wanted = (terms.offering_id, terms.payer_id, payment_method_id)
+        [accepted] = await acceptance_store.read(transaction.connection, [wanted])
+        refusal = admission.acceptance_refusal([payment_method_id], accepted)
     if refusal is not None:
         raise refusal_problem(refusal)
 

@@ -98,7 +98,7 @@ def asked(request: Request) -> Asked:
 async def read_standing(connection: Connection, asking: Sequence[Asked]) -> list[Standing]:
     """One Standing per request, in the same order."""
     rows = await connection.fetch(SQL["read_standing"], *columns(asking, len(Asked._fields)))
-    return [Standing._make(row) for row in rows]
+    return [Standing(*row) for row in rows]
 
 
 async def insert(connection: Connection, now: datetime, admitted: Collection[Admitted]) -> set[UUID]:

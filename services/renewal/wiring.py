@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.renewal import archive
+from services.renewal.acceptance.facts import FACTS, keep_acceptance_facts
+from services.renewal.acceptance.routes import AcceptanceRoutes
 from services.renewal.catch_up import CatchUp, ProgressReport
 from services.renewal.customer_actions import CustomerActionRoutes
 from services.renewal.customer_links import CustomerLinks
@@ -73,6 +75,9 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     offering_terms = Consumer(
         "offering-terms", (OfferingChanged.topic,), (OfferingChanged,), keep_offering_terms
     )
+    acceptance_facts = Consumer(
+        "acceptance-facts", tuple(fact.topic for fact in FACTS), FACTS, keep_acceptance_facts
+    )
     timers = Timers(
         transactions,
         policy,
@@ -90,7 +95,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     return Service(
         title="Renewal",
         description="Ask for renewals of prepaid plans, follow them, call them off; keep rules that ask.",
-        consumers=(projections, offering_terms, saga, admission),
+        consumers=(projections, offering_terms, acceptance_facts, saga, admission),
         routers=(
             RenewalRoutes(transactions, policy).router,
             CustomerActionRoutes(transactions, policy, links).router,
@@ -101,6 +106,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             SearchRoutes(transactions, policy, gate).router,
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
             ChargeRoutes(transactions, gate).router,
+            AcceptanceRoutes(transactions, gate).router,
             CutOverRoutes(transactions, gate).router,
             RuleJobRoutes(transactions, gate, proposals_live).router,
         ),

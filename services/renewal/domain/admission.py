@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from services.renewal.domain.acceptance import Acceptance
 from services.renewal.domain.asking import Request, Trigger
 from services.renewal.domain.due import next_due_at
 from services.renewal.domain.policy import Policy
@@ -45,6 +46,10 @@ class Standing(NamedTuple):
     # What a rule has begun gives way to whoever asks in person.
     open_state: str | None = None
     open_by_rule: bool | None = None
+    has_acceptance: bool = False
+    """Whether the acceptance policy says anything at all."""
+    acceptance: Acceptance | None = None
+    """What it says about this request: read only where it says anything."""
 
 
 class Refusal(NamedTuple):
@@ -147,11 +152,14 @@ def judge(
 
 
 def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int) -> Admitted:
+    methods = request.payment_method_ids
+    if standing.acceptance is not None:
+        methods = standing.acceptance.accepted(methods)
     terms = Terms(
         offering_id=request.offering_id,
         max_amount_minor=request.max_amount_minor,
         currency=request.currency,
-        payment_method_ids=request.payment_method_ids,
+        payment_method_ids=methods,
         payer_id=request.payer_id or standing.owner_id or "",
         origin=request.origin,
     )
@@ -164,7 +172,7 @@ def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, 
         traceparent=request.traceparent,
         heard_at=now,
         deadline_at=now + timedelta(seconds=policy.deadline_seconds[request.origin]),
-        payment_method_id=request.payment_method_ids[0],
+        payment_method_id=methods[0],
     )
     due_at = next_due_at(renewal, policy)
     return Admitted(renewal._replace(next_due_at=due_at), terms, request)
@@ -274,6 +282,24 @@ def payment_refusal(wanted: Sequence[str], payer: str | None, methods: Sequence[
     return None
 
 
+def _not_accepted(request: Request, standing: Standing, _now: datetime) -> Refusal | None:
+    return acceptance_refusal(request.payment_method_ids, standing.acceptance)
+
+
+def acceptance_refusal(wanted: Sequence[str], acceptance: Acceptance | None) -> Refusal | None:
+    """Why none of these may pay; None where one may, or the policy says nothing."""
+    if acceptance is None or acceptance.accepted(wanted):
+        return None
+    kinds = ", ".join(sorted({acceptance.kinds.get(method, "unknown") for method in wanted}))
+    destination = acceptance.destination or "this destination"
+    country = acceptance.payer_country or "an unknown country"
+    return Refusal(
+        "not_accepted",
+        f"For {destination} no payment by {kinds} is taken from a payer in {country}. "
+        "Name a method of another kind, or another payer.",
+    )
+
+
 def _slot_taken(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:
     return SLOT_TAKEN if standing.open_renewal_id is not None else None
 
@@ -286,6 +312,7 @@ CHECKS: Final[tuple[_Check, ...]] = (
     _not_on_sale,
     _may_not_buy,
     _cannot_pay_so,
+    _not_accepted,
     _slot_taken,
 )
 """Asked in this order; the first refusal is the answer."""

@@ -282,8 +282,8 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
     offering = get(own.offerings, asked.offering_id)
     named = asked.payment_method_ids.split(",")
     methods = [(name, *method) for name in sorted(set(named)) if (method := get(own.methods, name))]
-    return Standing._make(
-        (
+    return Standing(
+        *(
             asked.renewal_id,
             existing.request_hash if existing is not None else None,
             refusal.request_hash if refusal is not None else None,

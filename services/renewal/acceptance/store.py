@@ -1,0 +1,68 @@
+"""Functions over queries.sql: the table, and what it asks about requests. No decisions."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from services.renewal.domain.acceptance import Acceptance, Entry
+from shared.database import Connection
+from shared.database.arrays import columns
+from shared.database.queries import load_queries
+
+SQL: Final = load_queries(__file__)
+
+Key = tuple[str, str, str]
+"""Destination, payer's country, kind of method."""
+
+
+class KeptEntry(NamedTuple):
+    """An entry, with who set it and why."""
+
+    destination: str
+    payer_country: str
+    method_kind: str
+    verdict: str
+    why: str
+    set_by: str
+    set_at: datetime
+
+
+async def read(connection: Connection, asked: Sequence[tuple[str, str | None, str]]) -> list[Acceptance]:
+    """For each (offering, payer, payment methods joined by commas), in their order."""
+    rows = await connection.fetch(SQL["read_acceptance"], *columns(asked, 3))
+    return [
+        Acceptance(
+            row["destination"],
+            row["country"],
+            {method: kind for method, _, kind in (text.partition(" ") for text in row["kinds"])},
+            [Entry._make(text.split(" ")) for text in row["entries"]],
+        )
+        for row in rows
+    ]
+
+
+async def write(connection: Connection, entries: Collection[Entry], why: str, by: str, now: datetime) -> None:
+    """Set these, each at most once, in the place of what was said of the same before."""
+    await connection.execute(SQL["write_entries"], *columns(sorted(entries), 4), why, by, now)
+
+
+async def delete(connection: Connection, key: Key) -> KeptEntry | None:
+    """The one that was there."""
+    row = await connection.fetchrow(SQL["delete_entry"], *key)
+    return None if row is None else KeptEntry._make(row)
+
+
+async def list_entries(connection: Connection, after: Key | None, limit: int) -> list[KeptEntry]:
+    """In the order of their keys, behind `after`."""
+    rows = await connection.fetch(SQL["list_entries"], *(after or (None, None, None)), limit)
+    return [KeptEntry._make(row) for row in rows]
+
+
+async def upsert_payer_countries(connection: Connection, rows: Collection[tuple[Any, ...]]) -> None:
+    """Rows of (customer_id, version, country)."""
+    await connection.execute(SQL["upsert_payer_countries"], *columns(rows, 3))
+
+
+async def upsert_method_kinds(connection: Connection, rows: Collection[tuple[Any, ...]]) -> None:
+    """Rows of (payment_method_id, version, kind)."""
+    await connection.execute(SQL["upsert_method_kinds"], *columns(rows, 3))
