@@ -59,7 +59,8 @@ LOGGABLE = frozenset(
         ),
         *("changed_at", "occurred_at", "exhausted_at", "expires_at", "started_at", "ended_at", "reported_at"),
         *("crossed_at", "cycle_began_at"),
-        *("mandate_id", "charge_at", "asked_at", "enabled", "paused"),
+        *("mandate_id", "charge_at", "asked_at", "next_try_at", "enabled", "paused"),
+        *("limit", "counted", "window_seconds", "stopped_at"),
         *("threshold_percent", "predicted_seconds", "expiring_seconds"),
         *("terms", "grant"),
     }
