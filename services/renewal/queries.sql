@@ -254,12 +254,21 @@ on conflict (subscription_id) do update
     where (kept_triggers.cycle, kept_triggers.dunning_try) < (excluded.cycle, excluded.dunning_try);
 
 -- name: take_kept_triggers
--- A slot has become free, or a rule goes on: what was kept for it is looked at once more.
-delete from kept_triggers
-where subscription_id = any($1::text [])
+-- A slot has become free, or a rule goes on: what was kept for it is looked at once more. Locked in key order first: two
+-- who want the same ones wait, they do not deadlock.
+with kept as (
+    select subscription_id from kept_triggers
+    where subscription_id = any($1::text [])
+    order by subscription_id
+    for update
+)
+
+delete from kept_triggers as k
+using kept
+where k.subscription_id = kept.subscription_id
 returning
-    subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
-    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined;
+    k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

@@ -150,7 +150,8 @@ async def keep_triggers(connection: Connection, triggers: Collection[Trigger], n
         known = newest.get(trigger.subscription_id)
         if known is None or (known.cycle, known.dunning_try) < (trigger.cycle, trigger.dunning_try):
             newest[trigger.subscription_id] = trigger
-    rows = [(*trigger, now) for trigger in newest.values()]
+    # In key order: two who keep the same ones wait, they do not deadlock.
+    rows = [(*newest[name], now) for name in sorted(newest)]
     await connection.execute(SQL["keep_triggers"], *columns(rows, len(Trigger._fields) + 1))
 
 

@@ -381,7 +381,7 @@ async def keep_triggers(transaction: Open, triggers: Collection[Trigger], now: d
         known = newest.get(trigger.subscription_id)
         if known is None or _nth(known) < _nth(trigger):
             newest[trigger.subscription_id] = trigger
-    for trigger in newest.values():
+    for trigger in [newest[name] for name in sorted(newest)]:
         kept = await transaction.upsert(table, trigger.subscription_id, (trigger, now))
         if kept is not None and _nth(kept[0]) < _nth(trigger):
             transaction.put(table, trigger.subscription_id, (trigger, now))
