@@ -122,6 +122,13 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         "shadow": ["sub-nobody-else"],
         "why": WHY,
     }
+    entry = {
+        "destination": "ZZ",
+        "payer_country": "ZZ",
+        "method_kind": "card",
+        "verdict": "allow",
+        "why": WHY,
+    }
     bulk_job = {"action": "cancel", "filter": {"brand": "nobody"}, "why": WHY}
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
@@ -174,6 +181,16 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         one("renewal", "POST", "/v1/operator/jobs", bulk_job),
         one("renewal", "POST", "/v1/operator/charge-stops", stop),
         one("renewal", "POST", "/v1/operator/charge-stops/resume", stop),
+        one(
+            "renewal",
+            "PUT",
+            "/v1/operator/acceptance/{destination}/{payer_country}/{method_kind}",
+            {"verdict": "allow", "why": WHY},
+            destination="ZZ",
+            payer_country="ZZ",
+            method_kind="paypal",
+        ),
+        one("renewal", "POST", "/v1/operator/acceptance/bulk", entry),
         one(
             "renewal", "POST", "/v1/operator/jobs/{job_id}/start", {"why": WHY, "renewals": 1}, job_id=UNKNOWN
         ),

@@ -171,6 +171,8 @@ async def test_what_the_bad_ones_are_made_from_is_taken(office: Office, goods: l
             assert reply.problem == "action-link-not-genuine", "whatever is asked, by no link of ours"
         elif good.template == "/v1/operator/charge-stops":
             assert reply.problem == "unknown-carrier", "a real one would stop charges for all other tests"
+        elif "/acceptance" in good.template:
+            assert reply.status == 200, (good.operation, reply.content)
         elif good.is_an_operators:
             # It is not parked, and has a later version; nothing was proposed about it, no job was started.
             assert reply.status in (201, 404, 409), (good.operation, reply.content)
