@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CALLER: Final = "app"
+IN_PERSON: Final = "in-person"
 GATEWAY: Final = "sandbox"
 BRAND, CARRIER_NAME = "nauta", "cubacel"
 TAKEN: Final = "taken"
@@ -108,6 +109,8 @@ class People:
             self._world.loop.work_later(wish.at, self._ask, wish)
             if wish.twice:
                 self._world.loop.work_later(wish.at + 2.0, self._ask, wish)
+            if wish.in_person_after is not None:
+                self._world.loop.work_later(wish.at + wish.in_person_after, self._ask_in_person, wish)
             if wish.cancels_after is not None:
                 self._world.loop.work_later(wish.at + wish.cancels_after, self._cancel, wish)
 
@@ -119,6 +122,12 @@ class People:
             return Trigger(name, _cycle(wish), "exhausted", None).renewal_id
         return Request(CALLER, f"{name}-{wish.request_id}", name, "", 0, "", (), None).renewal_id
 
+    @staticmethod
+    def in_person_id(wish: Wish) -> UUID:
+        """The id of what somebody asks for in person although there is a rule."""
+        request_id = f"{wish.subscriber.subscription_id}-{wish.request_id}-{IN_PERSON}"
+        return Request(CALLER, request_id, "", "", 0, "", (), None).renewal_id
+
     # -- asking -------------------------------------------------------------------------------------
 
     def _ask(self, wish: Wish) -> None:
@@ -129,20 +138,33 @@ class People:
                 subscription_id=name, cycle=_cycle(wish), remaining_bytes=0, occurred_at=now
             )
         else:
-            message = RequestRenewal(
-                caller=CALLER,
-                request_id=f"{name}-{wish.request_id}",
-                subscription_id=name,
-                offering_id=OFFERING,
-                expected_amount_minor=wish.max_amount_minor,
-                currency=CURRENCY,
-                payment_method_ids=tuple(card.payment_method_id for card in wish.subscriber.cards),
-                payer_id=None,
-                act_before=now + timedelta(minutes=10),
-            )
-        headers: list[tuple[str, bytes | None]] = [("ce_type", type(message).__name__.encode())]
+            message = self._request(wish, wish.request_id, wish.max_amount_minor)
         self._world.tell(name, f"asks for a renewal ({self.renewal_id(wish)})")
-        stamp = int(now.timestamp() * 1000)
+        self._say(message)
+
+    def _ask_in_person(self, wish: Wish) -> None:
+        """Of the rule's own accord it may be under way: then that one gives way, or is there first."""
+        name = wish.subscriber.subscription_id
+        self._world.tell(name, f"asks for a renewal in person ({self.in_person_id(wish)})")
+        self._say(self._request(wish, f"{wish.request_id}-{IN_PERSON}", 2000))
+
+    def _request(self, wish: Wish, request_id: str, max_amount_minor: int) -> RequestRenewal:
+        name = wish.subscriber.subscription_id
+        return RequestRenewal(
+            caller=CALLER,
+            request_id=f"{name}-{request_id}",
+            subscription_id=name,
+            offering_id=OFFERING,
+            expected_amount_minor=max_amount_minor,
+            currency=CURRENCY,
+            payment_method_ids=tuple(card.payment_method_id for card in wish.subscriber.cards),
+            payer_id=None,
+            act_before=self._world.loop.now + timedelta(minutes=10),
+        )
+
+    def _say(self, message: Message) -> None:
+        headers: list[tuple[str, bytes | None]] = [("ce_type", type(message).__name__.encode())]
+        stamp = int(self._world.loop.now.timestamp() * 1000)
         value = message.model_dump_json().encode()
         self._world.broker.write(message.topic, message.key.encode(), value, headers, stamp)
 

@@ -212,9 +212,13 @@ def _nothing_lost(world: World) -> Iterator[str]:
             yield f"a dead letter on {record.topic}"
     if world.renewal.orphans.rows:
         yield "events about unknown renewals"
+    if world.renewal.waiting_places.rows:
+        yield f"{len(world.renewal.waiting_places.rows)} requests still wait for a slot"
     for wish in world.plan.wishes:
         if not _answered(world, wish):
             yield f"nobody answered the wish of {wish.subscriber.subscription_id}"
+        if wish.in_person_after is not None and not _answered_in_person(world, wish):
+            yield f"nobody answered {wish.subscriber.subscription_id}, who asked in person"
 
 
 def _answered(world: World, wish: Wish) -> bool:
@@ -225,6 +229,11 @@ def _answered(world: World, wish: Wish) -> bool:
     # What a rule was refused is kept under an id of its own: support finds it by the subscription.
     by_rule = any(line.subscription_id == name for line in world.renewal.refusals.rows.values())
     return wish.subscriber.has_rule and (by_rule or name in world.renewal.kept.rows)
+
+
+def _answered_in_person(world: World, wish: Wish) -> bool:
+    renewal_id = world.people.in_person_id(wish)
+    return renewal_id in world.renewal.every_renewal() or renewal_id in world.renewal.refusals.rows
 
 
 def _unknown(world: World, truth: Truth) -> set[str]:
