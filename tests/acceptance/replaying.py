@@ -38,6 +38,7 @@ OF_THE_MACHINERY = {
     "archive_walk",
     "consumer_progress",  # how far the saga has read, and when it was behind
     "stalls",
+    "burst_counts",  # windows that are over are forgotten
 }
 
 
