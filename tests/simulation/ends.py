@@ -26,7 +26,7 @@ def possible_ends(plan: Plan, wish: Wish) -> frozenset[str]:
     shown = {rule["behaviour"] for rules in plan.rules.values() for rule in rules}
     ends |= {"failed"} if any(map(_declines, shown)) else set()
     ends |= {"refunded"} if any(name.startswith("rejected") for name in shown) else set()
-    if wish.cancels_after is not None or plan.in_person_after(wish) is not None:
+    if wish.cancels_after is not None or wish.in_person_after is not None:
         ends |= {"cancelled", "refunded"}
     return frozenset(ends)
 

@@ -109,9 +109,8 @@ class People:
             self._world.loop.work_later(wish.at, self._ask, wish)
             if wish.twice:
                 self._world.loop.work_later(wish.at + 2.0, self._ask, wish)
-            in_person_after = self._world.plan.in_person_after(wish)
-            if in_person_after is not None:
-                self._world.loop.work_later(wish.at + in_person_after, self._ask_in_person, wish)
+            if wish.in_person_after is not None:
+                self._world.loop.work_later(wish.at + wish.in_person_after, self._ask_in_person, wish)
             if wish.cancels_after is not None:
                 self._world.loop.work_later(wish.at + wish.cancels_after, self._cancel, wish)
 

@@ -119,6 +119,14 @@ class Wish:
     pays_after: float | None
     """How long after they were asked they confirm, or choose another method; None: they never do."""
 
+    @property
+    def in_person_after(self) -> float | None:
+        """How long after their rule was to renew they ask in person; None: they leave it to the rule."""
+        lot = Random(f"in person/{self.subscriber.iccid}/{self.request_id}/{self.at}")
+        if not self.subscriber.has_rule or lot.random() < 0.7:
+            return None
+        return lot.uniform(0.0, 3.0) if lot.random() < 0.6 else lot.uniform(3.0, 900.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Sudden:
@@ -147,16 +155,6 @@ class Plan:
     rules: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     nets_off: frozenset[str] = frozenset()
     replays: bool = False
-
-    def in_person_after(self, wish: Wish) -> float | None:
-        """How long after their rule was to renew they ask in person; None: they leave it to the rule.
-
-        Where the saga's timers stand still they do: who finds the slot taken is taken up by the sweep.
-        """
-        lot = Random(f"in person/{wish.subscriber.iccid}/{wish.request_id}/{wish.at}")
-        if "timers" in self.nets_off or not wish.subscriber.has_rule or lot.random() < 0.7:
-            return None
-        return lot.uniform(0.0, 3.0) if lot.random() < 0.6 else lot.uniform(3.0, 900.0)
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -217,7 +217,7 @@ def _nothing_lost(world: World) -> Iterator[str]:
     for wish in world.plan.wishes:
         if not _answered(world, wish):
             yield f"nobody answered the wish of {wish.subscriber.subscription_id}"
-        if world.plan.in_person_after(wish) is not None and not _answered_in_person(world, wish):
+        if wish.in_person_after is not None and not _answered_in_person(world, wish):
             yield f"nobody answered {wish.subscriber.subscription_id}, who asked in person"
 
 
