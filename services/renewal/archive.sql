@@ -29,6 +29,19 @@ with moved as (
     delete from renewal_history where renewal_id = any($1::uuid [])
 ), without_row as (
     delete from renewals where renewal_id = any($1::uuid [])
+), cycles as (
+    -- The number of the last top-up stays where admission asks: a trigger of a cycle that is over stays refused.
+    update subscriptions as s
+    set top_ups = a.cycle
+    from (
+        select
+            r.subscription_id,
+            max(r.top_up_cycle) as cycle
+        from moved as m
+        inner join renewals as r on m.renewal_id = r.renewal_id
+        group by r.subscription_id
+    ) as a
+    where s.subscription_id = a.subscription_id and s.top_ups < a.cycle
 )
 
 insert into archived_renewals (

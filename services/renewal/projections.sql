@@ -1,5 +1,6 @@
 -- name: upsert_subscriptions
--- The newest version of each subscription that admission asks about.
+-- The newest version of each subscription that admission asks about. Top-ups are counted upwards only: a top-up alone
+-- is no new version, and the archive has noted those that it knew of.
 insert into subscriptions (
     subscription_id, version, brand, carrier, owner_id, status, device_bound, device_matches, top_ups
 )
@@ -17,7 +18,7 @@ on conflict (subscription_id) do update
         status = excluded.status,
         device_bound = excluded.device_bound,
         device_matches = excluded.device_matches,
-        top_ups = excluded.top_ups
+        top_ups = greatest(subscriptions.top_ups, excluded.top_ups)
     where subscriptions.version < excluded.version;
 
 -- name: upsert_customers

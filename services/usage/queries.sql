@@ -127,7 +127,7 @@ order by id
 on conflict (subscription_id) do nothing
 
 -- name: project_subscriptions
--- Whose data it is, and which device is bound. A message about the same changes nothing: every top-up brings one.
+-- Whose data it is, and which device is bound. A message about the same changes nothing.
 insert into balances as b (subscription_id, subscription_version, carrier, bound_imei, bound_at)
 select *
 from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
@@ -222,7 +222,7 @@ from unnest($1::text[], $2::integer[], $3::text[], $4::bigint[])
 on conflict (subscription_id, cycle, kind) do nothing
 
 -- name: upsert_iccids
--- Whose usage it is. A message about the same owner changes nothing: every top-up brings one.
+-- Whose usage it is. A message about the same owner changes nothing.
 insert into iccids (iccid, subscription_id, changed_at)
 select *
 from unnest($1::text[], $2::text[], $3::timestamptz[]) as c (iccid, subscription_id, changed_at)

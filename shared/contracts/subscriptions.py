@@ -7,7 +7,8 @@ from shared.contracts.message import State
 
 
 class SubscriptionChanged(State):
-    """One ICCID bound to one device. `top_ups` counts what was applied: it is the current cycle."""
+    """One ICCID bound to one device. `top_ups` counts what had been applied when something else changed: a
+    top-up alone is no new version, TopUpApplied tells its cycle."""
 
     topic: ClassVar[str] = "subscriptions.v1"
     subscription_id: Id

@@ -82,6 +82,30 @@ async def test_all_that_was_told_of_an_archived_renewal_may_be_told_again(renewa
     assert (await renewal.request("GET", f"/v1/renewals/{about.renewal_id}")).body == before
 
 
+async def test_a_trigger_of_a_cycle_that_is_over_stays_refused_when_its_top_up_is_archived(
+    renewal: Wired,
+) -> None:
+    one, about, _ = await closed(renewal, "completed")
+    path = f"/v1/subscriptions/{one.subscription_id}/renewal-rule"
+    assert (await renewal.request("PUT", path, one.rule())).status == 200
+    await renewal.consume("admission", one.exhausted(cycle=0))
+    assert await requested(renewal, one) == [about.renewal_id]
+    await archive(renewal, about)
+
+    # The topic is read again from its beginning, and so is what was last told of the subscription.
+    await renewal.consume("projections", one.subscription(version=2, owner_id=one.owner_id))
+    await renewal.consume("admission", one.exhausted(cycle=0))
+    assert await requested(renewal, one) == [about.renewal_id]
+    await renewal.consume("admission", one.exhausted(cycle=1))
+    assert len(await requested(renewal, one)) == 2
+
+
+async def requested(renewal: Wired, one: Subscriber) -> list[UUID]:
+    """The renewals of that subscription that were ever begun."""
+    said = renewal.said(RenewalRequested)
+    return [each.renewal_id for each in said if each.subscription_id == one.subscription_id]
+
+
 async def test_what_a_person_must_look_into_is_not_archived(renewal: Wired) -> None:
     _, returned, _ = await closed(renewal, "refunded")
     await renewal.consume("saga", returned.refund_rejected())

@@ -139,6 +139,15 @@ def archive_renewals(tables: RenewalDatabase) -> None:
             versions = sorted(version for owner, version in tables.history.rows if owner == renewal_id)
             told = tuple((version, tables.history.rows.pop((renewal_id, version))) for version in versions)
             tables.archive.rows[renewal_id] = renewal.ArchivedLine(tables.renewals.rows.pop(renewal_id), told)
+            _keep_cycle(tables, line.renewal)
+
+
+def _keep_cycle(tables: RenewalDatabase, archived: Renewal) -> None:
+    """The number of the last top-up stays where admission asks."""
+    known = tables.subscriptions.rows.get(archived.subscription_id)
+    if known is not None and archived.top_up_cycle is not None:
+        top_ups = max(known.top_ups, archived.top_up_cycle)
+        tables.subscriptions.rows[archived.subscription_id] = known._replace(top_ups=top_ups)
 
 
 FUNCTIONS: Final = {
