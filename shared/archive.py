@@ -17,6 +17,7 @@ from shared.database import Connection
 from shared.database.queries import load_queries
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
+from shared.pause import pause
 
 SHORTEST: Final = timedelta(days=1)
 """No setting archives what was closed more recently."""
@@ -71,11 +72,7 @@ class Archive:
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             goes_on = await self._transactions.run(self.step)
-            try:
-                async with asyncio.timeout(PAUSE_SECONDS if goes_on else IDLE_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, PAUSE_SECONDS if goes_on else IDLE_SECONDS)
 
     async def step(self, transaction: Transaction) -> bool:
         """Walk one stretch. False where the pass is over, the next is not due or another process is on it."""

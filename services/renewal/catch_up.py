@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.database import Pool
 from shared.messaging.consumer import Consumer
 from shared.messaging.received import Received
+from shared.pause import pause
 
 REPORT_EVERY_SECONDS: Final = 1.0
 CAUGHT_UP_WITHIN_SECONDS: Final = 2.0
@@ -64,11 +65,7 @@ class ProgressReport:
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await self.report()
-            try:
-                async with asyncio.timeout(REPORT_EVERY_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, REPORT_EVERY_SECONDS)
 
     async def report(self) -> None:
         """Write what is known now; nothing while no partition is assigned."""

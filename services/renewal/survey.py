@@ -6,6 +6,7 @@ from services.renewal import metrics, store
 from services.renewal.domain.renewal import OPEN_STATES
 from shared.clock import Clock
 from shared.database import Pool
+from shared.pause import pause
 
 SURVEY_EVERY_SECONDS = 5.0
 
@@ -20,11 +21,7 @@ class Survey:
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await self.take()
-            try:
-                async with asyncio.timeout(SURVEY_EVERY_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, SURVEY_EVERY_SECONDS)
 
     async def take(self) -> None:
         async with self._pool.acquire(timeout=10) as connection:

@@ -16,6 +16,7 @@ from services.renewal.domain.renewal import Renewal
 from services.renewal.moves import Moves
 from shared.database import Connection
 from shared.messaging.transaction import Transaction, Transactions
+from shared.pause import pause
 
 CATCH_UP_SECONDS: Final = 5.0
 """A partition that nobody has found caught up for this long holds silence and deadlines back."""
@@ -38,11 +39,7 @@ class Timers:
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await self._transactions.run(self.fire)
-            try:
-                async with asyncio.timeout(self._tick_seconds):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, self._tick_seconds)
 
     async def fire(self, transaction: Transaction) -> int:
         """Fire what is due at the transaction's instant; how many renewals were looked at."""

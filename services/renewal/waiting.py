@@ -16,6 +16,7 @@ from services.renewal.domain.policy import Policy
 from services.renewal.domain.waiting import WAITED_TOO_LONG, Waiting, waits
 from services.renewal.moves import Moves
 from shared.messaging.transaction import Transaction, Transactions
+from shared.pause import pause
 
 AT_ONCE: Final = 50
 LOOK_SECONDS: Final = 1.0
@@ -107,11 +108,7 @@ class WaitingRequests:
             if time.monotonic() - forgotten >= FORGET_SECONDS:
                 await self._transactions.run(self.forget)
                 forgotten = time.monotonic()
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, LOOK_SECONDS)
 
     async def look(self, transaction: Transaction) -> int:
         """Refuse whose deadline has come; admit who waits for a slot that is free; how many.

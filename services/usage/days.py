@@ -8,6 +8,7 @@ from services.usage import store
 from shared.database import Connection
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
+from shared.pause import pause
 
 CHECK_EVERY_SECONDS: Final = 600.0
 AHEAD_DAYS: Final = 2
@@ -31,11 +32,8 @@ class Days:
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            try:
-                async with asyncio.timeout(CHECK_EVERY_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                await self.prepare()
+            await self.prepare()
+            await pause(stopping, CHECK_EVERY_SECONDS)
 
     async def step(self, transaction: Transaction) -> None:
         connection, today = transaction.connection, transaction.now.astimezone(UTC).date()

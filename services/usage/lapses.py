@@ -7,6 +7,7 @@ from services.usage import store
 from services.usage.counting import Carriers, say
 from services.usage.domain.triggers import next_due_at, take_due
 from shared.messaging.transaction import Transaction, Transactions
+from shared.pause import pause
 
 TICK_SECONDS: Final = 1.0
 AT_ONCE: Final = 500
@@ -23,11 +24,7 @@ class Lapses:
         while not stopping.is_set():
             if await self._transactions.run(self.step) == AT_ONCE:
                 continue
-            try:
-                async with asyncio.timeout(TICK_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, TICK_SECONDS)
 
     async def step(self, transaction: Transaction) -> int:
         """Look at some of those that are due; how many there were."""

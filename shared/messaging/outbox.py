@@ -13,6 +13,7 @@ from shared.messaging.envelope import Envelope
 from shared.messaging.errors import PublishFailed
 from shared.messaging.producer import ACKNOWLEDGE_SECONDS, Producer
 from shared.observability.logging import get_logger
+from shared.pause import pause
 
 IDLE_SECONDS = 1.0
 _MARGIN_SECONDS = 5.0
@@ -69,7 +70,7 @@ class Outbox:
         next_age = 0.0
         loop = asyncio.get_running_loop()
         while not stopping.is_set():
-            await _wait(stopping, IDLE_SECONDS)
+            await pause(stopping, IDLE_SECONDS)
             # Before anything that Kafka may refuse: the age must be seen most when nothing goes out.
             if loop.time() >= next_age:
                 next_age = loop.time() + AGE_EVERY_SECONDS
@@ -109,11 +110,3 @@ class Outbox:
         for row in await self._pool.fetch(_SQL["outbox_age"]):
             self._metrics.rows.set(row["events"])
             self._metrics.oldest_seconds.set(row["oldest_seconds"])
-
-
-async def _wait(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return

@@ -1,7 +1,6 @@
 """The price list as this process knows it: loaded at the start, brought up to date every second."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from services.catalog.prices.domain.price_list import PriceList
 from services.catalog.prices.store import prices_since
 from services.catalog.revision import present_revision
 from shared.database import Pool
+from shared.pause import pause
 
 REFRESH_EVERY_SECONDS = 1.0
 TIMEOUT_SECONDS = 10.0
@@ -47,6 +47,4 @@ class CurrentPriceList:
         while not stopping.is_set():
             await self.refresh()
             metrics.PRICE_LIST_KNOWN_UNTIL.set(self.now_known.known_until.timestamp())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_EVERY_SECONDS):
-                    await stopping.wait()
+            await pause(stopping, REFRESH_EVERY_SECONDS)

@@ -18,6 +18,7 @@ from services.renewal.operators.domain.bulk import Job, Result, Target, is_as_se
 from services.renewal.operators.store import Deed
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
+from shared.pause import pause
 
 TICK_SECONDS: Final = 0.25
 _log: Final = get_logger(__name__)
@@ -33,11 +34,7 @@ class BulkJobs:
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await self._transactions.run(self.go_on)
-            try:
-                async with asyncio.timeout(TICK_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, TICK_SECONDS)
 
     async def go_on(self, transaction: Transaction) -> int:
         """Act upon the next renewals of the job whose turn it is; how many."""

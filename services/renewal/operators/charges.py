@@ -14,6 +14,7 @@ from services.renewal.operators import charge_store, metrics
 from services.renewal.rules import decision_store
 from services.renewal.rules import store as rule_store
 from shared.messaging.transaction import Transaction, Transactions
+from shared.pause import pause
 
 AT_ONCE: Final = 50
 """Triggers in one transaction: after a long stop they come as a stream, not as a blow."""
@@ -47,11 +48,7 @@ class KeptTriggers:
             if now - counted >= COUNT_SECONDS:
                 await self.count()
                 counted = now
-            try:
-                async with asyncio.timeout(BUSY_SECONDS if looked_at >= AT_ONCE else IDLE_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, BUSY_SECONDS if looked_at >= AT_ONCE else IDLE_SECONDS)
 
     async def look(self, transaction: Transaction) -> int:
         """Ask again for what a stop kept that is over, or an instant that has come; how many."""

@@ -13,6 +13,7 @@ from services.renewal.operators.store import Deed, write_audit
 from services.renewal.rules import job_store, pausing, setting
 from services.renewal.rules.domain.job import RuleJob
 from shared.messaging.transaction import Transaction, Transactions
+from shared.pause import pause
 
 TICK_SECONDS: Final = 0.25
 
@@ -27,11 +28,7 @@ class RuleJobs:
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await self._transactions.run(self.go_on)
-            try:
-                async with asyncio.timeout(TICK_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, TICK_SECONDS)
 
     async def go_on(self, transaction: Transaction) -> int:
         """Act upon the next rules of the job whose turn it is; how many."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from services.usage.polls.store import SQL
 from shared.messaging.transaction import Transaction, Transactions
+from shared.pause import pause
 
 LOOK_EVERY_SECONDS: Final = 2.0
 AT_ONCE: Final = 5_000
@@ -21,11 +22,7 @@ class Enrolment:
         while not stopping.is_set():
             if await self._transactions.run(self.step):
                 continue
-            try:
-                async with asyncio.timeout(LOOK_EVERY_SECONDS):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
+            await pause(stopping, LOOK_EVERY_SECONDS)
 
     async def step(self, transaction: Transaction) -> bool:
         """Look at the next ICCIDs for one carrier; whether there was one."""
