@@ -103,7 +103,7 @@ bench-crossing: dev ## measure the time from a record that crosses a threshold t
 
 shadow: local ## last month as we would have done it, beside what was charged (USAGE= CHARGES= SUBSCRIPTIONS= RULES= OFFERINGS=; docs/adoption.md)
 	@$(foreach file,USAGE CHARGES SUBSCRIPTIONS RULES OFFERINGS,test -n "$($(file))" || { echo "$(file) names a file; docs/adoption.md says which" >&2; exit 2; };) \
-	$(RUN) -m deploy.shadow --usage "$(USAGE)" --charges "$(CHARGES)" --subscriptions "$(SUBSCRIPTIONS)" \
+	$(RUN) -m deploy.local.shadow --usage "$(USAGE)" --charges "$(CHARGES)" --subscriptions "$(SUBSCRIPTIONS)" \
 	  --rules "$(RULES)" --offerings "$(OFFERINGS)" \
 	  $(if $(MANDATES),--mandates "$(MANDATES)") $(if $(PRICES),--prices "$(PRICES)") \
 	  $(if $(PAYMENT_METHODS),--payment-methods "$(PAYMENT_METHODS)") $(if $(BUCKETS),--buckets "$(BUCKETS)") \

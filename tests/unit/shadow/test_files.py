@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deploy.shadow.__main__ import compare, main
-from deploy.shadow.charges import CHARGES
-from deploy.shadow.files import Files
+from deploy.local.shadow.__main__ import compare, main
+from deploy.local.shadow.charges import CHARGES
+from deploy.local.shadow.files import Files
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.triggers import Wants
 from shared.imports.reading import Reader

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.shadow.diff import Line
-from deploy.shadow.month import Month, Subscriber, World
-from deploy.shadow.shelf import Charged, Use
+from deploy.local.shadow.diff import Line
+from deploy.local.shadow.month import Month, Subscriber, World
+from deploy.local.shadow.shelf import Charged, Use
 from services.catalog.offerings.bodies import OfferingItem
 from services.catalog.offerings.domain.offering import EVER, OfferingVersion
 from services.catalog.prices.domain.price_list import PriceList

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.shadow.charges import CHARGES, ChargeItem
-from deploy.shadow.shelf import Shelf, microseconds
+from deploy.local.shadow.charges import CHARGES, ChargeItem
+from deploy.local.shadow.shelf import Shelf, microseconds
 from services.catalog.offerings.bodies import OfferingItem
 from services.catalog.offerings.domain.offering import EVER, OfferingVersion
 from services.catalog.offerings.imports import OFFERINGS

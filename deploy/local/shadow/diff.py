@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, get_args
 
-from deploy.shadow.shelf import Charged
+from deploy.local.shadow.shelf import Charged
 
 Result = Literal["both", "other_amount", "only_we", "only_they"]
 RESULTS: Final[tuple[Result, ...]] = get_args(Result)

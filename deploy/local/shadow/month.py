@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from deploy.shadow.diff import Line, Ours, Pairing, matched
-from deploy.shadow.shelf import Charged, Use
+from deploy.local.shadow.diff import Line, Ours, Pairing, matched
+from deploy.local.shadow.shelf import Charged, Use
 from services.catalog.offerings.bodies import OfferingItem
 from services.catalog.prices.domain.price_list import PriceList
 from services.catalog.prices.domain.pricing import price_renewal

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.shadow.diff import COLUMNS, RESULTS, Line, Totals, fields_of
-from deploy.shadow.month import Month, Subscriber, World
-from deploy.shadow.shelf import Shelf
+from deploy.local.shadow.diff import COLUMNS, RESULTS, Line, Totals, fields_of
+from deploy.local.shadow.month import Month, Subscriber, World
+from deploy.local.shadow.shelf import Shelf
 from services.provisioning.subscriptions.bodies import SubscriptionItem
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
 from services.renewal.rules.domain.rule import RenewalRule, changed

@@ -1,4 +1,4 @@
-"""python -m deploy.shadow: last month's usage and charges in, what we would have done differently out."""
+"""python -m deploy.local.shadow: last month's usage and charges in, what we would have done otherwise out."""
 
 import sys
 from datetime import timedelta
@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.shadow.comparison import Comparison
-from deploy.shadow.files import Files, read_all, read_sold
-from deploy.shadow.month import World
-from deploy.shadow.shelf import Shelf
+from deploy.local.shadow.comparison import Comparison
+from deploy.local.shadow.files import Files, read_all, read_sold
+from deploy.local.shadow.month import World
+from deploy.local.shadow.shelf import Shelf
 from services.renewal.domain.policy import POLICY
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.records import Bounds
