@@ -30,7 +30,8 @@ def main(
     dearer: Annotated[
         bool, typer.Option(help="show survivors of the unit tests to the pure layers too")
     ] = True,
-    anew: Annotated[bool, typer.Option(help="ask every layer, and write noticed.toml again")] = False,
+    anew: Annotated[bool, typer.Option(help="ask every layer, not first who noticed before")] = False,
+    keep: Annotated[bool, typer.Option(help="write down in noticed.toml who noticed now")] = False,
 ) -> None:
     """Try the mutants; exit 0 only if the tests notice what they should."""
     began = time.monotonic()
@@ -39,7 +40,7 @@ def main(
         names: list[Name] = [layer.name for layer in LAYERS if not layers or layer.name in layers.split(",")]
         chosen = [defect for defect in defects() if only in defect.name]
         tried = listed.try_all(chosen, names, at_once, _tell, {} if anew else noticed())
-        if anew and chosen == list(defects()) and not layers:
+        if keep:
             remember(tried)
         good = report.show_listed(console, tried, names)
     if "generated" in parts:

@@ -1,7 +1,7 @@
 """Which test noticed each listed defect when all were shown to every layer: it is asked first the next time.
 
 Where it notices again, nobody else is asked: a run takes minutes instead of hours. Where it does not, the
-defect is shown to all layers as if nothing were known. `--anew` asks all, and writes `noticed.toml` again.
+defect is shown to all layers as if nothing were known. `--anew` asks all; `--keep` writes `noticed.toml`.
 """
 
 import json
@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tests.mutants.defects import listed
 from tests.mutants.layers import Name
 
 if TYPE_CHECKING:
@@ -36,11 +37,18 @@ def noticed() -> Mapping[str, Noticed]:
 
 
 def remember(tried: Sequence["Tried"]) -> None:
-    """Write down who caught each of them; of those that nobody caught nothing is known any more."""
-    lines = ["# Written by `make mutants MUTANTS=--anew`: who noticed which listed defect."]
-    for one in sorted(tried, key=lambda one: one.defect.name):
+    """Write down who caught each of them, beside what is known of the others that are still listed."""
+    asked = {one.defect.name for one in tried}
+    known = {
+        defect.name: noticed()[defect.name]
+        for defect in listed()
+        if defect.name in noticed() and defect.name not in asked
+    }
+    for one in tried:
         if one.caught_by and "::" in one.said[one.caught_by[-1]].test:
             layer = one.caught_by[-1]
-            test = json.dumps(one.said[layer].test, ensure_ascii=False)
-            lines += ["", f"[{one.defect.name}]", f'layer = "{layer}"', f"test = {test}"]
+            known[one.defect.name] = Noticed(layer, one.said[layer].test)
+    lines = ["# Written by `make mutants MUTANTS=--keep`: who noticed which listed defect."]
+    for name, (layer, test) in sorted(known.items()):
+        lines += ["", f"[{name}]", f'layer = "{layer}"', f"test = {json.dumps(test, ensure_ascii=False)}"]
     FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
