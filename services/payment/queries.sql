@@ -341,13 +341,22 @@ where account not like 'wallet:%'
 order by currency, account;
 
 -- name: read_proof
--- Whether the books balance, per currency; and whether the wallets hold what the ledger says they do.
+-- Whether the books balance, per currency; and whether the wallets hold what the ledger says they do. A currency that
+-- the ledger has never seen is one of a wallet: it holds nothing, or it does not balance.
 select
-    p.*,
+    currency,
+    coalesce(p.captured_minor, 0) as captured_minor,
+    coalesce(p.applied_minor, 0) as applied_minor,
+    coalesce(p.refunded_minor, 0) as refunded_minor,
+    coalesce(p.held_minor, 0) as held_minor,
+    coalesce(p.disputed_minor, 0) as disputed_minor,
+    coalesce(p.surplus_minor, 0) as surplus_minor,
+    coalesce(p.difference_minor, 0) as difference_minor,
+    coalesce(p.balanced, true) as balanced,
     coalesce(w.balance_minor, 0) as wallets_minor,
     coalesce(a.balance_minor, 0) as wallet_accounts_minor
 from ledger_proof as p
-left join (select currency, sum(balance_minor) as balance_minor from wallets group by currency) as w
+full join (select currency, sum(balance_minor) as balance_minor from wallets group by currency) as w
     using (currency)
 left join (
     select currency, sum(credit_minor - debit_minor) as balance_minor
@@ -355,4 +364,4 @@ left join (
     where account like 'wallet:%'
     group by currency
 ) as a using (currency)
-order by p.currency;
+order by currency;

@@ -212,9 +212,10 @@ async def test_the_books_are_shown_with_their_proof(payment: Wired, payer: Subsc
     assert {account["account"] for account in reply.body["accounts"]} >= {"held", "deposits"}
 
 
-async def test_books_that_do_not_balance_say_so(payment: Wired) -> None:
+@pytest.mark.parametrize("currency", ["USD", "CHF"], ids=["of the ledger", "that the ledger has never seen"])
+async def test_books_that_do_not_balance_say_so(payment: Wired, currency: str) -> None:
     payer_id = f"payer-{uuid4().hex}"
-    await payment.request("PUT", f"/v1/wallets/{payer_id}/USD")
+    assert (await payment.request("PUT", f"/v1/wallets/{payer_id}/{currency}")).status == 200
     change = "update wallets set balance_minor = balance_minor + $1 where payer_id = $2"
     await payment.pool.execute(change, 1, payer_id)
     reply = await payment.request("GET", "/v1/ledger/balances")
