@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.renewal.text_messages.numbers import keep_numbers
 from shared.contracts.customers import CustomerChanged
 from shared.contracts.message import State
 from shared.contracts.offerings import OfferingChanged
@@ -68,7 +69,7 @@ PROJECTIONS: Final[dict[type[State], Projection]] = {
 
 
 async def keep_projections(transaction: Transaction, batch: Sequence[Received]) -> None:
-    """One statement per kind of thing; of each thing only its highest version in the batch."""
+    """One statement per kind of thing, one for numbers; of each only its highest version in the batch."""
     newest: dict[type[State], dict[str, Any]] = {kind: {} for kind in PROJECTIONS}
     for received in batch:
         state = received.message
@@ -81,3 +82,4 @@ async def keep_projections(transaction: Transaction, batch: Sequence[Received]) 
             # In key order: two processes that upsert the same things must not deadlock.
             rows = [projection.row(states[key]) for key in sorted(states)]
             await transaction.connection.execute(_SQL[projection.query], *columns(rows, projection.width))
+    await keep_numbers(transaction, batch)

@@ -79,6 +79,9 @@ Imei = Annotated[str, StringConstraints(pattern=r"^[0-9]{15}$"), AfterValidator(
 Eid = Annotated[str, StringConstraints(pattern=r"^[0-9]{32}$"), AfterValidator(_eid)]
 """GSMA SGP.02: 32 digits, checked by ISO 7064 MOD 97-10."""
 
+Msisdn = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
+"""ITU-T E.164: `+`, the country code and the number, 7 to 15 digits together."""
+
 Origin = Literal["customer", "rule"]
 """Who began the renewal: a person (CIT) or a rule on standing consent (MIT)."""
 

@@ -68,6 +68,6 @@ LOGGABLE = frozenset(
 """Ids, amounts, codes and instants; `terms` and `grant` hold nothing else."""
 
 WITHHELD = frozenset(
-    {"action_url", "iccid", "eid", "imei", "bound_imei", "name", "detail", "country", "language"}
+    {"action_url", "iccid", "eid", "imei", "bound_imei", "msisdn", "name", "detail", "country", "language"}
 )
-"""Numbers of eSIMs and devices, free text, what says something about a person, links that do something."""
+"""Numbers of eSIMs, devices and telephones, free text, what says something about a person, links that act."""

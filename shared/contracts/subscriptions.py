@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from shared.contracts.fields import Count, Eid, Iccid, Id, Imei, Instant, SubscriptionStatus
+from shared.contracts.fields import Count, Eid, Iccid, Id, Imei, Instant, Msisdn, SubscriptionStatus
 from shared.contracts.message import State
 
 
@@ -23,6 +23,9 @@ class SubscriptionChanged(State):
     status: SubscriptionStatus
     top_ups: Count
     changed_at: Instant
+    msisdn: Msisdn | None = None
+    """The number by which it gets and answers text messages; a number may move to another subscription. Left
+    out by processes from before numbers: they do not know whether it has one."""
 
     @property
     def key(self) -> str:

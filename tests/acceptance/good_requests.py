@@ -234,6 +234,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             subscription,
             "bound_imei",
             "status",
+            "msisdn",
             subscription_id=id_,
         ),
         one(
@@ -250,6 +251,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             subscription | {"subscription_id": id_},
             "bound_imei",
             "status",
+            "msisdn",
         ),
         one(
             "usage",

@@ -59,6 +59,10 @@ class Subscriber:
         digits = f"35{self.number:012d}"
         return digits + luhn_digit(digits)
 
+    @property
+    def msisdn(self) -> str:
+        return f"+5399{self.number:08d}"
+
     # What is told over HTTP and Kafka
 
     def subscription(self) -> dict[str, Any]:
@@ -70,6 +74,7 @@ class Subscriber:
             "bound_imei": self.imei if self.is_bound else None,
             "owner_id": self.customer_id,
             "status": self.status,
+            "msisdn": self.msisdn,
         }
 
     def payment_methods(self) -> list[dict[str, Any]]:

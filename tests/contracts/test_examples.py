@@ -10,6 +10,7 @@ import pytest
 from shared.contracts import MESSAGES, message_class
 from shared.contracts.checks import eid_is_valid, luhn_is_valid
 from shared.contracts.message import Message
+from shared.contracts.subscriptions import SubscriptionChanged
 
 HERE = Path(__file__).parent
 EVERY_MESSAGE = pytest.mark.parametrize("message", MESSAGES.values(), ids=list(MESSAGES))
@@ -81,3 +82,11 @@ def test_the_numbers_in_the_examples_are_valid_ones() -> None:
                 assert eid_is_valid(value), path
                 seen.add(name)
     assert seen == {"iccid", "imei", "bound_imei", "eid"}
+
+
+def test_a_subscription_from_before_numbers_is_still_read(example: Example) -> None:
+    values = example(SubscriptionChanged)
+    del values["msisdn"]
+    read = SubscriptionChanged.model_validate_json(compact(values))
+    assert read.msisdn is None
+    assert "msisdn" not in read.model_fields_set

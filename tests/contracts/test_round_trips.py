@@ -49,6 +49,7 @@ STRATEGIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ),
     (fields.Imei, digits(14).map(lambda number: number + luhn_digit(number))),
     (fields.Eid, digits(30).map(eid_with_check)),
+    (fields.Msisdn, st.from_regex(r"\A\+[1-9][0-9]{6,14}\Z")),
     (fields.Instant, INSTANTS),
     (UUID, st.uuids()),
     (bool, st.booleans()),

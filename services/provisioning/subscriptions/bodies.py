@@ -1,12 +1,16 @@
 """The bodies of the subscriptions' HTTP API."""
 
 from services.provisioning.subscriptions.domain.subscription import Subscription
-from shared.contracts.fields import Count, Eid, Iccid, Id, Imei, SubscriptionStatus
+from shared.contracts.fields import Count, Eid, Iccid, Id, Imei, Msisdn, SubscriptionStatus
 from shared.http.body import Answer, Body
 
 
 class SubscriptionBody(Body):
-    """A subscription; its id is in the address. `bound_imei` null: bound to no device yet."""
+    """A subscription; its id is in the address. `bound_imei` null: bound to no device yet.
+
+    `msisdn` is the number that reaches it by text message, null where there is none. It names nobody for
+    good: a number that has moved may be of several subscriptions.
+    """
 
     brand: Id
     carrier: Id
@@ -15,6 +19,7 @@ class SubscriptionBody(Body):
     bound_imei: Imei | None = None
     owner_id: Id
     status: SubscriptionStatus = "active"
+    msisdn: Msisdn | None = None
 
 
 class SubscriptionItem(SubscriptionBody):
@@ -46,6 +51,7 @@ class SubscriptionAnswer(Answer):
     foreign_imei: Imei | None
     owner_id: Id
     status: SubscriptionStatus
+    msisdn: Msisdn | None
     top_ups: Count
     version: Count
 
@@ -60,6 +66,7 @@ def subscription_of(subscription_id: str, body: SubscriptionBody) -> Subscriptio
         body.bound_imei,
         body.owner_id,
         body.status,
+        msisdn=body.msisdn,
     )
 
 

@@ -1,15 +1,16 @@
 -- name: insert_subscriptions
 -- New ones. One whose id is known is revised instead, one whose ICCID is taken is refused: neither comes back.
 insert into subscriptions (
-    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, changed_at, bound_at
+    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, msisdn, changed_at, bound_at
 )
 select
     w.*,
-    $9::timestamptz,
-    $9::timestamptz
+    $10::timestamptz,
+    $10::timestamptz
 from unnest(
-    $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text []
-) as w (subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status)
+    $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text [],
+    $9::text []
+) as w (subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, msisdn)
 order by w.subscription_id
 on conflict do nothing
 returning subscription_id;
@@ -29,6 +30,7 @@ select
     s.top_ups,
     s.version,
     s.foreign_imei,
+    s.msisdn,
     exists(
         select 1
         from subscriptions as o
@@ -53,13 +55,15 @@ set
     device_matches = w.device_matches,
     version = w.version,
     foreign_imei = w.foreign_imei,
-    bound_at = case when s.bound_imei is distinct from w.bound_imei then $12 else s.bound_at end,
-    changed_at = $12
+    msisdn = w.msisdn,
+    bound_at = case when s.bound_imei is distinct from w.bound_imei then $13 else s.bound_at end,
+    changed_at = $13
 from unnest(
     $1::text [], $2::text [], $3::text [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text [],
-    $9::boolean [], $10::integer [], $11::text []
+    $9::boolean [], $10::integer [], $11::text [], $12::text []
 ) as w (
-    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, device_matches, version, foreign_imei
+    subscription_id, brand, carrier, iccid, eid, bound_imei, owner_id, status, device_matches, version, foreign_imei,
+    msisdn
 )
 where s.subscription_id = w.subscription_id;
 
@@ -77,7 +81,8 @@ select
     s.device_matches,
     s.top_ups,
     s.version,
-    s.foreign_imei
+    s.foreign_imei,
+    s.msisdn
 from unnest($1::text [], $2::text [], $3::timestamptz []) as w (subscription_id, bound_imei, at)
 inner join subscriptions as s on w.subscription_id = s.subscription_id
 where
@@ -101,7 +106,8 @@ select
     device_matches,
     top_ups,
     version,
-    foreign_imei
+    foreign_imei,
+    msisdn
 from subscriptions
 where subscription_id = $1;
 
@@ -119,7 +125,8 @@ select
     device_matches,
     top_ups,
     version,
-    foreign_imei
+    foreign_imei,
+    msisdn
 from subscriptions
 where owner_id = $1 and ($2::text is null or subscription_id > $2)
 order by subscription_id

@@ -11,16 +11,16 @@ from shared.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 # The statements select the fields of Subscription in declared order.
-_WIDTH: Final = 12
+_WIDTH: Final = 13
 
 
 async def insert(connection: Connection, new: Sequence[Subscription], now: datetime) -> set[str]:
     """Insert those that are not known and whose ICCID is free; the ids of those inserted."""
     rows = [
-        (s.subscription_id, s.brand, s.carrier, s.iccid, s.eid, s.bound_imei, s.owner_id, s.status)
+        (s.subscription_id, s.brand, s.carrier, s.iccid, s.eid, s.bound_imei, s.owner_id, s.status, s.msisdn)
         for s in new
     ]
-    inserted = await connection.fetch(_SQL["insert_subscriptions"], *columns(rows, 8), now)
+    inserted = await connection.fetch(_SQL["insert_subscriptions"], *columns(rows, 9), now)
     return {row[0] for row in inserted}
 
 
@@ -59,10 +59,11 @@ async def update(connection: Connection, revised: Sequence[Subscription], now: d
             s.device_matches,
             s.version,
             s.foreign_imei,
+            s.msisdn,
         )
         for s in revised
     ]
-    await connection.execute(_SQL["update_subscriptions"], *columns(rows, 11), now)
+    await connection.execute(_SQL["update_subscriptions"], *columns(rows, 12), now)
 
 
 async def get(connection: Connection, subscription_id: str) -> Subscription | None:

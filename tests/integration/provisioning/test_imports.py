@@ -139,6 +139,23 @@ async def test_a_changed_line_is_one_more_version(importing: Importing, provisio
     assert published(provisioning, ids(lines))[3:] == [(ids(lines)[0], 2)]
 
 
+async def test_numbers_come_in_a_column_that_may_be_left_out(
+    importing: Importing, provisioning: Wired
+) -> None:
+    lines = [line(), line(), line()]
+    numbers = ["+5350009001", "", "5350009003"]
+    importing.write(
+        f"{HEADER},msisdn", *(f"{one},{number}" for one, number in zip(lines, numbers, strict=True))
+    )
+
+    outcome = await importing.run()
+
+    assert (outcome.status, [(at, column) for at, column, _ in importing.refused()]) == (3, [(4, "msisdn")])
+    told = {one.subscription_id: one.msisdn for one in provisioning.said(SubscriptionChanged)}
+    assert [told.get(one) for one in ids(lines)] == ["+5350009001", None, None]
+    assert ids(lines)[2] not in told
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

@@ -60,6 +60,21 @@ async def test_every_change_is_a_new_version(provisioning: Wired) -> None:
     assert [change.version for change in told(provisioning, "sub-moving")] == [1, 2, 3]
 
 
+async def test_a_number_may_be_of_several_subscriptions_and_moves(provisioning: Wired) -> None:
+    number = "+5350001234"
+    first, second = body_of(iccid(), msisdn=number), body_of(iccid(), msisdn=number)
+    assert (await provisioning.request("PUT", "/v1/subscriptions/sub-had-it", first)).status == 201
+    assert (await provisioning.request("PUT", "/v1/subscriptions/sub-has-it", second)).status == 201
+    moved = await provisioning.request("PUT", "/v1/subscriptions/sub-had-it", first | {"msisdn": None})
+
+    assert (moved.body["msisdn"], moved.body["version"]) == (None, 2)
+    await provisioning.request("PATCH", "/v1/subscriptions/sub-has-it", {"status": "suspended"})
+    shown = await provisioning.request("GET", "/v1/subscriptions/sub-has-it")
+    assert (shown.body["msisdn"], shown.body["version"]) == (number, 2)
+    assert [change.msisdn for change in told(provisioning, "sub-had-it")] == [number, None]
+    assert [change.msisdn for change in told(provisioning, "sub-has-it")] == [number, number]
+
+
 async def test_an_iccid_has_one_subscription(provisioning: Wired, subscribe: Subscribe) -> None:
     owner = await subscribe()
     created = await provisioning.request("PUT", "/v1/subscriptions/sub-second", body_of(owner.iccid))
@@ -80,6 +95,9 @@ async def test_an_iccid_has_one_subscription(provisioning: Wired, subscribe: Sub
         ("eid", "8" * 32),
         ("bound_imei", "350000000000001"),
         ("status", "asleep"),
+        ("msisdn", "5350001234"),
+        ("msisdn", "+0350001234"),
+        ("msisdn", "+5350001234567890"),
         ("owner_id", ""),
         ("brand", 7),
         ("unknown", "field"),

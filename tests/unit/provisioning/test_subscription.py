@@ -2,7 +2,13 @@
 
 from dataclasses import replace
 
-from services.provisioning.subscriptions.domain.subscription import Subscription, changed, repeated, revised
+from services.provisioning.subscriptions.domain.subscription import (
+    Subscription,
+    changed,
+    repeated,
+    revised,
+    used_by,
+)
 from shared.contracts.checks import eid_with_check, luhn_digit
 from tests.unit.provisioning.given import NOW
 
@@ -24,6 +30,13 @@ def test_a_change_is_one_version_later_and_leaves_the_count_of_top_ups_alone() -
 
 def test_a_newly_bound_device_matches() -> None:
     assert revised(HELD, replace(HELD, bound_imei=None)).device_matches
+
+
+def test_a_number_is_a_change_like_any_other() -> None:
+    numbered = revised(HELD, replace(HELD, msisdn="+5350000001"))
+    assert (numbered.msisdn, numbered.version) == ("+5350000001", 4)
+    assert changed(numbered, NOW).msisdn == "+5350000001"
+    assert used_by(numbered, IMEI).msisdn == "+5350000001"
 
 
 def test_an_id_or_an_iccid_that_comes_again_names_the_earlier_place() -> None:

@@ -25,6 +25,8 @@ class Subscription:
     version: int = 1
     foreign_imei: str | None = None
     """The device that used it against the binding; None while none has."""
+    msisdn: str | None = None
+    """The number that reaches it by text message; others may have it, too, for numbers move."""
 
 
 def revised(held: Subscription, wanted: Subscription) -> Subscription:
@@ -77,4 +79,5 @@ def changed(subscription: Subscription, now: datetime) -> SubscriptionChanged:
         top_ups=subscription.top_ups,
         version=subscription.version,
         changed_at=now,
+        msisdn=subscription.msisdn,
     )

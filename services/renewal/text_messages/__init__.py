@@ -1,0 +1,1 @@
+"""The offline subscriber: what is answered by text message, and what comes of it."""
