@@ -1,28 +1,24 @@
 """What the PSP says unasked. Believed only where its signature is right, and then only for facts."""
 
-import hashlib
-import hmac
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.payment import metrics
 from services.payment.authority import Authority
 from services.payment.domain.outcome import Kind, Outcome
-from shared.clock import Clock
 from shared.contracts.fields import AmountMinor, Currency, Id
 from shared.http.body import Answer
 from shared.http.problems import Problem
+from shared.http.signatures import Signatures
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
 
 MAX_WEBHOOK_BYTES = 65_536
-_SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
 _FACTS = {
     "payment_intent.succeeded": Kind.CAPTURED,
     "payment_intent.canceled": Kind.VOIDED,
@@ -64,31 +60,10 @@ class Received(Answer):
     result: str
 
 
-class Signatures:
-    """Checks `Sandbox-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>">`."""
-
-    def __init__(self, secret: SecretStr | None, tolerance: timedelta, clock: Clock) -> None:
-        self._secret = secret
-        self._tolerance = tolerance
-        self._clock = clock
-
-    def is_right(self, header: str | None, body: bytes) -> bool:
-        """Whether the PSP signed these bytes, not too long ago."""
-        found = _SIGNATURE.fullmatch(header or "")
-        if found is None or self._secret is None:
-            return False
-        signed_at = datetime.fromtimestamp(int(found[1]), UTC)
-        expected = hmac.new(
-            self._secret.get_secret_value().encode(), f"{found[1]}.".encode() + body, hashlib.sha256
-        )
-        genuine = hmac.compare_digest(expected.hexdigest(), found[2])
-        return genuine and abs(self._clock() - signed_at) <= self._tolerance
-
-
 def routes(
     transactions: Transactions, authority: Authority, gateway: str, signatures: Signatures
 ) -> APIRouter:
-    """The route by which the PSP `gateway` brings its events."""
+    """The route by which the PSP `gateway` brings its events, signed in the header Sandbox-Signature."""
     router = APIRouter(prefix="/v1", tags=["webhooks"])
 
     @router.post("/webhooks/psp", status_code=HTTPStatus.ACCEPTED)

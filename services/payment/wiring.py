@@ -20,6 +20,7 @@ from shared.clock import utc_now
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
 from shared.contracts.prices import RenewalPriced
 from shared.contracts.topups import TopUpApplied
+from shared.http.signatures import Signatures
 from shared.messaging.transaction import Transactions
 from shared.runner import Consumer, Loop, Service
 
@@ -47,7 +48,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         every=timedelta(seconds=settings.payment_archive_every_seconds),
     )
     tolerance = timedelta(seconds=settings.payment_webhook_tolerance_seconds)
-    signed = webhooks.Signatures(settings.webhook_secret(), tolerance, utc_now)
+    signed = Signatures(settings.webhook_secret(), tolerance, utc_now)
     return Service(
         title="Payment",
         description="Payment methods, wallets, captures, refunds, and the ledger.",

@@ -16,11 +16,11 @@ from unittest.mock import patch
 from services.payment import archive as payment_archive
 from services.payment.domain import answers, commands, decisions, facts, results
 from services.payment.domain.payment import Change, Decision, Payment
-from services.payment.webhooks import Signatures
 from services.provisioning.topups.domain import findings
 from services.renewal import wiring as renewal_wiring
 from services.renewal.domain import endings
 from shared.contracts.payment_commands import CancelPayment
+from shared.http.signatures import Signatures
 from shared.messaging.consumer import ConsumerLoop
 from shared.messaging.outbox import Outbox
 from tests.simulation.plan import Plan
