@@ -226,13 +226,13 @@ on conflict (renewal_id) do update
 -- The newest trigger per subscription that found the slot taken, charges stopped, its rule paused, or a time to wait for.
 insert into kept_triggers (
     subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
-    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined, kept_at
+    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined, asked, kept_at
 )
 select *
 from unnest(
     $1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::int [], $7::timestamptz [], $8::text [],
     $9::bigint [], $10::bigint [], $11::timestamptz [], $12::timestamptz [], $13::timestamptz [],
-    $14::text [], $15::text [], $16::timestamptz []
+    $14::text [], $15::text [], $16::text [], $17::timestamptz []
 )
 on conflict (subscription_id) do update
     set
@@ -250,6 +250,7 @@ on conflict (subscription_id) do update
         ends_at = excluded.ends_at,
         offering_id = excluded.offering_id,
         declined = excluded.declined,
+        asked = excluded.asked,
         kept_at = excluded.kept_at
     where (kept_triggers.cycle, kept_triggers.dunning_try) < (excluded.cycle, excluded.dunning_try);
 
@@ -268,7 +269,7 @@ using kept
 where k.subscription_id = kept.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from shared.contracts.fields import Id, Instant, Text
+from shared.contracts.fields import AmountMinor, Id, Instant, Text
 from shared.contracts.message import OnTerms, StartsEffect
 
 TOPIC = "prices.v1"
@@ -21,3 +21,5 @@ class RenewalRejected(OnTerms):
     topic: ClassVar[str] = TOPIC
     reason: Id
     detail: Text = ""
+    amount_minor: AmountMinor | None = None
+    """What it costs, in the currency of the terms, where that is more than they allow."""

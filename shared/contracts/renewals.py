@@ -140,6 +140,8 @@ class ConsentRequired(_ByRule):
     """
 
     reason: Id
+    amount_minor: ChargeMinor | None = None
+    """What it costs. Once as much is agreed to, it is renewed by itself, while its cycle lasts."""
     asked_at: Instant
 
     @property

@@ -19,7 +19,7 @@ from tests.conformance.suites import messaging
 from tests.simulation.seams import STAND_INS, missing
 
 NOT_LOOKED_AT = frozenset(
-    {"store", "archive", "customer_actions", "survey", "setting", "mandates", "decisions"}
+    {"store", "archive", "customer_actions", "survey", "setting", "mandates", "answers", "decisions"}
 )
 """Beside routes and views: whose functions are judged themselves; who serves links, gauges, rules, people."""
 

@@ -58,6 +58,8 @@ class Trigger(NamedTuple):
     offering_id: str | None = None
     declined: str | None = None
     """Payment methods, joined by commas, that never pay again: it waits until the rule names another one."""
+    asked: str | None = None
+    """What its payer was asked to agree to, as it costs more than that: `offering amount currency`."""
 
     @property
     def renewal_id(self) -> UUID:

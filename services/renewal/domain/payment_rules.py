@@ -56,7 +56,9 @@ def note_price(renewal: Renewal, message: RenewalPriced, moment: Moment) -> Chan
 
 
 def reject(renewal: Renewal, message: RenewalRejected, moment: Moment) -> Change:
-    return endings.cancel_payment(renewal, message.reason, moment, message.detail or None)
+    """What it would have cost is kept: whoever asks the payer for more has to say how much."""
+    known = renewal._replace(amount_minor=message.amount_minor)
+    return endings.cancel_payment(known, message.reason, moment, message.detail or None)
 
 
 def take_capture(renewal: Renewal, message: PaymentCaptured, moment: Moment) -> Change:

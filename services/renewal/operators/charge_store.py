@@ -60,7 +60,7 @@ async def count_stops(connection: Connection) -> dict[str, int]:
 
 
 async def count_kept(connection: Connection) -> dict[str, int]:
-    """By what keeps them: `slot`, `stop`, `time`, `pause`."""
+    """By what keeps them: `slot`, `stop`, `time`, `payer`, `pause`."""
     return {row["kept_by"]: row["triggers"] for row in await connection.fetch(SQL["count_kept"])}
 
 

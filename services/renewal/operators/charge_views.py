@@ -108,6 +108,10 @@ def _kept_for(kept: KeptTrigger, stops: Sequence[ChargeStop]) -> str:
         return "Another renewal of the subscription is under way; it is looked at again when that is closed."
     if kept.held_by == UNTIL and kept.not_before is not None:
         return f"It is looked at again at {kept.not_before:%Y-%m-%d %H:%M} UTC: its rule wants it to wait."
+    if kept.held_by == UNTIL:
+        return (
+            "It costs more than was agreed to: the payer was asked, and it goes on by itself when they agree."
+        )
     if kept.held_by == PAUSED:
         return "Its rule is paused; it is looked at again when the rule goes on."
     for stop in stops:

@@ -61,15 +61,16 @@ class KeptTriggers:
         return len(kept)
 
     async def sweep(self, transaction: Transaction) -> int:
-        """Ask again for what waits for a slot that is free, or a pause that is over; how many.
+        """Ask again for what waits for a free slot, a pause that is over, an answer that is there; how many.
 
         Whoever reads a slot as taken while another transaction frees it keeps a trigger that nobody looks
-        at: the slot has freed already. So does whoever reads a rule as paused. Forgets decisions, too, that
-        are too old.
+        at: the slot has freed already. So does whoever reads a rule as paused, or a consent as too low.
+        Forgets decisions, too, that are too old.
         """
         connection, now = transaction.connection, transaction.now
         kept = await charge_store.take_freed(connection, now - _SETTLED, AT_ONCE)
         kept += await rule_store.take_unpaused(connection, now - _MISSED, now - _SETTLED, AT_ONCE)
+        kept += await rule_store.take_answered(connection, now - _MISSED, now - _SETTLED, AT_ONCE)
         if kept:
             await admissions.admit(transaction, kept, self._policy)
         await burst_store.forget(transaction.connection, transaction.now - bursts.REMEMBERED)

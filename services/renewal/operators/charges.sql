@@ -94,7 +94,7 @@ using resumed
 where k.subscription_id = resumed.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
 
 -- name: take_freed_triggers
 -- What was kept for a slot that is free: it freed in the moment in which the trigger was kept.
@@ -117,7 +117,7 @@ using freed
 where k.subscription_id = freed.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
 
 -- name: count_stops
 -- For the gauge, by kind.
@@ -128,15 +128,16 @@ from charge_stops
 group by kind;
 
 -- name: count_kept
--- For the gauge, by what keeps them: `slot`, `time`, `pause`, or a stop; counts at most 100,000.
+-- For the gauge, by what keeps them: `slot`, `time`, `payer`, `pause`, or a stop; counts at most 100,000.
 select
     case
         when held_by is null then 'slot'
+        when held_by = 'time' and not_before is null then 'payer'
         when held_by in ('time', 'pause') then held_by
         else 'stop'
     end as kept_by,
     count(*) as triggers
-from (select held_by from kept_triggers limit 100000) as kept
+from (select held_by, not_before from kept_triggers limit 100000) as kept
 group by 1;
 
 -- name: read_kept

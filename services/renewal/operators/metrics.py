@@ -24,7 +24,7 @@ _KEPT = Gauge("recarga_renewal_kept_triggers", "Triggers of rules that wait, by 
 _bulk: Final = children(_BULK)
 charges_stopped: Final = {kind: _STOPPED.labels(kind) for kind in get_args(StopKind)}
 breaker_open: Final = {kind: _TRIPPED.labels(kind) for kind in get_args(BurstKind)}
-kept_by: Final = {what: _KEPT.labels(what) for what in ("stop", "slot", "time", "pause")}
+kept_by: Final = {what: _KEPT.labels(what) for what in ("stop", "slot", "time", "payer", "pause")}
 
 
 def count(results: Sequence[Result]) -> None:

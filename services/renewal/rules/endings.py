@@ -1,12 +1,14 @@
 """What the end of a rule's renewal tells its triggers: the reason, the next try, whom to ask for what."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 from uuid import UUID
 
-from services.renewal.domain.asking import RULE, Trigger
+from services.renewal.domain.asking import RULE, UNTIL, Trigger, TriggerKind
 from services.renewal.domain.renewal import Renewal
 from services.renewal.rules import decision_store, dunning
 from services.renewal.rules.domain.decision import Decision, after_end
+from services.renewal.rules.domain.question import Question
 from shared.contracts.renewals import ConsentRequired
 from shared.messaging.transaction import Transaction
 
@@ -39,7 +41,9 @@ async def tell(transaction: Transaction, ended: Sequence[Renewal]) -> list[Trigg
         await decision_store.keep(transaction.connection, told)
     for end in joined.values():
         if end.outcome == "asked" and end.renewal_id is not None:
-            _ask(transaction, end, by_rule[end.renewal_id])
+            renewal = by_rule[end.renewal_id]
+            _ask(transaction, end, renewal)
+            following += _waiting(end, renewal)
     return following
 
 
@@ -57,6 +61,26 @@ def _ask(transaction: Transaction, decision: Decision, renewal: Renewal) -> None
         max_amount_minor=terms.max_amount_minor,
         currency=terms.currency,
         reason=decision.reason or "",
+        amount_minor=renewal.amount_minor,
         asked_at=transaction.now,
     )
     transaction.send(asked, renewal.traceparent)
+
+
+def _waiting(decision: Decision, renewal: Renewal) -> list[Trigger]:
+    """What waits for the payer's answer, as a try of its own; an older catalog names no price to ask for."""
+    if renewal.amount_minor is None:
+        return []
+    terms = renewal.agreed
+    question = Question(terms.offering_id, renewal.amount_minor, terms.currency)
+    waiting = Trigger(
+        renewal.subscription_id,
+        decision.cycle,
+        cast(TriggerKind, decision.kind),
+        renewal.traceparent,
+        held_by=UNTIL,
+        dunning_try=decision.dunning_try + 1,
+        offering_id=terms.offering_id,
+        asked=question.text,
+    )
+    return [waiting]

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from services.renewal.operators.store import Deed, write_audit
-from services.renewal.rules import mandate_store, store
+from services.renewal.rules import answers, mandate_store, store
 from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.mandate_store import Name
 from shared.http.problems import Problem
@@ -33,7 +33,8 @@ async def record_many(
 ) -> tuple[list[Problem | None], set[Name]]:
     """For each why it is not kept, or None; and the names of those that are new.
 
-    Four statements, however many they are. The same again changes nothing.
+    Five statements, however many they are, and those of an answer where payers were asked for more. The same
+    again changes nothing.
     """
     connection, now = transaction.connection, transaction.now
     named = {(one.subscription_id, one.mandate_id): one for one in reversed(given) if _is_past(one, now)}
@@ -46,6 +47,7 @@ async def record_many(
         kept = await mandate_store.read(connection, sorted(named))
         deeds = [_deed(one.recorded_by, "record mandate", one, "consent was given") for one in new]
         await write_audit(connection, now, deeds)
+        await answers.take(transaction, new)
     return [_problem(one, kept, now) for one in given], named.keys() - before.keys()
 
 

@@ -245,7 +245,7 @@ using due
 where k.subscription_id = due.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
 
 -- name: take_unpaused_triggers
 -- What was kept for a pause that is over: somebody let the rule go on in the moment in which the trigger was kept.
@@ -269,7 +269,59 @@ using unpaused
 where k.subscription_id = unpaused.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
+
+-- name: read_questions
+-- What payers were asked to agree to, as a price was above their consent.
+select
+    k.subscription_id,
+    split_part(k.asked, ' ', 1) as offering_id,
+    split_part(k.asked, ' ', 2) as amount_minor,
+    split_part(k.asked, ' ', 3) as currency
+from kept_triggers as k
+where k.subscription_id = any($1::text []) and k.asked is not null;
+
+-- name: look_again
+-- What waits for its payer's answer, once something was said that may be one. Locked in key order first: two who want
+-- the same ones wait, they do not deadlock.
+with asked as (
+    select k.subscription_id
+    from kept_triggers as k
+    where k.subscription_id = any($1::text []) and k.asked is not null and k.held_by = 'time' and k.not_before is null
+    order by k.subscription_id
+    for update
+)
+
+update kept_triggers as k
+set not_before = $2
+from asked
+where k.subscription_id = asked.subscription_id;
+
+-- name: take_answered_triggers
+-- What waits for an answer that is there: the payer agreed, or the rule was set, in the moment in which it was kept.
+with answered as (
+    select kept.subscription_id
+    from kept_triggers as kept
+    inner join renewal_rules as r on kept.subscription_id = r.subscription_id
+    inner join mandates as m on r.subscription_id = m.subscription_id and r.mandate_id = m.mandate_id
+    where
+        kept.asked is not null
+        and kept.held_by = 'time'
+        and kept.not_before is null
+        and kept.kept_at > $1
+        and kept.kept_at < $2
+        and r.currency = split_part(kept.asked, ' ', 3)
+        and least(r.cap_amount_minor, m.max_amount_minor) >= split_part(kept.asked, ' ', 2)::bigint
+    limit $3
+    for update of kept skip locked
+)
+
+delete from kept_triggers as k
+using answered
+where k.subscription_id = answered.subscription_id
+returning
+    k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
 
 -- name: upsert_offering_terms
 -- What rules want to know of offerings: the newest version.

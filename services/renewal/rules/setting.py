@@ -60,6 +60,8 @@ async def set_rules(transaction: Transaction, wanted: Sequence[Wanted], set_by: 
         await mandate_store.insert(connection, given)
     written = await pausing.write(transaction, known, rules.values(), set_by)
     await _try_other_cards(transaction, known, written)
+    if written:
+        await store.look_again(connection, {rule.subscription_id for rule in written}, now)
     return refusals
 
 

@@ -11,6 +11,7 @@ from services.renewal.domain.asking import Trigger
 from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.domain.offering import OfferingTerms
+from services.renewal.rules.domain.question import Question
 from services.renewal.rules.domain.rule import Instruction, Pause, RenewalRule, short_form
 from services.renewal.rules.domain.spending import Charge
 from shared.database import Connection
@@ -181,6 +182,28 @@ async def take_unpaused(
     """At most `limit` triggers, of those kept in between, that wait for a rule which is not paused."""
     rows = await connection.fetch(SQL["take_unpaused_triggers"], kept_after, kept_before, limit)
     return [Trigger._make(row) for row in rows]
+
+
+async def take_answered(
+    connection: Connection, kept_after: datetime, kept_before: datetime, limit: int
+) -> list[Trigger]:
+    """At most `limit` triggers, of those kept in between, whose price is by now agreed to."""
+    rows = await connection.fetch(SQL["take_answered_triggers"], kept_after, kept_before, limit)
+    return [Trigger._make(row) for row in rows]
+
+
+async def read_questions(connection: Connection, subscription_ids: Collection[str]) -> dict[str, Question]:
+    """What payers of these subscriptions were asked to agree to, and have not answered."""
+    rows = await connection.fetch(SQL["read_questions"], list(subscription_ids))
+    return {
+        row["subscription_id"]: Question(row["offering_id"], int(row["amount_minor"]), row["currency"])
+        for row in rows
+    }
+
+
+async def look_again(connection: Connection, subscription_ids: Collection[str], now: datetime) -> None:
+    """What waits for a payer's answer in these subscriptions is due now."""
+    await connection.execute(SQL["look_again"], sorted(subscription_ids), now)
 
 
 async def upsert_offering_terms(connection: Connection, rows: Collection[tuple[Any, ...]]) -> None:

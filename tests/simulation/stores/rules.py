@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.renewal.domain.asking import PAUSED, Trigger
+from services.renewal.domain.asking import PAUSED, UNTIL, Trigger
 from services.renewal.domain.renewal import Renewal
 from services.renewal.operators import store as operator_store
 from services.renewal.rules import decision_store, store
@@ -14,6 +14,7 @@ from services.renewal.rules.domain.decision import Decision, last_words, replace
 from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
 from services.renewal.rules.domain.offering import OfferingTerms
+from services.renewal.rules.domain.question import question_of
 from services.renewal.rules.domain.rule import DAY_SECONDS, RenewalRule
 from services.renewal.rules.domain.spending import Charge
 from tests.simulation.database import Open, statement
@@ -157,6 +158,33 @@ async def take_unpaused(
 
 
 @statement
+async def take_answered(
+    transaction: Open, kept_after: datetime, kept_before: datetime, limit: int
+) -> list[Trigger]:
+    own = tables(transaction)
+    taken: list[Trigger] = []
+    for name, (trigger, kept_at) in sorted(transaction.scan(own.kept)):
+        question = question_of(trigger)
+        rule = transaction.get(own.rules, name)
+        mandate = rule and transaction.get(own.mandates, (name, rule.mandate_id or ""))
+        if question is None or rule is None or mandate is None or not _waits_for_an_answer(trigger):
+            continue
+        if not kept_after < kept_at < kept_before or rule.says.currency != question.currency:
+            continue
+        if min(rule.says.cap_amount_minor, mandate.max_amount_minor) < question.amount_minor:
+            continue
+        if len(taken) < limit and transaction.is_free(own.kept, name):
+            transaction.take(own.kept, name)
+            transaction.remove(own.kept, name)
+            taken.append(trigger)
+    return taken
+
+
+def _waits_for_an_answer(trigger: Trigger) -> bool:
+    return trigger.asked is not None and trigger.held_by == UNTIL and trigger.not_before is None
+
+
+@statement
 async def upsert_offering_terms(transaction: Open, rows: Collection[tuple[Any, ...]]) -> None:
     table = tables(transaction).offering_terms
     for offering_id, *told in rows:
@@ -242,6 +270,7 @@ FUNCTIONS: Final = {
         "adopt": adopt,
         "take_due": take_due,
         "take_unpaused": take_unpaused,
+        "take_answered": take_answered,
         "upsert_offering_terms": upsert_offering_terms,
     },
     decision_store: {"keep": keep, "read_of": read_of, "forget": forget},
@@ -263,6 +292,8 @@ NOT_ASKED: Final = {
         "read",
         "read_what_rules_name",
         "try_other_cards",
+        "read_questions",
+        "look_again",
     },
     decision_store: {"list_decisions"},
 }

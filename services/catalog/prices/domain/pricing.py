@@ -43,6 +43,7 @@ def price_renewal(request: RenewalRequested, price_list: PriceList) -> RenewalPr
             "price_changed",
             f"The price is {price.amount_minor} {price.currency} in minor units, "
             f"above the {terms.max_amount_minor} that was agreed. Show the new price and ask again.",
+            price.amount_minor,
         )
     return RenewalPriced(
         renewal_id=request.renewal_id,
@@ -58,7 +59,9 @@ def price_renewal(request: RenewalRequested, price_list: PriceList) -> RenewalPr
     )
 
 
-def _rejected(request: RenewalRequested, reason: Reason, detail: str) -> RenewalRejected:
+def _rejected(
+    request: RenewalRequested, reason: Reason, detail: str, amount_minor: int | None = None
+) -> RenewalRejected:
     return RenewalRejected(
         renewal_id=request.renewal_id,
         subscription_id=request.subscription_id,
@@ -67,4 +70,5 @@ def _rejected(request: RenewalRequested, reason: Reason, detail: str) -> Renewal
         terms=request.terms,
         reason=reason,
         detail=detail,
+        amount_minor=amount_minor,
     )

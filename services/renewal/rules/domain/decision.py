@@ -10,6 +10,7 @@ from services.renewal.domain.admission import (
     Admitted,
     Announced,
     Answer,
+    InReview,
     Joined,
     Kept,
     NotMeant,
@@ -46,6 +47,9 @@ SENTENCES: Final[dict[str, str]] = {
     "cap_day": "The rule has charged all that it may within a day: it is looked at again after that.",
     "cap_period": "The rule has charged all that it may in its period: it is looked at again after that.",
     "dunning": "The payment failed: the next try is due at its instant, or when another card is named.",
+    "price_above_consent": "It costs more than the payer agreed to: it goes on once they agree to more.",
+    "cap_charge": "It costs more than the rule allows per charge: it goes on once the rule says more.",
+    "in_review": "A person decides whether it may be paid so: what nobody has decided by then is refused.",
     "announced": "The payer was told of the charge, and is charged at the announced instant.",
 }
 """Of every reason that comes without a sentence of its own."""
@@ -117,13 +121,18 @@ def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
                 next_try_at=kept.not_before,
                 mandate_id=answer.mandate_id,
             )
+        case InReview(deadline_at=deadline_at):
+            detail = SENTENCES["in_review"]
+            return made._replace(
+                outcome="waiting", reason="in_review", detail=detail, next_try_at=deadline_at
+            )
         case Shadowed(would=would):
             return _in_shadow(decision_of(trigger, would, now), would)
         case Waits():
             raise AssertionError("only who asks in person waits for a slot")
 
 
-def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced) -> Decision:
+def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced | InReview) -> Decision:
     """What would have been decided, with the terms that it would have been on."""
     told = decision._replace(detail=f"{NOT_LIVE} {decision.detail}", shadow=True)
     match would:
@@ -137,7 +146,7 @@ def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced)
             named = _terms(would.offering_id, would.max_amount_minor, would.currency, ())
             detail = f"{NOT_LIVE} The payer would have been told, and charged at the next try's instant."
             return told._replace(outcome="would_renew", detail=detail, terms=named)
-        case Kept():
+        case Kept() | InReview():
             return told._replace(outcome="would_wait")
         case Refusal():
             return told
@@ -174,7 +183,7 @@ def after_end(decision: Decision, renewal: Renewal, now: datetime) -> Decision:
     told = decision._replace(decided_at=now)
     reason = renewal.reason or renewal.state
     if reason == "price_changed":
-        return _too_dear(told)
+        return _too_dear(told, renewal)
     if reason.startswith("declined"):
         return told._replace(
             outcome="refused",
@@ -185,16 +194,27 @@ def after_end(decision: Decision, renewal: Renewal, now: datetime) -> Decision:
     return told._replace(outcome="refused", reason=reason, detail=f"The renewal {ending}: {reason}.")
 
 
-def _too_dear(decision: Decision) -> Decision:
+def _too_dear(decision: Decision, renewal: Renewal) -> Decision:
     if decision.bound_by in ASKS:
         reason = "price_above_consent" if decision.bound_by == "consent" else "cap_charge"
-        return decision._replace(
-            outcome="asked",
-            reason=reason,
-            detail="It costs more than was agreed to: nothing was charged, and the payer was asked.",
-        )
+        return decision._replace(outcome="asked", reason=reason, detail=_asked(decision, renewal))
     return decision._replace(
         outcome="refused",
         reason=decision.bound_by or "price_above_consent",
         detail="It costs more than the rule's caps have left: nothing was charged.",
+    )
+
+
+def _asked(decision: Decision, renewal: Renewal) -> str:
+    """The price beside the limit that it is above, and what is to be done; an older catalog names none."""
+    told = "It costs more than was agreed to: nothing was charged, and the payer was asked."
+    price, terms = renewal.amount_minor, renewal.agreed
+    if price is None:
+        return told
+    limit, todo = f"mandate {decision.mandate_id} allows", f"Record a mandate for {price} or more"
+    if decision.bound_by != "consent":
+        limit, todo = "the rule allows per charge", f"Set the rule with a cap_amount_minor of {price} or more"
+    return (
+        f"{told} {terms.offering_id} costs {price} {terms.currency} in minor units; {limit} "
+        f"{terms.max_amount_minor}. {todo}, and it goes on by itself while the cycle lasts."
     )

@@ -20,6 +20,7 @@ from services.renewal.domain.charge_stop import stopping
 from services.renewal.domain.policy import Policy
 from services.renewal.rules.domain.mandate import Mandate, consent
 from services.renewal.rules.domain.offering import OfferingTerms, chosen
+from services.renewal.rules.domain.question import in_words, question_of, too_low
 from services.renewal.rules.domain.quiet_hours import awake_at, quiet_until
 from services.renewal.rules.domain.rule import RenewalRule
 from services.renewal.rules.domain.spending import Charge, NoRoom, Room, room
@@ -119,6 +120,9 @@ def _charge(
     mandate = consent(told.mandate, payer_id, says.currency, now)
     if isinstance(mandate, Refusal):
         return mandate
+    unanswered = _unanswered(trigger, told, rule, mandate)
+    if unanswered is not None:
+        return unanswered
     found = room(says, mandate.max_amount_minor, mandate.given_at, told.charges, now)
     if isinstance(found, NoRoom):
         return _no_room(trigger, found)
@@ -136,6 +140,20 @@ def _charge(
         if quiet is not None:
             return Kept(trigger._replace(held_by=UNTIL, not_before=quiet), "quiet_hours")
     return answer._replace(mandate_id=mandate.mandate_id, bound_by=found.bound_by)
+
+
+def _unanswered(trigger: Trigger, told: Told, rule: RenewalRule, mandate: Mandate) -> Kept | None:
+    """Whether its payer was asked for more, and as much is not agreed to yet: of what it is to buy now."""
+    question, says = question_of(trigger), rule.says
+    if question is None:
+        return None
+    if (wish_of(told, trigger).offering_id, says.currency) != (question.offering_id, question.currency):
+        return None
+    reason = too_low(question, says, mandate)
+    if reason is None:
+        return None
+    waiting = trigger._replace(held_by=UNTIL, not_before=None)
+    return Kept(waiting, reason, in_words(question, says, mandate))
 
 
 def _no_room(trigger: Trigger, found: NoRoom) -> Answer:
