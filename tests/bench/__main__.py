@@ -38,6 +38,8 @@ async def bench(renewals: int, rates: list[float], open_loop: bool) -> dict[str,
                 await seed(stack, producer, subscribers)
                 async with Watch(stack.kafka_bootstrap) as watch:
                     await phases.warm_up(producer, watch, subscribers)
+                    # Topped up is not closed: who still has the slot would be refused the next renewal.
+                    await wait_until_quiet(stack.superuser_url, QUIET_SECONDS)
                     print(f"Saturated: {renewals:,} requests wait in Kafka ...")
                     full = await phases.saturated(stack, producer, watch, subscribers)
                     print(f"  {full.renewals_per_second:,.0f} renewals/s")

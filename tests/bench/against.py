@@ -25,16 +25,25 @@ MOST_GROWTH: Final = 1.10
 
 
 def measured(folder: Path, home: Path, renewals: int) -> dict[str, Any]:
-    """One saturated run of the version in that folder, as its bench.json has it."""
+    """One saturated run of the version in that folder, as its bench.json has it.
+
+    Once more where it fails: v0.3.0's bench may ask for renewals of subscribers whose last one is not closed.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--no-open-loop", "--renewals", str(renewals)],
-        cwd=folder,
-        env=os.environ | {"RECARGA_HOME": str(home), "PYTHONPATH": str(folder)},
-        stdout=subprocess.DEVNULL,
-        timeout=DEADLINE_SECONDS,
-        check=True,
-    )
+    command = [sys.executable, "-m", "tests.bench", "--no-open-loop", "--renewals", str(renewals)]
+    environment = os.environ | {"RECARGA_HOME": str(home), "PYTHONPATH": str(folder)}
+    for is_last in (False, True):
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=None if is_last else subprocess.DEVNULL,
+            timeout=DEADLINE_SECONDS,
+            check=is_last,
+        )
+        if ended.returncode == 0:
+            break
     result: dict[str, Any] = json.loads((home / "bench.json").read_bytes())
     return result
 
