@@ -11,8 +11,8 @@ The messaging tables have their SQL run by the real Outbox and SetAside: those s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
@@ -25,6 +25,7 @@ Key = TypeVar("Key")
 Row = TypeVar("Row")
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
+_IDLE: Final = timedelta(seconds=IDLE_SECONDS)
 _GONE: Final[Any] = object()
 _ENDED: Final = "the connection is closed: idle in a transaction for too long"
 
@@ -119,7 +120,7 @@ class Open:
     @property
     def is_idle(self) -> bool:
         """Whether the server has ended it, because its client was silent for too long."""
-        return self.clock - self.active_at > timedelta(seconds=IDLE_SECONDS)
+        return self.database.clock() - self.active_at > _IDLE
 
     # -- rows ---------------------------------------------------------------------------------------
 
@@ -254,9 +255,10 @@ class Open:
 
     def begin_statement(self) -> None:
         """Raises what broke the transaction, or the connection, since."""
-        if self.is_idle and self.broken is None:
+        now = self.database.clock()
+        if self.broken is None and now - self.active_at > _IDLE:
             self.fail(asyncpg.InterfaceError(_ENDED))
-        self.active_at = self.clock
+        self.active_at = now
         self._check()
 
     def fail(self, error: Exception) -> Exception:
@@ -300,31 +302,43 @@ class Session:
     """A connection: what asyncpg's would be asked for. Stands in for shared.database.Connection."""
 
     def __init__(self, database: Database, client: object, weather: Weather) -> None:
-        self._database = database
-        self._client = client
-        self._weather = weather
+        self.database = database
+        self.client = client
+        self.weather = weather
         self.transaction_open: Open | None = None
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
+    def transaction(self) -> Block:
         """As asyncpg's: commits when the block ends well, else rolls back."""
-        opened = self.transaction_open = Open(self._database, self._client, self._weather)
-        try:
-            yield
-        except BaseException:
-            opened.end()
-            raise
-        else:
-            await _commit(opened)
-        finally:
-            self.transaction_open = None
+        return Block(self)
 
     async def fetch(self, sql: str, *arguments: Any) -> Any:
         """A messaging statement, alone or in the open transaction."""
-        return await statement(self._database.statements[sql])(self, *arguments)
+        return await statement(self.database.statements[sql])(self, *arguments)
 
     fetchval = fetch
     execute = fetch
+
+
+class Block:
+    """A transaction of a session, as `async with` has it."""
+
+    __slots__ = ("_opened", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def __aenter__(self) -> None:
+        session = self._session
+        self._opened = session.transaction_open = Open(session.database, session.client, session.weather)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await _commit(self._opened)
+            else:
+                self._opened.end()
+        finally:
+            self._session.transaction_open = None
 
 
 class Pool:
@@ -333,9 +347,8 @@ class Pool:
     def __init__(self, database: Database, client: object, weather: Weather) -> None:
         self._made: Callable[[], Session] = lambda: Session(database, client, weather)
 
-    @asynccontextmanager
-    async def acquire(self, **_: float) -> AsyncIterator[Session]:
-        yield self._made()
+    def acquire(self, **_: float) -> AbstractAsyncContextManager[Session]:
+        return nullcontext(self._made())
 
     async def fetch(self, sql: str, *arguments: Any, **_: float) -> Any:
         return await self._made().fetch(sql, *arguments)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
 from typing import Any, Final, cast
 from unittest.mock import patch
@@ -192,15 +192,15 @@ class Replica:
                 self._loop.poll(running._keep_running(loop), name=name, due=look[0], passed=look[1])
 
     @property
-    def _looks(self) -> dict[str, tuple[Callable[[], float], Callable[[float], None]]]:
+    def _looks(self) -> dict[str, tuple[Callable[[], float], Callable[[float], None] | None]]:
         """The loops that only look whether something is due, and when they would find something."""
         return {
-            "timers": (self._timers_due, _nothing),
+            "timers": (self._timers_due, None),
             "catch-up": (self._report_due, self._reported),
-            "outbox": (self._outbox_due, _nothing),
-            "kept triggers": (self._kept_due, _nothing),
-            "waiting requests": (self._waiting_due, _nothing),
-            "price list": (lambda: NEVER, _nothing),
+            "outbox": (self._outbox_due, None),
+            "kept triggers": (self._kept_due, None),
+            "waiting requests": (self._waiting_due, None),
+            "price list": (lambda: NEVER, None),
         }
 
     def _claims_due(self) -> float:
@@ -258,7 +258,8 @@ class Replica:
         if reading._handled:
             return 0.0
         reader: Reader = reading._subscriber.consumer
-        return NEVER if reader.lag().items() <= reading.consumer.lag.items() else 0.0
+        unread = reader.lag() if reader.unread is None else reader.unread
+        return NEVER if unread.items() <= reading.consumer.lag.items() else 0.0
 
     def _report_due(self) -> float:
         """At once where what was last reported is not so any more."""
@@ -301,12 +302,8 @@ class Replica:
         self._loop.create_task(subscription.read_on(), name=name)
         offsets = Loop(f"{name} offsets", reading.run)
         self._loop.poll(
-            running._keep_running(offsets), name=offsets.name, due=lambda: self._offsets_due(reading)
+            running._keep_running(offsets), name=offsets.name, due=partial(self._offsets_due, reading)
         )
-
-
-def _nothing(_until: float) -> None:
-    """Nobody notices that a turn was passed over."""
 
 
 def _seconds(at: datetime | None, ahead: timedelta = timedelta()) -> float:

@@ -34,6 +34,9 @@ from tests.simulation.timeline import BEGINNING, VirtualLoop
 OFFERING: Final = "cuba-1gb"
 CURRENCY: Final = "USD"
 _real_monotonic: Final = time.monotonic
+_BODIES: Final[dict[str, Any]] = {}
+"""What routes take and answer. Pydantic keeps a `Bulk[...]` only as long as somebody has it: every start of a
+process would make them anew."""
 STAND_INS: Final = (payment, provisioning, renewal, rules, bursts, cut_over, waiting, archive)
 
 
@@ -70,6 +73,7 @@ def installed() -> Iterator[None]:
 
 def _keep_route(router: APIRouter, path: str, endpoint: Any, **_options: Any) -> None:
     """Nobody asks over HTTP: what a route validates need not be found out at every start of a process."""
+    _BODIES.setdefault(f"{endpoint.__module__}.{endpoint.__qualname__}", endpoint.__annotations__)
     router.routes.append(SimpleNamespace(path=router.prefix + path, endpoint=endpoint))  # type: ignore[arg-type]
 
 

@@ -8,9 +8,10 @@ Loops that only look whether something is due ("polls") would be nearly all ther
 time. As long as none of them would find anything, their turns are passed over, whole periods at a time.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
-import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -18,10 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
+from math import ceil, inf
+from operator import attrgetter
 from typing import Any, Final
 
 BEGINNING: Final = datetime(2026, 11, 23, tzinfo=UTC)
-NEVER: Final = math.inf
+NEVER: Final = inf
 _POLLS: Final = frozenset({"CallWorker._poll_on"})
 """Coroutines that only look, and whose task is not made by the simulation."""
 
@@ -35,7 +38,7 @@ class Life:
     paused: bool = False
     claims_due: Callable[[], float] = lambda: NEVER
     """When a call worker's poll would find something."""
-    held: list[asyncio.Handle] = field(default_factory=list)
+    held: list[Turn] = field(default_factory=list)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     buried: list[asyncio.Task[Any]] = field(default_factory=list)
 
@@ -44,37 +47,56 @@ LIFE: Final[contextvars.ContextVar[Life | None]] = contextvars.ContextVar("life"
 OUTSIDE: Final = contextvars.Context()
 """The context of what belongs to no process: servers, the network, time itself."""
 
-_Entry = tuple[float, int, asyncio.TimerHandle]
+
+class Turn(asyncio.TimerHandle):
+    """Both of asyncio's handles, without its questions whether somebody debugs: a run makes thousands.
+
+    `life` is the one in whose context it runs.
+    """
+
+    __slots__ = ("arguments", "callback", "context", "life", "loop")
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        loop: VirtualLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self.context = contextvars.copy_context() if context is None else context
+        self.life = self.context.get(LIFE)
+        self.callback = callback
+        self.arguments = arguments
+        self.loop = loop
+        self._when = when
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def when(self) -> float:
+        return self._when
+
+    def __repr__(self) -> str:
+        return f"<Turn {self.callback!r} at {self._when}>"
 
 
-@dataclass(eq=False)
+_Entry = tuple[float, int, Turn]
+
+
+@dataclass(eq=False, slots=True)
 class Poll:
     """A task that looks whether something is due, and its next turn."""
 
     due: Callable[[], float]
     """When it would find something, seconds of the loop's time; past: now."""
-    passed: Callable[[float], None]
+    passed: Callable[[float], None] | None
     """Called with the instant until which its turns were passed over."""
     order: int = 0
     when: float = 0.0
     period: float = 1.0
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def waits(self) -> bool:
-        return self.timer is not None and not self.timer._cancelled
-
-    @property
-    def next_find(self) -> float:
-        """The first turn that finds something."""
-        due = self.due()
-        return self.when if due <= self.when else self.turn_at(due)
-
-    def turn_at(self, instant: float) -> float:
-        """The first turn not before then."""
-        if instant == NEVER or instant <= self.when:
-            return max(instant, self.when)
-        return self.when + math.ceil((instant - self.when) / self.period) * self.period
+    timer: Turn | None = None
 
 
 class Stuck(Exception):
@@ -84,14 +106,18 @@ class Stuck(Exception):
 class VirtualLoop(asyncio.BaseEventLoop):
     """The loop. `rested` is called when nothing is due any more, ever."""
 
-    _ready: deque[asyncio.Handle]
+    _ready: deque[Turn]
     """asyncio's own: what runs next, in this order."""
 
     def __init__(self) -> None:
         super().__init__()
         self._instant = 0.0
+        self._now: datetime | None = BEGINNING
+        """What `now` has found; None: time has moved since."""
         self._work: list[_Entry] = []
         self._polls: dict[asyncio.Task[Any], Poll] = {}
+        self._first_look = NEVER
+        """No poll that waits has its turn before then."""
         self._order = count()
         self.rested: Callable[[], None] = self._stuck
         self.steps = 0
@@ -109,9 +135,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(  # type: ignore[override] # the arguments' types are known to typeshed's variadics only
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        turn = Turn(self._instant, callback, args, self, context)
+        self._ready.append(turn)
+        return turn
+
+    def call_soon_threadsafe(  # type: ignore[override] # as above
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """There is one thread. A generator that is collected after the end has nowhere to be closed."""
+        if self.is_closed():
+            raise RuntimeError("the loop is closed")
+        return self.call_soon(callback, *args, context=context)
 
     def call_later(  # type: ignore[override] # as above
         self,
@@ -129,48 +163,56 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = Turn(when, callback, args, self, context)
         poll = self._present_poll()
         if poll is None:
             heappush(self._work, (when, next(self._order), timer))
         else:
             poll.when, poll.timer, poll.order = when, timer, next(self._order)
             poll.period = max(when - self._instant, 0.01)
+            self._first_look = min(self._first_look, when)
         return timer
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Cancelled timers are left out when their turn comes."""
 
     def _write_to_self(self) -> None:
         """Nobody sleeps in a selector."""
+
+    def _asyncgen_firstiter_hook(self, agen: object) -> None:
+        """Nobody asks which asynchronous generators are under way."""
 
     def _run_once(self) -> None:
         ready = self._ready
         if not ready:
             self._go_on()
         for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle._cancelled:
+            turn = ready.popleft()
+            if turn._cancelled:
                 continue
-            life = handle._context.get(LIFE)  # type: ignore[attr-defined] # where asyncio runs it
+            life = turn.life
             if life is not None and (life.dead or life.paused):
                 if not life.dead:
-                    life.held.append(handle)
+                    life.held.append(turn)
                 continue
             self.steps += 1
-            handle._run()
+            try:
+                turn.context.run(turn.callback, *turn.arguments)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.call_exception_handler({"message": f"in {turn!r}", "exception": error})
 
     # -- what the simulation calls ------------------------------------------------------------------
 
     @property
     def now(self) -> datetime:
         """The true instant: what the databases and the outside systems read."""
-        return BEGINNING + timedelta(seconds=self._instant)
+        if self._now is None:
+            self._now = BEGINNING + timedelta(seconds=self._instant)
+        return self._now
 
     def work_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
         """Outside of every process, and not to be passed over, whoever asks for it."""
-        timer = asyncio.TimerHandle(self._instant + delay, callback, args, self, OUTSIDE)
-        heappush(self._work, (timer.when(), next(self._order), timer))
+        timer = Turn(self._instant + delay, callback, args, self, OUTSIDE)
+        heappush(self._work, (timer._when, next(self._order), timer))
         return timer
 
     async def spend(self, seconds: float) -> None:
@@ -185,7 +227,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *,
         name: str,
         due: Callable[[], float],
-        passed: Callable[[float], None] = lambda _until: None,
+        passed: Callable[[float], None] | None = None,
     ) -> asyncio.Task[None]:
         """A task that waits for nothing but its own turns. One timer at a time."""
         task = self.create_task(coroutine, name=name)
@@ -244,35 +286,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
         poll = self._polls.get(task)
         if poll is None and task.get_coro().__qualname__ in _POLLS:  # type: ignore[union-attr]
             life = LIFE.get()
-            poll = self._polls[task] = Poll(life.claims_due if life else lambda: NEVER, lambda _until: None)
+            poll = self._polls[task] = Poll(life.claims_due if life else lambda: NEVER, None)
         return poll
 
     def _go_on(self) -> None:
         """Jump to the next instant at which something happens, and make it ready."""
-        until = work = self._next_work()
-        waiting = [
-            poll for poll in self._polls.values() if poll.timer is not None and not poll.timer._cancelled
-        ]
-        early = sorted((poll for poll in waiting if poll.when < work), key=lambda poll: poll.when)
-        for poll in early:
-            if poll.when >= until:
-                break
-            until = min(until, poll.next_find)
+        until = self._next_work()
+        waiting: list[Poll] = []
+        if until >= self._first_look:
+            waiting = [
+                poll for poll in self._polls.values() if poll.timer is not None and not poll.timer._cancelled
+            ]
+            until = self._pass_over(waiting, until)
         if until == NEVER:
             self.rested()
             return
-        self._pass_over(early, until)
-        self._instant = max(self._instant, until)
+        if until > self._instant:
+            self._instant, self._now = until, None
         if self._instant > self.longest_seconds or self.steps > self.most_steps:
             raise Stuck(f"still not at rest after {self._instant:.0f} s and {self.steps} steps")
-        turns = [(poll.when, poll.order, poll.timer) for poll in waiting if poll.when <= self._instant]
-        for poll in waiting:
-            if poll.when <= self._instant:
-                poll.timer = None
+        turns = self._looks(waiting) if waiting else []
         while self._work and self._work[0][0] <= self._instant:
             turns.append(heappop(self._work))
-        turns.sort(key=lambda turn: turn[:2])
-        self._ready.extend(timer for *_, timer in turns if timer is not None and not timer._cancelled)
+        if waiting:
+            turns.sort()
+        self._ready.extend(turn for _, _, turn in turns if not turn._cancelled)
 
     def _next_work(self) -> float:
         work = self._work
@@ -281,17 +319,55 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return work[0][0] if work else NEVER
 
     @staticmethod
-    def _pass_over(waiting: list[Poll], until: float) -> None:
+    def _pass_over(waiting: list[Poll], work: float) -> float:
+        """Until when all were passed over: the first turn that finds something, or the `work`.
+
+        A poll that is due looks at its next turn, whole periods after the one that it waits for.
+        """
+        until = work
+        early = sorted((poll for poll in waiting if poll.when < work), key=_when)
+        for poll in early:
+            when = poll.when
+            if when >= until:
+                break
+            due = poll.due()
+            if due <= when:
+                until = when
+            elif due < until:
+                until = min(until, when + ceil((due - when) / poll.period) * poll.period)
+        if until != NEVER:
+            for poll in early:
+                when = poll.when
+                if when >= until:
+                    break
+                poll.when = when + ceil((until - when) / poll.period) * poll.period
+                if poll.passed is not None:
+                    poll.passed(until)
+        return until
+
+    def _looks(self, waiting: list[Poll]) -> list[_Entry]:
+        """The turns of the polls that have come."""
+        turns: list[_Entry] = []
+        now, first = self._instant, NEVER
         for poll in waiting:
-            if poll.when < until:
-                poll.when = poll.turn_at(until)
-                poll.passed(until)
+            when = poll.when
+            if when <= now:
+                assert poll.timer is not None
+                turns.append((when, poll.order, poll.timer))
+                poll.timer = None
+            elif when < first:
+                first = when
+        self._first_look = first
+        return turns
 
     @staticmethod
     def _stuck() -> None:
         raise Stuck("nothing will ever happen again")
 
 
-def _arrive(arrived: "asyncio.Future[None]") -> None:
+_when: Final = attrgetter("when")
+
+
+def _arrive(arrived: asyncio.Future[None]) -> None:
     if not arrived.done():
         arrived.set_result(None)
