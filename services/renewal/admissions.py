@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.renewal import bursts, metrics, store
+from services.renewal.acceptance import opening
 from services.renewal.acceptance import store as acceptance_store
 from services.renewal.cut_over import store as cut_over_store
 from services.renewal.cut_over.domain.cohort import EVERYTHING_LIVE, Cohort, is_live
@@ -13,6 +14,7 @@ from services.renewal.domain.admission import (
     Admitted,
     Announced,
     Answer,
+    InReview,
     Joined,
     Kept,
     NotMeant,
@@ -22,9 +24,10 @@ from services.renewal.domain.admission import (
     Waits,
     answer_request,
 )
-from services.renewal.domain.asking import RULE, Request, Trigger
+from services.renewal.domain.asking import RULE, UNTIL, Request, Trigger
 from services.renewal.domain.burst import Place, Tally
 from services.renewal.domain.policy import Moment, Policy
+from services.renewal.domain.review import REVIEW_OPEN
 from services.renewal.rules import decision_store, dunning
 from services.renewal.rules import store as rule_store
 from services.renewal.rules.domain.decision import decision_of
@@ -44,6 +47,7 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
     The number of statements does not depend on how many there are.
     """
     answers: dict[int, Answer] = {}
+    in_question: set[int] = set()
     pending = list(range(len(asking)))
     triggers = [asked for asked in asking if isinstance(asked, Trigger)]
     tally = await bursts.read(transaction, triggers, policy.bursts)
@@ -63,17 +67,22 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
             answers[place] = answer
             if isinstance(answer, Admitted):
                 admitted[place] = answer
+            if opening.is_asked(standing):
+                in_question.add(place)
+        lost += await opening.open_for_people(transaction, asking, answers, pending)
         if admitted:
-            lost = await _begin(transaction, admitted, policy)
-            again = [asking[place] for place in lost]
+            late = await _begin(transaction, admitted, policy)
+            lost += late
+            again = [asking[place] for place in late]
             tally.give_back(one.subscription_id for one in again if isinstance(one, Trigger))
         pending = lost
         if not pending:
             break
     for place in pending:
-        answers[place] = _slot_lost(asking[place])
+        answers[place] = _lost(asking[place], answers[place])
     ordered = [answers[place] for place in range(len(asking))]
     await _settle(transaction, asking, ordered)
+    await opening.drop(transaction, {place: (asking[place], answers[place]) for place in in_question})
     await bursts.settle(transaction, tally)
     return ordered
 
@@ -112,7 +121,7 @@ async def _read_cohorts(
 
 def _as_live(answer: Answer, asked: Asking, cohort: Cohort, standing: Standing) -> Answer:
     """The answer, or where the subscription is not live only what it would have been."""
-    if not isinstance(answer, Admitted | Refusal | Kept | Announced):
+    if not isinstance(answer, Admitted | Refusal | Kept | Announced | InReview):
         return answer
     if is_live(cohort, asked.subscription_id, standing.brand, standing.carrier):
         return answer
@@ -136,7 +145,10 @@ async def _with_acceptance(
         rule = told[place].rule if isinstance(asked, Trigger) else None
         named = rule.says.payer_id if rule is not None else None
         payer_id = asked.payer_id if isinstance(asked, Request) else named
-        wanted.append((key.offering_id, payer_id or standing.owner_id, key.payment_method_ids))
+        payer_id = payer_id or standing.owner_id
+        wanted.append(
+            acceptance_store.Asked(key.renewal_id, key.offering_id, payer_id, key.payment_method_ids)
+        )
     found = await acceptance_store.read(transaction.connection, wanted)
     return [
         standing._replace(acceptance=acceptance)
@@ -173,7 +185,9 @@ def _answer(
     return answer_request(asked, standing, transaction.now, policy)
 
 
-def _slot_lost(asked: Asking) -> Answer:
+def _lost(asked: Asking, answer: Answer) -> Answer:
+    if isinstance(answer, InReview):
+        return REVIEW_OPEN
     return Kept(asked._replace(held_by=None, not_before=None)) if isinstance(asked, Trigger) else SLOT_TAKEN
 
 
@@ -202,10 +216,14 @@ async def _settle(transaction: Transaction, asking: Sequence[Asking], answers: S
     """Keep what must be answered alike again, what waits and why; tell who waits for a message; count."""
     refused: list[tuple[Request, Refusal]] = []
     kept: list[Trigger] = []
+    in_review: list[InReview] = []
     decisions = []
     for asked, answer in zip(asking, answers, strict=True):
         if isinstance(answer, Kept | Announced):
             kept.append(answer.trigger)
+        if isinstance(answer, InReview) and isinstance(asked, Trigger):
+            kept.append(asked._replace(held_by=UNTIL, not_before=answer.deadline_at))
+            in_review.append(answer)
         if isinstance(answer, Announced):
             transaction.send(_announcement(answer), answer.trigger.traceparent)
         if isinstance(asked, Trigger):
@@ -221,6 +239,9 @@ async def _settle(transaction: Transaction, asking: Sequence[Asking], answers: S
         await store.keep_refusals(transaction.connection, refused, transaction.now)
     if kept:
         await store.keep_triggers(transaction.connection, kept, transaction.now)
+    if in_review:
+        # Behind the kept triggers: whoever decides locks them in this order, too.
+        await opening.put(transaction, in_review)
     if decisions:
         await decision_store.keep(transaction.connection, decisions)
     without_card = {request.subscription_id for request, refusal in refused if refusal == NO_OTHER_CARD}
@@ -279,4 +300,5 @@ _NAMES: Final[dict[type, str]] = {
     Announced: "announced",
     Waits: "waits",
     Shadowed: "shadowed",
+    InReview: "in_review",
 }

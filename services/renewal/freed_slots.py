@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from services.renewal import admissions, store, waiting_store
-from services.renewal.domain.admission import SLOT_TAKEN, Admitted, Joined, Refusal
+from services.renewal.acceptance import review_store
+from services.renewal.domain.admission import SLOT_TAKEN, Admitted, InReview, Joined, Refusal
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.policy import Policy
 from services.renewal.domain.renewal import ClosedState
@@ -37,10 +38,17 @@ async def admit(
     refused = [
         (one, answer if isinstance(answer, Refusal) else SLOT_TAKEN)
         for one, answer in zip(waiting, answers, strict=False)
-        if not isinstance(answer, Admitted | Joined)
+        if not isinstance(answer, Admitted | Joined | InReview)
     ]
     if refused:
         await refuse(transaction, refused)
+    told = {
+        one.renewal_id
+        for one, answer in zip(waiting, answers, strict=False)
+        if isinstance(answer, InReview) and one.is_told
+    }
+    if told:
+        await review_store.promise_answers(transaction.connection, told)
 
 
 async def refuse(transaction: Transaction, refused: Collection[tuple[Waiting, Refusal]]) -> None:

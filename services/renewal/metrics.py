@@ -30,6 +30,13 @@ UNAPPLIED_OLDEST: Final = Gauge(
     "recarga_renewal_captured_unapplied_oldest_seconds", "Age of the oldest capture without data"
 )
 PARKED: Final = Gauge("recarga_renewal_parked", "Renewals that wait for an operator")
+REVIEWS_OPEN: Final = Gauge("recarga_renewal_reviews_open", "Requests that a person decides about")
+REVIEWS_OLDEST: Final = Gauge(
+    "recarga_renewal_reviews_oldest_seconds", "Age of the oldest request that a person decides about"
+)
+REVIEWS_NEAR_LIMIT: Final = Gauge(
+    "recarga_renewal_reviews_near_limit", "Of these those that have less than a quarter of their time left"
+)
 ORPHANS: Final = Counter("recarga_renewal_orphans_total", "Events about renewals that the saga does not know")
 BROKEN_PROMISES: Final = Counter(
     "recarga_renewal_broken_promises_total", "Facts that an authority had promised never to say"

@@ -145,6 +145,10 @@ left join lateral (
     select request_hash from archive_register where renewal_id = request.renewal_id
     union all
     select request_hash from waiting_requests where renewal_id = request.renewal_id
+    union all
+    -- What was approved is admitted as if it had just come; a rule's trigger is judged anew each time.
+    select request_hash from acceptance_reviews
+    where renewal_id = request.renewal_id and state <> 'approved' and dunning_try is null
     limit 1
 ) as existing on true
 left join lateral (

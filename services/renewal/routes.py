@@ -9,14 +9,16 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, TypeAdapter
 
 from services.renewal import store, waiting, waiting_store
+from services.renewal.acceptance import decisions, review_store
 from services.renewal.acceptance import store as acceptance_store
 from services.renewal.domain import admission
 from services.renewal.domain.actions import CustomerCancels, CustomerRetries
-from services.renewal.domain.admission import Admitted, Joined, Refusal, Waits
+from services.renewal.domain.admission import Admitted, InReview, Joined, Refusal, Waits
 from services.renewal.domain.asking import Request as Asked
 from services.renewal.domain.change import Ignored
 from services.renewal.domain.policy import CALLED_OFF, Policy
 from services.renewal.domain.renewal import Renewal, State
+from services.renewal.domain.review import Review
 from services.renewal.domain.saga import MATRIX
 from services.renewal.domain.waiting import WITHDRAWN, Waiting
 from services.renewal.moves import Moves
@@ -26,6 +28,7 @@ from services.renewal.views import (
     PaymentChoice,
     RenewalSummary,
     RenewalView,
+    review_view,
     summary,
     view,
     waiting_view,
@@ -63,8 +66,9 @@ class RenewalRoutes:
     async def create(
         self, body: NewRenewal, key: IdempotencyKey, caller: Caller, request: Request, response: Response
     ) -> RenewalView:
-        """Ask for a renewal. 202: it was begun, or waits until a rule's renewal has given way; 200: the same
-        request had led to this one before.
+        """Ask for a renewal. 202: it was begun, or waits until a rule's renewal has given way (`waiting`) or
+        until a person has decided whether it may be paid so (`in_review`); 200: the same request had led to
+        this one before.
         """
         asked = _asked(body, caller, key, request.scope[TRACEPARENT])
 
@@ -97,7 +101,7 @@ class RenewalRoutes:
             {
                 index: refusal_problem(answer)
                 for (index, _), answer in zip(items, answers, strict=True)
-                if not isinstance(answer, Admitted | Joined | Waits)
+                if not isinstance(answer, Admitted | Joined | Waits | InReview)
             }
         )
 
@@ -173,12 +177,26 @@ class RenewalRoutes:
             await waiting_store.withdraw(connection, renewal_id, now, WITHDRAWN)
         request = await waiting_store.read(connection, renewal_id)
         if request is None:
-            if await store.read(connection, renewal_id) is None:
-                raise renewal_not_found(renewal_id)
-            return None
+            return await self._withdraw_reviewed(transaction, renewal_id, action)
         if isinstance(action, CustomerRetries) or request.state != "withdrawn":
             raise _only_waits(request)
         return waiting_view(request)
+
+    async def _withdraw_reviewed(
+        self, transaction: Transaction, renewal_id: UUID, action: CustomerCancels | CustomerRetries
+    ) -> RenewalView | None:
+        """The same for a request that a person decides about."""
+        if isinstance(action, CustomerCancels):
+            review = await decisions.withdraw(transaction, self._policy, renewal_id)
+        else:
+            review = await review_store.read(transaction.connection, renewal_id)
+        if await store.read(transaction.connection, renewal_id) is not None:
+            return None
+        if review is None:
+            raise renewal_not_found(renewal_id)
+        if isinstance(action, CustomerRetries) or review.state != "withdrawn":
+            raise _only_waits(review)
+        return review_view(review)
 
 
 def _asked(body: NewRenewal, caller: str, request_id: str, traceparent: str) -> Asked:
@@ -201,6 +219,10 @@ async def read_view(transaction: Transaction, renewal_id: UUID) -> RenewalView:
         request = await waiting_store.read(transaction.connection, renewal_id)
         if request is not None:
             return waiting_view(request)
+        review = await review_store.read(transaction.connection, renewal_id)
+        # What was approved has gone on since: among the renewals, or where requests wait.
+        if review is not None and (review.state != "approved" or review.is_a_rules):
+            return review_view(review)
         # Admitted between the two questions.
         renewal = await store.read(transaction.connection, renewal_id)
     if renewal is None:
@@ -218,9 +240,12 @@ async def check_method(transaction: Transaction, renewal: Renewal, payment_metho
     terms = renewal.agreed
     refusal = admission.payment_refusal([payment_method_id], terms.payer_id, known)
     if refusal is None:
-        wanted = (terms.offering_id, terms.payer_id, payment_method_id)
+        wanted = acceptance_store.Asked(
+            renewal.renewal_id, terms.offering_id, terms.payer_id, payment_method_id
+        )
         [accepted] = await acceptance_store.read(transaction.connection, [wanted])
-        refusal = admission.acceptance_refusal([payment_method_id], accepted)
+        # For what is under way nobody is asked to decide any more.
+        refusal = admission.acceptance_refusal([payment_method_id], accepted, may_ask=False)
     if refusal is not None:
         raise refusal_problem(refusal)
 
@@ -248,7 +273,11 @@ def refusal_problem(answer: admission.Answer) -> Problem:
     )
 
 
-_STATUS: Final = {"slot_taken": HTTPStatus.CONFLICT, "subscription_unknown": HTTPStatus.NOT_FOUND}
+_STATUS: Final = {
+    "slot_taken": HTTPStatus.CONFLICT,
+    "review_open": HTTPStatus.CONFLICT,
+    "subscription_unknown": HTTPStatus.NOT_FOUND,
+}
 
 
 def renewal_not_found(renewal_id: UUID) -> Problem:
@@ -260,8 +289,8 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
     )
 
 
-def _only_waits(request: Waiting) -> Problem:
-    allowed = ["cancel"] if request.state == "waiting" else []
+def _only_waits(request: Waiting | Review) -> Problem:
+    allowed = ["cancel"] if request.state in ("waiting", "in_review") else []
     possible = ", ".join(allowed) or "nothing"
     return Problem(
         HTTPStatus.CONFLICT,

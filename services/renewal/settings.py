@@ -28,6 +28,9 @@ class Settings(SharedSettings):
     renewal_proposal_seconds: float = Field(
         4 * 3600, gt=0, le=7 * 86_400, description="how long a second operator may approve a proposal"
     )
+    renewal_review_seconds: float = Field(
+        24 * 3600, gt=0, le=7 * 86_400, description="what the acceptance policy sends to review waits so long"
+    )
     renewal_bulk_renewals: int = Field(
         10_000, ge=1, le=100_000, description="the most that one bulk job acts upon"
     )

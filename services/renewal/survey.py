@@ -1,8 +1,10 @@
 """Counts open renewals for the dashboard, every few seconds, from the rows themselves."""
 
 import asyncio
+from datetime import datetime
 
 from services.renewal import metrics, store
+from services.renewal.acceptance import review_store
 from services.renewal.domain.renewal import OPEN_STATES
 from shared.clock import Clock
 from shared.database import Pool
@@ -26,6 +28,7 @@ class Survey:
     async def take(self) -> None:
         async with self._pool.acquire(timeout=10) as connection:
             found = {row.state: row for row in await store.survey_open(connection)}
+            reviews = await review_store.survey(connection, self._clock())
         for state in OPEN_STATES:
             metrics.in_flight[state].set(found[state].renewals if state in found else 0)
         metrics.PARKED.set(found["parked"].renewals if "parked" in found else 0)
@@ -33,5 +36,10 @@ class Survey:
         moving = [row for state, row in found.items() if state != "parked"]
         metrics.UNAPPLIED.set(sum(row.captured for row in moving))
         oldest = min((row.oldest_captured_at for row in moving if row.oldest_captured_at), default=None)
-        age = 0.0 if oldest is None else (self._clock() - oldest).total_seconds()
-        metrics.UNAPPLIED_OLDEST.set(max(0.0, age))
+        metrics.UNAPPLIED_OLDEST.set(self._age(oldest))
+        metrics.REVIEWS_OPEN.set(reviews.reviews)
+        metrics.REVIEWS_NEAR_LIMIT.set(reviews.near_limit)
+        metrics.REVIEWS_OLDEST.set(self._age(reviews.oldest_at))
+
+    def _age(self, since: datetime | None) -> float:
+        return 0.0 if since is None else max(0.0, (self._clock() - since).total_seconds())

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from pydantic import Field
 
+from services.renewal.domain.acceptance import ReviewState
 from services.renewal.domain.renewal import HistoryEntry, Renewal, State
+from services.renewal.domain.review import Review
 from services.renewal.domain.waiting import Waiting, WaitState
 from shared.contracts.fields import MAX_PAYMENT_METHODS, ChargeMinor, Currency, Id, Origin
 from shared.http.body import Answer, Body
@@ -74,7 +76,7 @@ class RenewalSummary(Answer):
 
     renewal_id: UUID
     subscription_id: str
-    state: State | WaitState
+    state: State | WaitState | ReviewState
     version: int
     offering_id: str
     expected_amount_minor: int
@@ -102,7 +104,7 @@ class RenewalView(RenewalSummary):
     gives_way: UUID | None = None
     """Where it waits, or has waited in vain: the rule's renewal that is called off for it."""
     detail: str | None = None
-    """Why it was refused after it had waited."""
+    """Why it was refused after it had waited, or after it was reviewed."""
 
 
 def summary(renewal: Renewal) -> RenewalSummary:
@@ -143,32 +145,41 @@ def _members(renewal: Renewal) -> dict[str, object]:
 
 def waiting_view(waiting: Waiting) -> RenewalView:
     """A request that has no slot yet, or never got one, as the renewal that it asks for."""
-    asked = waiting.request
+    found = _without_slot(waiting, waiting.asked_at, 0 if waiting.ended_at is None else 1)
+    return found.model_copy(update={"gives_way": waiting.gives_way})
+
+
+def review_view(review: Review) -> RenewalView:
+    """The same of a request that a person decides about, or has."""
+    return _without_slot(review, review.opened_at, review.version)
+
+
+def _without_slot(row: Waiting | Review, asked_at: datetime, version: int) -> RenewalView:
+    asked = row.request
     return RenewalView(
-        renewal_id=waiting.renewal_id,
-        subscription_id=waiting.subscription_id,
-        state=waiting.state,
-        version=0 if waiting.ended_at is None else 1,
+        renewal_id=row.renewal_id,
+        subscription_id=row.subscription_id,
+        state=row.state,
+        version=version,
         offering_id=asked.offering_id,
         expected_amount_minor=asked.max_amount_minor,
         amount_minor=None,
         currency=asked.currency,
-        payer_id=asked.payer_id or waiting.owner_id,
+        payer_id=asked.payer_id or row.owner_id,
         payment_method_ids=asked.payment_method_ids,
         origin=asked.origin,
-        cycle=waiting.cycle,
-        requested_at=waiting.asked_at,
-        deadline_at=waiting.deadline_at,
-        closed_at=waiting.ended_at,
-        reason=waiting.reason,
+        cycle=row.cycle,
+        requested_at=asked_at,
+        deadline_at=row.deadline_at,
+        closed_at=row.ended_at,
+        reason=row.reason,
         parked_reason=None,
         customer_action=None,
         customer_action_before=None,
         flags=[],
         steps=[Step(name=name, state="not_begun", attempts=0, at=None) for name in get_args(StepName)],
         history=[],
-        gives_way=waiting.gives_way,
-        detail=waiting.detail,
+        detail=row.detail,
     )
 
 

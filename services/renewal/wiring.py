@@ -5,6 +5,8 @@ from datetime import timedelta
 
 from services.renewal import archive
 from services.renewal.acceptance.facts import FACTS, keep_acceptance_facts
+from services.renewal.acceptance.review_routes import ReviewRoutes
+from services.renewal.acceptance.reviews import Reviews
 from services.renewal.acceptance.routes import AcceptanceRoutes
 from services.renewal.catch_up import CatchUp, ProgressReport
 from services.renewal.customer_actions import CustomerActionRoutes
@@ -107,6 +109,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
             ChargeRoutes(transactions, gate).router,
             AcceptanceRoutes(transactions, gate).router,
+            ReviewRoutes(transactions, policy, gate).router,
             CutOverRoutes(transactions, gate).router,
             RuleJobRoutes(transactions, gate, proposals_live).router,
         ),
@@ -117,6 +120,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("rule jobs", RuleJobs(transactions, policy).run),
             Loop("kept triggers", KeptTriggers(transactions, policy).run),
             Loop("waiting requests", WaitingRequests(transactions, policy).run),
+            Loop("reviews", Reviews(transactions).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
             Loop("archive", removal.run),
         ),
@@ -139,6 +143,7 @@ def policy_of(settings: Settings) -> Policy:
             "rule": settings.renewal_automatic_deadline_seconds,
         },
         patience=silence,
+        review_seconds=settings.renewal_review_seconds,
         bursts=BurstLimits(
             BurstLimit(
                 settings.renewal_burst_subscription_renewals, settings.renewal_burst_subscription_seconds

@@ -200,6 +200,8 @@ class Replica:
             "outbox": (self._outbox_due, None),
             "kept triggers": (self._kept_due, None),
             "waiting requests": (self._waiting_due, None),
+            # No simulated policy leaves anything to a person.
+            "reviews": (lambda: NEVER, None),
             "price list": (lambda: NEVER, None),
         }
 

@@ -28,7 +28,17 @@ from services.catalog.prices.domain.price_list import PriceList
 from services.catalog.prices.domain.schedule import Price
 from tests.simulation.plan import PRICE_MINOR
 from tests.simulation.replica import FixedPrices
-from tests.simulation.stores import archive, bursts, cut_over, payment, provisioning, renewal, rules, waiting
+from tests.simulation.stores import (
+    archive,
+    bursts,
+    cut_over,
+    payment,
+    provisioning,
+    renewal,
+    reviews,
+    rules,
+    waiting,
+)
 from tests.simulation.timeline import BEGINNING, VirtualLoop
 
 OFFERING: Final = "cuba-1gb"
@@ -37,7 +47,7 @@ _real_monotonic: Final = time.monotonic
 _BODIES: Final[dict[str, Any]] = {}
 """What routes take and answer. Pydantic keeps a `Bulk[...]` only as long as somebody has it: every start of a
 process would make them anew."""
-STAND_INS: Final = (payment, provisioning, renewal, rules, bursts, cut_over, waiting, archive)
+STAND_INS: Final = (payment, provisioning, renewal, rules, bursts, cut_over, waiting, reviews, archive)
 
 
 @contextmanager

@@ -4,9 +4,14 @@ select
     terms.destination,
     payer.country,
     coalesce(method.found, '{}') as kinds,
-    coalesce(entry.found, '{}') as entries
-from unnest($1::text [], $2::text [], $3::text [])
-with ordinality as asked (offering_id, payer_id, method_ids, place)
+    coalesce(entry.found, '{}') as entries,
+    review.state,
+    review.reviewed,
+    review.deadline_at,
+    review.reason,
+    review.detail
+from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
+with ordinality as asked (renewal_id, offering_id, payer_id, method_ids, place)
 left join lateral (
     select destination from offering_terms where offering_id = asked.offering_id limit 1
 ) as terms on true
@@ -23,6 +28,15 @@ left join lateral (
     from acceptance_entries as e
     where e.destination in ('*', terms.destination) and e.payer_country in ('*', payer.country)
 ) as entry on true
+left join lateral (
+    select
+        state,
+        reviewed,
+        deadline_at,
+        reason,
+        detail
+    from acceptance_reviews where renewal_id = asked.renewal_id limit 1
+) as review on true
 order by asked.place;
 
 -- name: write_entries

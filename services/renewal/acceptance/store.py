@@ -3,8 +3,11 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
-from services.renewal.domain.acceptance import Acceptance, Entry
+from asyncpg import Record
+
+from services.renewal.domain.acceptance import Acceptance, Entry, Reviewed
 from shared.database import Connection
 from shared.database.arrays import columns
 from shared.database.queries import load_queries
@@ -27,18 +30,36 @@ class KeptEntry(NamedTuple):
     set_at: datetime
 
 
-async def read(connection: Connection, asked: Sequence[tuple[str, str | None, str]]) -> list[Acceptance]:
-    """For each (offering, payer, payment methods joined by commas), in their order."""
-    rows = await connection.fetch(SQL["read_acceptance"], *columns(asked, 3))
+class Asked(NamedTuple):
+    """What the table is asked about one request."""
+
+    renewal_id: UUID
+    offering_id: str
+    payer_id: str | None
+    payment_method_ids: str
+    """Joined by commas."""
+
+
+async def read(connection: Connection, asked: Sequence[Asked]) -> list[Acceptance]:
+    """For each what the table says, and what a person has said about it before, in their order."""
+    rows = await connection.fetch(SQL["read_acceptance"], *columns(asked, len(Asked._fields)))
     return [
         Acceptance(
             row["destination"],
             row["country"],
             {method: kind for method, _, kind in (text.partition(" ") for text in row["kinds"])},
             [Entry._make(text.split(" ")) for text in row["entries"]],
+            _reviewed(row),
         )
         for row in rows
     ]
+
+
+def _reviewed(row: Record) -> Reviewed | None:
+    if row["state"] is None:
+        return None
+    methods = frozenset(row["reviewed"].split(","))
+    return Reviewed(row["state"], methods, row["deadline_at"], row["reason"], row["detail"])
 
 
 async def write(connection: Connection, entries: Collection[Entry], why: str, by: str, now: datetime) -> None:

@@ -101,6 +101,20 @@ class Waits(NamedTuple):
     cycle: int
 
 
+class InReview(NamedTuple):
+    """What can be paid only in ways that a person decides about, before `deadline_at`."""
+
+    renewal_id: UUID
+    request: Request
+    acceptance: Acceptance
+    """What the table says, and left to a person."""
+    owner_id: str
+    cycle: int
+    deadline_at: datetime
+    is_new: bool = True
+    """False where it has been asked already."""
+
+
 class Announced(NamedTuple):
     """A rule's trigger whose payer is told now, and charged at `trigger.not_before`."""
 
@@ -114,10 +128,10 @@ class Announced(NamedTuple):
 class Shadowed(NamedTuple):
     """A rule's trigger of a subscription that is not live: what would have been done about it, and is not."""
 
-    would: Admitted | Refusal | Kept | Announced
+    would: Admitted | Refusal | Kept | Announced | InReview
 
 
-Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced | Shadowed | Waits
+Answer = Admitted | Joined | Refusal | NotMeant | Kept | Announced | Shadowed | Waits | InReview
 _Check = Callable[[Request, Standing, datetime], Refusal | None]
 
 
@@ -130,9 +144,12 @@ def answer_request(request: Request, standing: Standing, now: datetime, policy: 
         return Joined(standing.renewal_id)
     if standing.refused_reason is not None and request.is_told:
         return Refusal(standing.refused_reason, standing.refused_detail or "")
-    answer = judge(request, standing, now, policy, standing.cycle or 0)
+    cycle = standing.cycle or 0
+    answer = judge(request, standing, now, policy, cycle)
     if answer == SLOT_TAKEN and standing.open_renewal_id is not None and _may_give_way(standing):
-        return Waits(standing.open_renewal_id, standing.owner_id or "", standing.cycle or 0)
+        # Nothing is called off for what may not be accepted in the end.
+        review = _review(request, standing, now, policy, cycle)
+        return review or Waits(standing.open_renewal_id, standing.owner_id or "", cycle)
     return answer
 
 
@@ -142,13 +159,30 @@ def _may_give_way(standing: Standing) -> bool:
 
 def judge(
     request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int
-) -> Admitted | Refusal:
-    """What stands in the way first, or the renewal to begin."""
+) -> Admitted | Refusal | InReview:
+    """What stands in the way first, or what a person must decide, or the renewal to begin."""
     for check in CHECKS:
         refusal = check(request, standing, now)
         if refusal is not None:
             return refusal
-    return _admit(request, standing, now, policy, cycle)
+    review = _review(request, standing, now, policy, cycle)
+    return review or _admit(request, standing, now, policy, cycle)
+
+
+def _review(
+    request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int
+) -> InReview | Refusal | None:
+    """What a person must decide, or has not in time; None where one of the methods is accepted."""
+    acceptance = standing.acceptance
+    if acceptance is None or acceptance.accepted(request.payment_method_ids):
+        return None
+    asked = InReview(standing.renewal_id, request, acceptance, standing.owner_id or "", cycle, now)
+    before = acceptance.reviewed
+    if before is not None:
+        expired = before.deadline_at <= now
+        return REVIEW_EXPIRED if expired else asked._replace(deadline_at=before.deadline_at, is_new=False)
+    deadline_at = now + timedelta(seconds=policy.review_seconds)
+    return asked._replace(deadline_at=min(deadline_at, request.act_before or deadline_at))
 
 
 def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, cycle: int) -> Admitted:
@@ -190,6 +224,10 @@ REUSED: Final = Refusal(
 SUBSCRIPTION_UNKNOWN: Final = Refusal(
     "subscription_unknown",
     "Nobody has told us of this subscription. Check its id; a new one takes a moment to arrive here.",
+)
+REVIEW_EXPIRED: Final = Refusal(
+    "review_expired",
+    "Nobody has decided in time whether it may be paid so. Ask again, or name a method of another kind.",
 )
 SLOT_TAKEN: Final = Refusal(
     "slot_taken",
@@ -286,18 +324,12 @@ def _not_accepted(request: Request, standing: Standing, _now: datetime) -> Refus
     return acceptance_refusal(request.payment_method_ids, standing.acceptance)
 
 
-def acceptance_refusal(wanted: Sequence[str], acceptance: Acceptance | None) -> Refusal | None:
-    """Why none of these may pay; None where one may, or the policy says nothing."""
-    if acceptance is None or acceptance.accepted(wanted):
-        return None
-    kinds = ", ".join(sorted({acceptance.kinds.get(method, "unknown") for method in wanted}))
-    destination = acceptance.destination or "this destination"
-    country = acceptance.payer_country or "an unknown country"
-    return Refusal(
-        "not_accepted",
-        f"For {destination} no payment by {kinds} is taken from a payer in {country}. "
-        "Name a method of another kind, or another payer.",
-    )
+def acceptance_refusal(
+    wanted: Sequence[str], acceptance: Acceptance | None, *, may_ask: bool = True
+) -> Refusal | None:
+    """Why none of these may pay; None where one may, where a person decides, or the policy says nothing."""
+    why = None if acceptance is None else acceptance.objection(wanted, may_ask=may_ask)
+    return None if why is None else Refusal(*why)
 
 
 def _slot_taken(_request: Request, standing: Standing, _now: datetime) -> Refusal | None:

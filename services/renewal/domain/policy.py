@@ -89,6 +89,9 @@ class Policy:
     late_capture_seconds: float
     """How long the top-up may take where the money arrived while the renewal was being given up."""
 
+    review_seconds: float = 24 * 3600
+    """How long a request that a person decides about may wait for that."""
+
     bursts: BurstLimits = BURSTS
     """How many automatic renewals may begin before the breaker stops them."""
 

@@ -3,11 +3,13 @@
 from services.renewal.operators.bulk_commands import bulk
 from services.renewal.operators.charge_commands import charges
 from services.renewal.operators.cli import app
+from services.renewal.operators.review_commands import reviews
 
 __all__ = ["app"]
 
 app.add_typer(bulk, name="bulk")
 app.add_typer(charges, name="charges")
+app.add_typer(reviews, name="reviews")
 
 if __name__ == "__main__":
     app()

@@ -211,6 +211,40 @@ def sample(job: Row) -> None:
     )
 
 
+def reviews(items: Sequence[Row], *, more: bool) -> None:
+    """What waits for a decision."""
+    show(
+        f"{len(items)} reviews" + (", and there are more" if more else ""),
+        (
+            "renewal",
+            "version",
+            "subscription",
+            "asked by",
+            "payer",
+            "from",
+            "for",
+            "pays by",
+            "since",
+            "until",
+        ),
+        [
+            (
+                one["renewal_id"],
+                one["version"],
+                one["subscription_id"],
+                one["caller"],
+                one["payer_id"],
+                one["payer_country"],
+                " ".join(word for word in (one["offering_id"], one["destination"]) if word),
+                ", ".join(one["kinds"]),
+                when(one["opened_at"]),
+                when(one["decide_before"]),
+            )
+            for one in items
+        ],
+    )
+
+
 def stops(told: Row) -> None:
     if not told["stops"]:
         console().print(f"Automatic charges go on everywhere; {told['kept_triggers']} triggers wait.")

@@ -8,11 +8,13 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from services.renewal import archive, burst_store, store, waiting_store
+from services.renewal.acceptance import review_store
 from services.renewal.cut_over import store as cut_over_store
-from services.renewal.domain.admission import Admitted, Refusal, Standing
+from services.renewal.domain.admission import REVIEW_EXPIRED, Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, RULE, UNTIL, Request, Trigger
 from services.renewal.domain.burst import BurstLimit, Trip
 from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, HistoryEntry, Renewal
+from services.renewal.domain.review import Review
 from services.renewal.domain.waiting import Waiting
 from services.renewal.operators import charge_store
 from services.renewal.operators import store as operator_store
@@ -33,6 +35,7 @@ from tests.simulation.stores import archive as archives
 from tests.simulation.stores import bursts as bursts_in_memory
 from tests.simulation.stores import cut_over as cut_over_in_memory
 from tests.simulation.stores import renewal as memory
+from tests.simulation.stores import reviews as reviews_in_memory
 from tests.simulation.stores import rules as rules_in_memory
 from tests.simulation.stores import waiting as waiting_in_memory
 
@@ -56,9 +59,11 @@ class RenewalSuite:
         cut_over_in_memory,
         bursts_in_memory,
         waiting_in_memory,
+        reviews_in_memory,
         archives,
         store,
         waiting_store,
+        review_store,
         burst_store,
         charge_store,
         archive,
@@ -84,6 +89,8 @@ class RenewalSuite:
             "take triggers": _take_triggers,
             "wait": _wait_for_slots,
             "stop waiting": _stop_waiting,
+            "review": _review,
+            "stop reviewing": _stop_reviewing,
             "judge triggers": _judge_triggers,
             "decide": _decide,
             "pause rules": _pause_rules,
@@ -212,6 +219,23 @@ async def _stop_waiting(actor: Actor, lot: Lot) -> None:
         await actor.call(waiting_store.take_overdue, lot.near(now), lot.near(now), ALL, order=_any)
     else:
         await actor.call(waiting_store.forget, lot.near(now), ALL)
+
+
+async def _review(actor: Actor, lot: Lot) -> None:
+    reviews = [_asked_about(actor, lot, each) for each in lot.some(RENEWALS)]
+    await actor.call(review_store.open_reviews, reviews)
+    if lot.chance(0.3):
+        await actor.call(review_store.promise_answers, lot.some(RENEWALS))
+
+
+async def _stop_reviewing(actor: Actor, lot: Lot) -> None:
+    now = actor.stage.now
+    if lot.chance(0.4):
+        await actor.call(review_store.drop, lot.some(RENEWALS))
+    elif lot.chance(0.7):
+        await actor.call(review_store.expire, lot.near(now), REVIEW_EXPIRED, ALL, order=_any)
+    else:
+        await actor.call(review_store.forget, lot.near(now), ALL)
 
 
 async def _judge_triggers(actor: Actor, lot: Lot) -> None:
@@ -425,6 +449,37 @@ def _waiting(actor: Actor, lot: Lot, renewal_id: UUID) -> Waiting:
     if lot.chance(0.7):
         return waiting
     return waiting.ended("refused", lot.near(now), Refusal("automatic_completed", "The data is there."))
+
+
+def _asked_about(actor: Actor, lot: Lot, renewal_id: UUID) -> Review:
+    now, request = actor.stage.now, _request(lot, renewal_id)
+    review = Review(
+        renewal_id,
+        request.subscription_id,
+        request.caller,
+        request.request_id,
+        request.fingerprint,
+        OFFERING,
+        request.max_amount_minor,
+        "USD",
+        ",".join(METHODS),
+        lot.perhaps("owner-1"),
+        "owner-1",
+        lot.number(0, 3),
+        lot.perhaps(lot.number(1, 2)),
+        lot.perhaps(lot.near(now)),
+        lot.one(TRACES),
+        lot.chance(0.5),
+        lot.perhaps("CU"),
+        lot.perhaps("US"),
+        METHODS[0],
+        "card",
+        now,
+        lot.near(now),
+    )
+    if lot.chance(0.7):
+        return review
+    return review.ended(lot.one(("approved", "refused", "withdrawn")), lot.near(now), REVIEW_EXPIRED)
 
 
 def _asked(lot: Lot, renewal_id: UUID) -> Asked:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from services.renewal.cut_over.store import shares_of
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.renewal import Renewal
+from services.renewal.domain.review import Review
 from services.renewal.domain.waiting import Waiting
 from services.renewal.rules.domain.decision import Decision
 from services.renewal.rules.domain.mandate import Mandate
@@ -50,6 +51,7 @@ NOT_KEPT: Final[Mapping[str, frozenset[str]]] = {
     "cut_overs": frozenset({"live", "shadow", "why", "set_by", "set_at"}),
 }
 _PLACES: Final = "select * from waiting_requests where ended_at is null"
+_REVIEW_PLACES: Final = "select * from acceptance_reviews where ended_at is null and dunning_try is null"
 _ARCHIVED: Final = """
 select r.*, e.renewal_id as registered, (
     select array_agg(h) from json_populate_recordset(null::renewal_history, a.history) as h
@@ -91,6 +93,10 @@ def _kept_of(row: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _waiting_of(row: Mapping[str, Any]) -> tuple[Any, Waiting]:
     return row["renewal_id"], Waiting._make(row[name] for name in Waiting._fields)
+
+
+def _review_of(row: Mapping[str, Any]) -> tuple[Any, Review]:
+    return row["renewal_id"], Review._make(row[name] for name in Review._fields)
 
 
 def _orphan_of(row: Mapping[str, Any]) -> tuple[Any, Orphan]:
@@ -170,6 +176,8 @@ MIRRORS: Final = (
     Mirror("kept", "kept_triggers", "select * from kept_triggers", _kept_of),
     Mirror("waiting", "waiting_requests", "select * from waiting_requests", _waiting_of),
     Mirror("waiting_places", "waiting_requests", _PLACES, _slot_of),
+    Mirror("reviews", "acceptance_reviews", "select * from acceptance_reviews", _review_of),
+    Mirror("review_places", "acceptance_reviews", _REVIEW_PLACES, _slot_of),
     Mirror("orphans", "orphans", "select * from orphans", _orphan_of),
     Mirror("progress", "consumer_progress", "select * from consumer_progress", _progress_of),
     Mirror("stalls", "stalls", "select * from stalls", _stall_of),

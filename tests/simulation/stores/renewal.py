@@ -15,6 +15,7 @@ from services.renewal.cut_over.domain.cohort import Share
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, UNTIL, Request, Trigger
 from services.renewal.domain.renewal import HistoryEntry, Renewal
+from services.renewal.domain.review import Review
 from services.renewal.domain.waiting import Waiting
 from services.renewal.operators import charge_store
 from services.renewal.rules.domain.decision import Decision
@@ -130,6 +131,8 @@ class RenewalDatabase(Database):
         self.kept: Table[str, tuple[Trigger, datetime]] = Table("kept_triggers")
         self.waiting: Table[UUID, Waiting] = Table("waiting_requests")
         self.waiting_places: Table[str, UUID] = Table("waiting_requests_place")
+        self.reviews: Table[UUID, Review] = Table("acceptance_reviews")
+        self.review_places: Table[str, UUID] = Table("acceptance_reviews_place")
         self.orphans: Table[UUID, Orphan] = Table("orphans")
         self.progress: Table[tuple[str, int], ProgressLine] = Table("consumer_progress")
         self.stalls: Table[tuple[str, int, datetime], datetime] = Table("stalls")
@@ -276,6 +279,8 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
         existing = archived.line
     if existing is None:
         existing = waiting
+    if existing is None and (review := get(own.reviews, asked.renewal_id)) is not None:
+        existing = review if review.state != "approved" and review.dunning_try is None else None
     stops = [scope for scope, _ in transaction.scan(own.stops) if not scope.startswith("subscription ")]
     refusal = get(own.refusals, asked.renewal_id)
     subscription = get(own.subscriptions, asked.subscription_id)

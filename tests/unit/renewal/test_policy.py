@@ -49,6 +49,7 @@ promise     any           180
 effect      at_least      60
 command     at_most       600
 late        capture       300
+review      at_most       86400
 burst       subscription  50      86400
 burst       brand         120000  300
 burst       everywhere    180000  300
@@ -78,6 +79,7 @@ def page(policy: Policy) -> Iterator[list[str]]:
     yield ["effect", "at_least", f"{policy.effect_seconds:g}"]
     yield ["command", "at_most", f"{policy.command_seconds:g}"]
     yield ["late", "capture", f"{policy.late_capture_seconds:g}"]
+    yield ["review", "at_most", f"{policy.review_seconds:g}"]
     for kind, limit in policy.bursts._asdict().items():
         yield ["burst", kind, str(limit.renewals), str(limit.window_seconds)]
 
@@ -97,7 +99,7 @@ def test_the_page_shows_every_table_there_is() -> None:
     shown = {
         *("payment_retries", "top_up_retries", "refund_retries", "soft_decline_retries", "refund_seconds"),
         *("patience", "declines", "deadline_seconds", "promise_seconds", "effect_seconds"),
-        *("command_seconds", "late_capture_seconds", "bursts"),
+        *("command_seconds", "late_capture_seconds", "review_seconds", "bursts"),
     }
     derived = {"shortest_patience"}
     assert {field.name for field in fields(Policy)} == shown | derived

@@ -10,6 +10,7 @@ from services.renewal.domain.admission import (
     Admitted,
     Announced,
     Answer,
+    InReview,
     Joined,
     Kept,
     NotMeant,
@@ -48,6 +49,7 @@ SENTENCES: Final[dict[str, str]] = {
     "dunning": "The payment failed: the next try is due at its instant, or when another card is named.",
     "price_above_consent": "It costs more than the payer agreed to: it goes on once they agree to more.",
     "cap_charge": "It costs more than the rule allows per charge: it goes on once the rule says more.",
+    "in_review": "A person decides whether it may be paid so: what nobody has decided by then is refused.",
     "announced": "The payer was told of the charge, and is charged at the announced instant.",
 }
 """Of every reason that comes without a sentence of its own."""
@@ -119,13 +121,18 @@ def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
                 next_try_at=kept.not_before,
                 mandate_id=answer.mandate_id,
             )
+        case InReview(deadline_at=deadline_at):
+            detail = SENTENCES["in_review"]
+            return made._replace(
+                outcome="waiting", reason="in_review", detail=detail, next_try_at=deadline_at
+            )
         case Shadowed(would=would):
             return _in_shadow(decision_of(trigger, would, now), would)
         case Waits():
             raise AssertionError("only who asks in person waits for a slot")
 
 
-def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced) -> Decision:
+def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced | InReview) -> Decision:
     """What would have been decided, with the terms that it would have been on."""
     told = decision._replace(detail=f"{NOT_LIVE} {decision.detail}", shadow=True)
     match would:
@@ -139,7 +146,7 @@ def _in_shadow(decision: Decision, would: Admitted | Refusal | Kept | Announced)
             named = _terms(would.offering_id, would.max_amount_minor, would.currency, ())
             detail = f"{NOT_LIVE} The payer would have been told, and charged at the next try's instant."
             return told._replace(outcome="would_renew", detail=detail, terms=named)
-        case Kept():
+        case Kept() | InReview():
             return told._replace(outcome="would_wait")
         case Refusal():
             return told
