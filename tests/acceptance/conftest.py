@@ -15,6 +15,7 @@ from tests.acceptance.office import Office
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
 
 REPLICAS = 2
+BURST_RENEWALS = 3
 IMPATIENT = {
     # As in production, only sooner: what a dead process had begun is taken over when its lease ends.
     "RECARGA_RENEWAL_PATIENCE_SECONDS": "6",
@@ -24,6 +25,8 @@ IMPATIENT = {
     "RECARGA_PROVISIONING_SEND_WINDOW_SECONDS": "2",
     "RECARGA_PROVISIONING_CALL_SECONDS": "3",
     "RECARGA_PROVISIONING_LEASE_SECONDS": "6",
+    # A runaway is one sooner, too: nobody else renews as often by a rule.
+    "RECARGA_RENEWAL_BURST_SUBSCRIPTION_RENEWALS": str(BURST_RENEWALS),
 }
 
 

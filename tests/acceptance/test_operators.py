@@ -8,9 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+
+from shared.contracts.renewals import TOPIC, AutomaticChargesStopped
+from tests.acceptance.conftest import BURST_RENEWALS
 from tests.acceptance.http_caller import Reply
-from tests.acceptance.office import Office
-from tests.acceptance.subscribers import Subscriber
+from tests.acceptance.office import DEADLINE_SECONDS, Office
+from tests.acceptance.subscribers import DATA_BYTES, RECORD_BYTES, Subscriber
 
 RENEWALS = 40
 PER_SECOND = 10
@@ -117,6 +121,87 @@ async def test_the_switch_stops_what_rules_charge_in_every_process_and_lets_it_c
 
     for one in people:
         await office.until(lambda one=one: renewed(one), f"{one.subscription_id} is renewed")  # type: ignore[misc] # bound now
+
+
+async def stopped_by_the_breaker(office: Office, subscription_id: str) -> list[AutomaticChargesStopped]:
+    """What whoever must be told of that subscription's runaway has been told, read to the topic's end."""
+    consumer = AIOKafkaConsumer(
+        TOPIC, bootstrap_servers=office.stack.kafka_bootstrap, auto_offset_reset="earliest"
+    )
+    told: list[AutomaticChargesStopped] = []
+    await consumer.start()
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            ends = await consumer.end_offsets(consumer.assignment())
+            while any([await consumer.position(place) < end for place, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    told += [
+                        AutomaticChargesStopped.model_validate_json(record.value)
+                        for record in records
+                        if dict(record.headers).get("ce_type") == b"AutomaticChargesStopped"
+                    ]
+    finally:
+        await consumer.stop()
+    return [one for one in told if one.name == subscription_id]
+
+
+async def has_cycle(office: Office, subscriber: Subscriber, cycle: int) -> bool:
+    """Whether usage has heard of so many top-ups."""
+    return bool((await office.buckets(subscriber))["cycle"] == cycle)
+
+
+async def has_renewed(office: Office, subscriber: Subscriber, times: int) -> bool:
+    found = await office.renewals_of(subscriber)
+    return len(found) == times and all(renewal["state"] == "completed" for renewal in found)
+
+
+async def last_word(office: Office, subscriber: Subscriber) -> dict[str, Any]:
+    """What became of the newest trigger."""
+    path = f"/v1/subscriptions/{subscriber.subscription_id}/renewal-decisions"
+    decided: dict[str, Any] = (await office.ok("renewal", "GET", path)).body["items"][0]
+    return decided
+
+
+async def run_away(office: Office, subscriber: Subscriber) -> None:
+    """All that a renewal grants is used up, again and again, until the breaker stops it."""
+    size = 2 * RECORD_BYTES
+    for cycle in range(BURST_RENEWALS):
+        await office.say(subscriber.use(f"all-of-cycle-{cycle}", size=size))
+        await office.until(lambda c=cycle + 1: has_renewed(office, subscriber, c), f"renewal {cycle + 1}")  # type: ignore[misc] # bound now
+        await office.until(lambda c=cycle + 1: has_cycle(office, subscriber, c), f"cycle {cycle + 1}")  # type: ignore[misc] # bound now
+        size = DATA_BYTES
+    await office.say(subscriber.use("one-too-many", size=size))
+
+    async def is_stopped() -> bool:
+        return bool((await last_word(office, subscriber))["reason"] == "breaker")
+
+    await office.until(is_stopped, "the breaker has stopped it")
+
+
+async def test_a_subscription_that_runs_away_is_stopped_and_people_are_told_until_one_resumes_it(
+    office: Office,
+) -> None:
+    runaway, calm = await office.seeded(has_rule=True), await office.seeded(has_rule=True)
+
+    await run_away(office, runaway)
+
+    decision = await last_word(office, runaway)
+    assert (decision["outcome"], decision["cycle"]) == ("waiting", BURST_RENEWALS)
+    assert await has_renewed(office, runaway, BURST_RENEWALS)
+    [told] = await stopped_by_the_breaker(office, runaway.subscription_id)
+    assert (told.kind, told.counted, told.limit) == ("subscription", BURST_RENEWALS, BURST_RENEWALS)
+    assert "breaker" in await typed(office, "explain", runaway.subscription_id, process="renewal-2")
+
+    async def is_alarming() -> bool:
+        return await office.metric("renewal", "recarga_renewal_burst_breaker_open", kind="subscription") > 0
+
+    await office.until(is_alarming, "the alert's gauge is up")
+    await office.say(calm.use("all", size=2 * RECORD_BYTES))
+    await office.until(lambda: has_renewed(office, calm, 1), "whoever does not run away is renewed")
+
+    await typed(office, "charges", "resume", "--subscription", runaway.subscription_id, "--why", WHY)
+
+    await office.until(lambda: has_renewed(office, runaway, BURST_RENEWALS + 1), "what waited goes on")
 
 
 async def test_the_command_line_finds_and_shows_a_renewal_of_the_stack(office: Office) -> None:

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from shared.contracts.customers import CustomerChanged
 from shared.contracts.renewals import TOPIC, CustomerActionRequired
 from tests.acceptance.http_caller import Reply, send_json
 from tests.acceptance.office import DEADLINE_SECONDS, Office
+from tests.acceptance.subscribers import Subscriber
 
 
 async def told(office: Office, renewal_id: str) -> CustomerActionRequired:
@@ -92,6 +94,50 @@ async def test_a_payer_who_never_comes_pays_nothing_and_leaves_nothing_behind(
     await office.in_state(again, "awaiting_customer")
     await office.ok("renewal", "POST", f"/v1/renewals/{again}/cancel")
     await office.in_state(again, "cancelled")
+
+
+async def payer_in(office: Office, country: str) -> Subscriber:
+    """Somebody with a verified identity and a card there, and no subscription, whom renewal knows."""
+    payer = office.subscriber()
+    told = CustomerChanged(customer_id=payer.customer_id, version=1, identity_verified=True, country=country)
+    await office.say(told)
+    await office.ok("payment", "POST", "/v1/payment-methods/bulk", {"items": payer.payment_methods()})
+    for table, column, keys in (
+        ("renewal.customers", "customer_id", [payer.customer_id]),
+        ("renewal.payer_countries", "customer_id", [payer.customer_id]),
+        ("renewal.payment_methods", "payment_method_id", payer.payment_method_ids),
+        ("renewal.method_kinds", "payment_method_id", payer.payment_method_ids),
+    ):
+        await office.until(lambda t=table, c=column, k=keys: office.known(t, c, k), f"{table} complete")  # type: ignore[misc] # bound now
+    return payer
+
+
+async def test_a_payer_from_abroad_is_refused_where_another_payer_renews(office: Office) -> None:
+    traveller, friend = await office.seeded(), await payer_in(office, "US")
+    by_friend: dict[str, Any] = {
+        "payer_id": friend.customer_id,
+        "payment_method_ids": friend.payment_method_ids,
+    }
+    entry, olga = "/v1/operator/acceptance/CU/US/card", office.signed_in("olga")
+    why = "The acquirer takes no card from there."
+    judged = await office.http("renewal", "PUT", entry, {"verdict": "refuse", "why": why}, olga)
+    assert judged.status == 200, judged
+    try:
+        refused = await office.ask(traveller, **by_friend)
+        assert (refused.status, refused.problem) == (422, "not-accepted")
+        assert "from a payer in US" in refused.body["detail"]
+        assert await office.renewals_of(traveller) == []
+
+        renewed = await office.begun(traveller)
+
+        await office.in_state(renewed, "completed")
+        assert await office.effects(renewed) == ["captured", "applied"]
+    finally:
+        gone = await office.http("renewal", "DELETE", f"{entry}?why=Over.", headers=olga)
+        assert gone.status == 200, gone
+    accepted = await office.begun(traveller, **by_friend)
+    await office.in_state(accepted, "completed")
+    assert (await office.renewal(accepted))["payer_id"] == friend.customer_id
 
 
 async def test_a_renewal_at_its_deadline_is_cancelled_and_the_money_goes_back(office: Office) -> None:
