@@ -89,6 +89,7 @@ class RunningService:
         self._make: Callable[[Transactions], Service] = lambda transactions: build(settings, transactions)
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._offset_tasks: list[asyncio.Task[None]] = []
         self._consumer_loops: list[ConsumerLoop] = []
 
     async def start(self) -> None:
@@ -123,8 +124,9 @@ class RunningService:
         for start in service.starts:
             await start()
         loops = [*service.loops, Loop("outbox", self._outbox.run)]
-        loops += [Loop(f"consumer {loop.consumer.name}", loop.run) for loop in self._consumer_loops]
-        self._tasks = [asyncio.create_task(self._keep_running(loop), name=loop.name) for loop in loops]
+        offsets = [Loop(f"consumer {loop.consumer.name}", loop.run) for loop in self._consumer_loops]
+        self._tasks = [self._task(loop) for loop in loops]
+        self._offset_tasks = [self._task(loop) for loop in offsets]
         await self._broker.start()
         app = create_app(
             title=service.title,
@@ -147,11 +149,15 @@ class RunningService:
         for loop in self._consumer_loops:
             await loop.commit()
         await self._broker.stop()
+        # A question for the end of a partition waits for metadata, and a client that is closed learns none:
+        # whoever stops in the first second would wait all its grace for nothing.
+        for task in self._offset_tasks:
+            task.cancel()
         self._stopping.set()
         await asyncio.wait(self._tasks, timeout=self._settings.stop_grace_seconds)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._offset_tasks, return_exceptions=True)
         for stop in self._service.stops:
             await stop()
         await self._outbox.forget()
@@ -204,6 +210,9 @@ class RunningService:
             ("projections", projections),
             *self._service.checks,
         ]
+
+    def _task(self, loop: Loop) -> asyncio.Task[None]:
+        return asyncio.create_task(self._keep_running(loop), name=loop.name)
 
     async def _keep_running(self, loop: Loop) -> None:
         failures = 0

@@ -1,6 +1,7 @@
 """The whole of usage on its topics: records go in on one, triggers come out on another."""
 
 import asyncio
+import time
 from uuid import uuid4
 
 import asyncpg
@@ -47,3 +48,12 @@ async def test_a_subscription_a_top_up_and_its_usage_become_a_trigger(
         ("QuotaThresholdReached", 1),
         ("QuotaExhausted", 1),
     }
+
+
+async def test_who_is_stopped_as_soon_as_it_runs_does_not_wait_for_what_it_asked_kafka(
+    fresh_database: FreshDatabase, kafka_bootstrap: str
+) -> None:
+    told = settings.Settings(database_url=await fresh_database("usage"), kafka_bootstrap=kafka_bootstrap)
+    async with running("usage", wiring.build, told):
+        ends_at = time.monotonic() + told.stop_grace_seconds / 2
+    assert time.monotonic() < ends_at
