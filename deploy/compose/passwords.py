@@ -27,6 +27,7 @@ SECRETS = Path(".recarga") / "compose"
 WEBHOOK_SECRET = SECRETS / "webhook-secret"
 OPERATOR_SECRET = SECRETS / "operator-secret"
 CUSTOMER_LINK_SECRET = SECRETS / "customer-link-secret"
+TEXT_MESSAGE_SECRET = SECRETS / "text-message-secret"
 
 
 def completed(text: str) -> str:
@@ -39,13 +40,13 @@ def completed(text: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Completes .env and the secrets of webhooks, of operators' tokens and of payers' links in `folder`."""
+    """Completes .env and the secrets of webhooks, operators' tokens, payers' links and text messages."""
     env = folder / ".env"
     replace(env, completed(env.read_text() if env.exists() else ""), 0o600)
     # Their folder keeps other users out; the files are read by containers, strangers to their owner.
     (folder / SECRETS).mkdir(parents=True, exist_ok=True)
     (folder / SECRETS).chmod(0o700)
-    for name in (WEBHOOK_SECRET, OPERATOR_SECRET, CUSTOMER_LINK_SECRET):
+    for name in (WEBHOOK_SECRET, OPERATOR_SECRET, CUSTOMER_LINK_SECRET, TEXT_MESSAGE_SECRET):
         secret = folder / name
         if not secret.exists():
             replace(secret, secrets.token_urlsafe(PASSWORD_BYTES), 0o444)

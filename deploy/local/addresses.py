@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from deploy.local.ports import HOST, SERVICES, Ports
 COMPONENTS = frozenset({"postgres", "kafka", "sandbox", "services"})
 WEBHOOK_PATH = "/v1/webhooks/psp"
 CUSTOMER_LINK_PATH = "/v1/customer-actions"
+SMS_GATEWAY = "sandbox"
+"""Who brings what subscribers answer by text message; anybody who holds its secret, here."""
 
 
 @dataclass(eq=False)
@@ -61,6 +64,10 @@ class Addresses:
     @property
     def customer_link_secret_file(self) -> Path:
         return self.home.customer_link_secret_file
+
+    @property
+    def text_message_secret_file(self) -> Path:
+        return self.home.text_message_secret_file
 
     @property
     def instances(self) -> list[str]:
@@ -124,5 +131,8 @@ class Addresses:
             "RECARGA_OPERATOR_SECRET_FILE": str(self.operator_secret_file),
             "RECARGA_CUSTOMER_LINK_URL": self.service_url("renewal") + CUSTOMER_LINK_PATH,
             "RECARGA_CUSTOMER_LINK_SECRET_FILE": str(self.customer_link_secret_file),
+            "RECARGA_TEXT_MESSAGE_SECRET_FILES": json.dumps(
+                {SMS_GATEWAY: str(self.text_message_secret_file)}
+            ),
             **self.service_environment,
         }

@@ -61,6 +61,11 @@ class Home:
         return self.secrets / "customer-link"
 
     @property
+    def text_message_secret_file(self) -> Path:
+        """What the SMS gateway of the local stack signs its messages with."""
+        return self.secrets / "text-messages"
+
+    @property
     def downloads(self) -> Path:
         return self.path / "downloads"
 

@@ -188,6 +188,7 @@ class Stack(Addresses):
         kept_secret(self.webhook_secret_file)
         kept_secret(self.operator_secret_file)
         kept_secret(self.customer_link_secret_file)
+        kept_secret(self.text_message_secret_file)
         await self._start_backing()
         if "sandbox" in self.components:
             await self._start_sandbox()

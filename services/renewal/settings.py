@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from services.renewal.text_messages.secrets import read_secrets
 from shared.archive import SHORTEST
 from shared.settings import Settings as SharedSettings
 
@@ -61,6 +62,25 @@ class Settings(SharedSettings):
     customer_link_secret_file: Path | None = Field(
         None, description="holds the secret that signs those links; without it there are none"
     )
+
+    text_message_secret_files: dict[str, Path] = Field(
+        {}, description="JSON: by the name of each SMS gateway that may send, the file of its secret"
+    )
+    renewal_text_message_tolerance_seconds: int = Field(
+        300, ge=1, le=900, description="age of a text message's signature"
+    )
+    renewal_text_messages_per_hour: int = Field(
+        5, ge=1, le=100, description="renewals that one number may ask for within an hour"
+    )
+
+    def text_message_secrets(self) -> dict[str, SecretStr]:
+        """The secrets of the SMS gateways, by name.
+
+        Raises:
+            OSError: a file cannot be read.
+            ValueError: a name or a secret is not fit, or two gateways have one secret.
+        """
+        return read_secrets(self.text_message_secret_files)
 
     def operator_secret(self) -> SecretStr | None:
         """The secret of operators' tokens; None where none is configured: then no operator is believed.

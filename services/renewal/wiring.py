@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from fastapi import APIRouter
+
 from services.renewal import archive
 from services.renewal.acceptance.facts import FACTS, keep_acceptance_facts
 from services.renewal.acceptance.review_routes import ReviewRoutes
@@ -41,6 +43,9 @@ from services.renewal.rules.offering_terms import keep_offering_terms
 from services.renewal.rules.routes import RuleRoutes
 from services.renewal.settings import Settings
 from services.renewal.survey import Survey
+from services.renewal.text_messages.replies import OldReplies, Replies
+from services.renewal.text_messages.routes import TextMessageRoutes
+from services.renewal.text_messages.senders import Senders
 from services.renewal.timers import Timers
 from services.renewal.waiting import WaitingRequests
 from shared.clock import utc_now
@@ -112,6 +117,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             ReviewRoutes(transactions, policy, gate).router,
             CutOverRoutes(transactions, gate).router,
             RuleJobRoutes(transactions, gate, proposals_live).router,
+            _text_messages(settings, transactions, policy),
         ),
         loops=(
             Loop("timers", timers.run),
@@ -123,8 +129,17 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             Loop("reviews", Reviews(transactions).run),
             Loop("survey", Survey(transactions.pool, utc_now).run),
             Loop("archive", removal.run),
+            Loop("old text messages", OldReplies(transactions).run),
         ),
     )
+
+
+def _text_messages(settings: Settings, transactions: Transactions, policy: Policy) -> APIRouter:
+    """The port for SMS gateways: without a secret no gateway is known, and nothing is taken."""
+    tolerance = timedelta(seconds=settings.renewal_text_message_tolerance_seconds)
+    senders = Senders(settings.text_message_secrets(), tolerance, utc_now)
+    replies = Replies(policy, settings.renewal_text_messages_per_hour)
+    return TextMessageRoutes(transactions, senders, replies).router
 
 
 def policy_of(settings: Settings) -> Policy:

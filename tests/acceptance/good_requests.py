@@ -20,7 +20,10 @@ WRONG_CHECK_DIGITS: Final = {
 }
 WHY: Final = "The carrier confirmed it by telephone."
 PAYERS: Final = "/v1/customer-actions"
+TEXTS: Final = "/v1/text-messages/{gateway}"
 UNKNOWN: Final = "01234567-89ab-7def-8123-456789abcdef"
+MAY_BE_EMPTY: Final = frozenset({"text"})
+"""What a person has sent, even if it was nothing."""
 ABSURD_NUMBERS: Final = (-1, 10**30, 1.5)
 
 
@@ -98,6 +101,10 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         template = f"/v1/operator/proposals/{{proposal_id}}/{decision}"
         return one("renewal", "POST", template, {"why": WHY}, proposal_id=UNKNOWN)
 
+    def review(decision: str) -> GoodRequest:
+        template = f"/v1/operator/reviews/{{renewal_id}}/{decision}"
+        return one("renewal", "POST", template, {"version": 1, "why": WHY}, renewal_id=UNKNOWN)
+
     ruled = "/v1/subscriptions/{subscription_id}/renewal-rule"
     mandates = "/v1/subscriptions/{subscription_id}/mandates/{mandate_id}"
     consent = {
@@ -150,6 +157,13 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             {"payment_method_id": method},
             frozenset({"payment_method_id"}),
         ),
+        one(
+            "renewal",
+            "POST",
+            TEXTS,
+            {"message_id": own, "sender": subscriber.msisdn, "text": "What is this?"},
+            gateway="sandbox",
+        ),
         one("renewal", "PUT", ruled, rule, subscription_id=id_),
         one("renewal", "POST", f"{ruled}/pause", {"why": WHY}, subscription_id=id_),
         one("renewal", "POST", f"{ruled}/resume", {"why": WHY}, subscription_id=id_),
@@ -191,6 +205,8 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
             method_kind="paypal",
         ),
         one("renewal", "POST", "/v1/operator/acceptance/bulk", entry),
+        review("approve"),
+        review("refuse"),
         one(
             "renewal", "POST", "/v1/operator/jobs/{job_id}/start", {"why": WHY, "renewals": 1}, job_id=UNKNOWN
         ),
@@ -302,6 +318,8 @@ def _wrong(field: str, value: Any) -> Iterator[Any]:
     elif isinstance(value, int):
         yield from (*ABSURD_NUMBERS, str(value), True, [])
     elif isinstance(value, str):
-        yield from (5, True, [value], "", "nul \x00", "x" * 10_000)
+        yield from (5, True, [value], "nul \x00", "x" * 10_000)
+        if field not in MAY_BE_EMPTY:
+            yield ""
     elif isinstance(value, list):
         yield from (5, "text", [5], [{}], [""], ["x" * 10_000], ["acceptance"] * 1_000)

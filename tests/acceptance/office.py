@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 import time
 import uuid
@@ -172,6 +174,13 @@ class Office:
         secret = SecretStr(self.stack.operator_secret_file.read_text().strip())
         token = sign(secret, name, role, datetime.now(UTC), timedelta(hours=1))
         return {"authorization": f"Bearer {token}"}
+
+    def signed_text(self, message: bytes) -> dict[str, str]:
+        """The header with which the SMS gateway of the local stack brings that message."""
+        secret = self.stack.text_message_secret_file.read_text().strip()
+        at = str(int(time.time()))
+        digest = hmac.new(secret.encode(), f"{at}.".encode() + message, hashlib.sha256)
+        return {"recarga-signature": f"t={at},v1={digest.hexdigest()}"}
 
     # Looking
 

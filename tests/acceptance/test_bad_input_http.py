@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.local.ports import SERVICES
-from tests.acceptance.good_requests import KEYED, PAYERS, GoodRequest, bad_bodies, good_requests
+from tests.acceptance.good_requests import KEYED, PAYERS, TEXTS, GoodRequest, bad_bodies, good_requests
 from tests.acceptance.http_caller import Reply, send
 from tests.acceptance.office import Office
 from tests.acceptance.subscribers import Subscriber
@@ -73,6 +73,8 @@ async def operations(office: Office, service: str) -> dict[tuple[str, str, str],
 async def call(office: Office, good: GoodRequest, body: bytes, headers: Mapping[str, str]) -> Reply:
     keyed = {"idempotency-key": str(uuid.uuid4())} if good.template in KEYED else {}
     signed = office.signed_in("olga") if good.is_an_operators else {}
+    if good.template == TEXTS:
+        signed = office.signed_text(body)
     url = office.stack.service_url(good.service)
     return await send(url, good.method, good.path, body, {**keyed, **signed, **headers})
 

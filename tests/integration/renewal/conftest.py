@@ -41,6 +41,8 @@ GRANT = Grant(data_bytes=10**9, validity_seconds=86_400, product_code="CU-1GB")
 PRICE = 900
 SECRET = SecretStr("signs operators' tokens in this test run only")
 LINK_SECRET = SecretStr("a secret of these tests, which signs links")
+TEXT_GATEWAY = "sms-a"
+TEXT_SECRET = "a secret of these tests, which signs text messages"
 _numbers = count(1)
 
 
@@ -277,7 +279,14 @@ async def renewal(
     secret.write_text(SECRET.get_secret_value())
     links = secret.with_name("customer-link")
     links.write_text(LINK_SECRET.get_secret_value())
-    told = settings.Settings(database_url=url, operator_secret_file=secret, customer_link_secret_file=links)
+    texts = secret.with_name("text-messages")
+    texts.write_text(TEXT_SECRET)
+    told = settings.Settings(
+        database_url=url,
+        operator_secret_file=secret,
+        customer_link_secret_file=links,
+        text_message_secret_files={TEXT_GATEWAY: texts},
+    )
     async with wired(
         lambda transactions: wiring.build(told, transactions), url, kafka_bootstrap, "renewal"
     ) as service:

@@ -1,5 +1,6 @@
 """docker-compose.yml is valid, open to this machine only, starts in order and says what settings read."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from deploy.compose.passwords import (
     DEFAULTS,
     OPERATOR_SECRET,
     PASSWORDS,
+    TEXT_MESSAGE_SECRET,
     WEBHOOK_SECRET,
 )
 from deploy.local.ports import DEFAULT_PORTS
@@ -186,6 +188,15 @@ def test_the_secret_of_operators_tokens_is_known_to_the_one_service_that_reads_t
     assert Path(compose_file()["secrets"]["operator"]["file"]) == OPERATOR_SECRET
     assert environment_of("renewal")["RECARGA_OPERATOR_SECRET_FILE"] == "/run/secrets/operator"
     assert [name for name, service in SERVICES.items() if "operator" in service.get("secrets", ())] == [
+        "renewal"
+    ]
+
+
+def test_the_secret_of_the_sms_gateway_is_known_to_the_one_service_that_hears_it() -> None:
+    assert Path(compose_file()["secrets"]["text-messages"]["file"]) == TEXT_MESSAGE_SECRET
+    told = environment_of("renewal")["RECARGA_TEXT_MESSAGE_SECRET_FILES"]
+    assert json.loads(told) == {"sandbox": "/run/secrets/text-messages"}
+    assert [name for name, service in SERVICES.items() if "text-messages" in service.get("secrets", ())] == [
         "renewal"
     ]
 

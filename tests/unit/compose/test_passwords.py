@@ -11,13 +11,14 @@ from deploy.compose.passwords import (
     CUSTOMER_LINK_SECRET,
     OPERATOR_SECRET,
     PASSWORDS,
+    TEXT_MESSAGE_SECRET,
     WEBHOOK_SECRET,
     completed,
     write,
 )
 from tests.unit.compose.files import REPOSITORY
 
-SECRETS = (WEBHOOK_SECRET, OPERATOR_SECRET, CUSTOMER_LINK_SECRET)
+SECRETS = (WEBHOOK_SECRET, OPERATOR_SECRET, CUSTOMER_LINK_SECRET, TEXT_MESSAGE_SECRET)
 
 
 def values(text: str) -> dict[str, str]:

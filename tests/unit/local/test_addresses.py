@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_every_process_of_renewal_checks_operators_tokens_with_one_secret() -> N
 
     files = {two.environment_of(f"renewal-{n}")["RECARGA_OPERATOR_SECRET_FILE"] for n in (1, 2)}
     assert files == {str(two.home.operator_secret_file)}
+
+
+def test_every_process_of_renewal_hears_the_local_sms_gateway() -> None:
+    two = addresses(replicas=2)
+
+    told = {two.environment_of(f"renewal-{n}")["RECARGA_TEXT_MESSAGE_SECRET_FILES"] for n in (1, 2)}
+    assert [json.loads(each) for each in told] == [{"sandbox": str(two.home.text_message_secret_file)}]
 
 
 def test_every_process_of_renewal_signs_payers_links_alike_and_they_lead_to_it() -> None:

@@ -1,0 +1,1 @@
+"""What a text message means and what it may do. Pure."""
