@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from deploy.local.database_roles import create_role, drop_roles, url_as
@@ -29,6 +30,11 @@ from shared.database.migrations import migrate
 
 # A developer's own server is not for tests: they start theirs.
 os.environ.pop("DATABASE_URL", None)
+# How long an example takes says how busy the machine is, and no test is about that.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
 # Tests lose nothing that matters when the machine stops.
 UNSAFE_AND_FAST = {"fsync": "off", "full_page_writes": "off"}
 
