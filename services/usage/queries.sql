@@ -20,7 +20,7 @@ from owner
 cross join lateral (
     select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
         granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-        next_due_at, reported_at, open_buckets, rule_wants
+        next_due_at, reported_at, open_buckets, rule_wants, ctid
     from balances
     where balances.subscription_id = owner.subscription_id
     limit 1
@@ -31,7 +31,7 @@ cross join lateral (
 -- The same by subscription.
 select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
     granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-    next_due_at, reported_at, open_buckets, rule_wants
+    next_due_at, reported_at, open_buckets, rule_wants, ctid
 from balances
 where subscription_id = any($1::text[])
 order by subscription_id
@@ -41,7 +41,7 @@ for update
 -- Those where something lapses, or is about to; several processes share the work.
 select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
     granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-    next_due_at, reported_at, open_buckets, rule_wants
+    next_due_at, reported_at, open_buckets, rule_wants, ctid
 from balances
 where next_due_at <= $1
 order by next_due_at
@@ -58,17 +58,6 @@ cross join lateral (
     where u.source = wanted.source and u.record_id = wanted.record_id and u.ended_on = wanted.ended_on
     limit 1
 ) as found
-
--- name: insert_usage_records
--- New records with what they took. Those of nobody yet have no subscription: they are taken up later.
-insert into usage_records (source, record_id, ended_on, iccid, subscription_id, session_id, imei, bytes_up,
-    bytes_down, country, started_at, ended_at, allocation, overrun_bytes)
-select source, record_id, ended_on, iccid, subscription_id, session_id, imei, bytes_up, bytes_down, country,
-    started_at, ended_at, allocation, coalesce(overrun_bytes, 0)
-from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-    $9::bigint[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::bigint[])
-    as r (source, record_id, ended_on, iccid, subscription_id, session_id, imei, bytes_up, bytes_down, country,
-        started_at, ended_at, allocation, overrun_bytes)
 
 -- name: quarantine_records
 -- What takes nothing, for a person to see; the same again is nothing new.
@@ -188,17 +177,17 @@ from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
 order by e.place
 
 -- name: update_counts
--- Writes what usage changes: one row per subscription, within its page.
+-- Writes what usage changes: one row per subscription, within its page. By place instead of by key: the row is locked.
 update balances as b
 set
     used_bytes = c.used_bytes, overrun_bytes = c.overrun_bytes, owed_bytes = coalesce(c.owed_bytes, 0),
     burn_window = c.burn_window, burn_bytes = c.burn_bytes, burn_before_bytes = c.burn_before_bytes,
     said = c.said, foreign_imei = c.foreign_imei, open_buckets = c.open_buckets
-from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[],
+from unnest($1::tid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[],
     $8::smallint[], $9::text[], $10::json[])
-    as c (subscription_id, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+    as c (place, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
         foreign_imei, open_buckets)
-where b.subscription_id = c.subscription_id
+where b.ctid = c.place
 
 -- name: update_cycles
 -- Writes what top-ups, lapses and carriers' reports change.
@@ -235,7 +224,7 @@ where excluded.changed_at > iccids.changed_at and excluded.subscription_id <> ic
 -- One subscription's balance, for its owner.
 select subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
     granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
-    next_due_at, reported_at, open_buckets, rule_wants
+    next_due_at, reported_at, open_buckets, rule_wants, ctid
 from balances
 where subscription_id = $1
 

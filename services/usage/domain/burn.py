@@ -54,5 +54,14 @@ def exhausted_at(burn: Burn, remaining_bytes: int, now: datetime) -> datetime | 
     return now + timedelta(seconds=seconds) if seconds <= FARTHEST_DAYS * 86_400 else None
 
 
+def is_exhausted_within(burn: Burn, remaining_bytes: int, seconds: int, now: datetime) -> bool:
+    """Whether nothing will be left so many seconds from now, at the present rate."""
+    # Nearly everybody has enough even if both windows' use were the rate: then nobody reads the clock.
+    if remaining_bytes * WINDOW_SECONDS >= (burn.used_bytes + burn.before_bytes) * (seconds + 1):
+        return False
+    ends_at = exhausted_at(burn, remaining_bytes, now)
+    return ends_at is not None and ends_at <= now + timedelta(seconds=seconds)
+
+
 def _seconds(at: datetime) -> int:
     return int(at.timestamp())

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
 from services.usage.domain.balance import Balance
-from services.usage.domain.burn import exhausted_at
+from services.usage.domain.burn import exhausted_at, is_exhausted_within
 from shared.contracts.fields import MAX_BYTES
 from shared.contracts.quotas import (
     BucketExpiring,
@@ -71,6 +71,8 @@ def take_due(balance: Balance, now: datetime, wants: Wants) -> list[Trigger]:
         return []
     remaining = balance.remaining_bytes(now)
     due = [kind for kind in _holding(balance, remaining, now, wants) if not was_said(balance, kind)]
+    if not due:
+        return []
     for kind in due:
         balance.said |= _BITS[kind]
     return [Trigger(kind, _message(kind, balance, remaining, now, wants)) for kind in due]
@@ -115,14 +117,19 @@ def _holding(balance: Balance, remaining: int, now: datetime, wants: Wants) -> I
     if not remaining:
         yield "exhausted"
         return
-    if wants.predicted_seconds is not None:
-        ends_at = exhausted_at(balance.burn, remaining, now)
-        if ends_at is not None and ends_at <= now + timedelta(seconds=wants.predicted_seconds):
-            yield "predicted"
-    if wants.expiring_seconds is not None:
-        lapses_at = balance.expires_at(now)
-        if lapses_at is not None and lapses_at <= now + timedelta(seconds=wants.expiring_seconds):
-            yield "expiring"
+    if wants.predicted_seconds is not None and is_exhausted_within(
+        balance.burn, remaining, wants.predicted_seconds, now
+    ):
+        yield "predicted"
+    if wants.expiring_seconds is not None and _lapses_by(
+        balance, now + timedelta(seconds=wants.expiring_seconds)
+    ):
+        yield "expiring"
+
+
+def _lapses_by(balance: Balance, at: datetime) -> bool:
+    """Whether none of what is left lasts longer. The first bucket does, nearly always."""
+    return all(bucket.expires_at <= at or not bucket.remaining_bytes for bucket in balance.buckets)
 
 
 def _message(kind: Kind, balance: Balance, remaining: int, now: datetime, wants: Wants) -> QuotaMessage:
