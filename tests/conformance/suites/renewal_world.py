@@ -52,6 +52,7 @@ async def settle(stage: Stage) -> None:
     for name in METHODS[:2]:
         await _method(stage, name, "active")
     await _rule(stage, SUBSCRIPTIONS[0], is_enabled=True)
+    await _rule(stage, SUBSCRIPTIONS[1], is_enabled=False, is_older=True)
     await _mandate(stage, SUBSCRIPTIONS[0])
     reset = {"scope": scope_of("subscription", SUBSCRIPTIONS[0]), "reset_at": stage.now}
     await stage.put("burst_resets", reset["scope"], stage.now, "burst_resets", **reset)
