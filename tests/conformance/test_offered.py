@@ -19,7 +19,17 @@ from tests.conformance.suites import messaging
 from tests.simulation.seams import STAND_INS, missing
 
 NOT_LOOKED_AT = frozenset(
-    {"store", "archive", "customer_actions", "survey", "setting", "mandates", "answers", "decisions"}
+    {
+        "store",
+        "archive",
+        "customer_actions",
+        "survey",
+        "setting",
+        "mandates",
+        "answers",
+        "decisions",
+        "replies",
+    }
 )
 """Beside routes and views: whose functions are judged themselves; who serves links, gauges, rules, people."""
 
