@@ -162,9 +162,11 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._seek_back(records)
         else:
             self._failures = 0
-            self._underway = {}
+            underway, self._underway = self._underway, {}
             for record in _last_of_each_partition(records):
-                self._handled[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                partition = TopicPartition(record.topic, record.partition)
+                if partition in underway:
+                    self._handled[partition] = record.offset + 1
 
     async def _take(self, records: Sequence[Record]) -> None:
         batch: list[Received] = []
@@ -191,6 +193,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     def _seek_back(self, records: Sequence[Record]) -> None:
         """Each partition to its first record of the batch, so that the whole batch is read again."""
         for partition, offset in _first_of_each_partition(records).items():
+            if partition not in self._underway:
+                continue
             try:
                 self._subscriber.consumer.seek(partition, offset)
             except IllegalStateError:
@@ -220,7 +224,10 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         await self.commit()
         for partition in revoked:
+            # What is handled after this is not ours to commit: whoever has the partition next, even we
+            # ourselves, reads on from the last commit, and may be further by then.
             self._handled.pop(partition, None)
+            self._underway.pop(partition, None)
             if self.consumer.lag.pop((partition.topic, partition.partition), None) is not None:
                 self._metrics.lag_gone(partition.topic, partition.partition)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.sandbox.behaviours import BEHAVIOURS, ICCID_CODES
-from tests.simulation.plan import PRICE_MINOR, Plan, Subscriber, Wish, behaviour_of
+from tests.simulation.plan import PRICE_MINOR, TOO_LATE_SECONDS, Plan, Subscriber, Wish, behaviour_of
 
 _OUR_OWN: Final = ("crash.", "zombie.", "database.", "kafka.", "clock.")
 """What breaks in our own house. It costs time; it may cost nobody their renewal."""
@@ -18,17 +18,30 @@ def possible_ends(plan: Plan, wish: Wish) -> frozenset[str]:
         return _ANY
     if wish.max_amount_minor < PRICE_MINOR and not wish.subscriber.has_rule:
         return frozenset({"failed"} if wish.cancels_after is None else {"failed", "cancelled"})
-    ends = {"completed"}
-    if all(_declines(behaviour_of(card.token)) for card in wish.subscriber.cards):
-        ends = {"failed"}
-    elif ICCID_CODES[wish.subscriber.iccid[7:9]][0].startswith("rejected"):
-        ends = {"refunded"}
-    shown = {rule["behaviour"] for rules in plan.rules.values() for rule in rules}
-    ends |= {"failed"} if any(map(_declines, shown)) else set()
-    ends |= {"refunded"} if any(name.startswith("rejected") for name in shown) else set()
-    if wish.cancels_after is not None or wish.in_person_after is not None:
-        ends |= {"cancelled", "refunded"}
+    psp, carrier = _shown(plan, "psp"), _shown(plan, "carrier")
+    cards = [behaviour_of(card.token) for card in wish.subscriber.cards]
+    on_file = ICCID_CODES[wish.subscriber.iccid[7:9]][0]
+    # A rule comes before what the card or the ICCID would do; what it delays for an hour is called off meanwhile.
+    pays = not all(map(_declines, [*cards, *psp]))
+    fails = all(map(_declines, cards)) or any(map(_declines, psp)) or _is_too_late(plan, "psp")
+    applies = not all(map(_rejects, [on_file, *carrier]))
+    returns = any(map(_rejects, [on_file, *carrier])) or _is_too_late(plan, "carrier")
+    called_off = wish.cancels_after is not None or wish.in_person_after is not None
+    ends = {"completed"} if pays and applies else set()
+    ends |= {"failed"} if fails else set()
+    ends |= {"refunded"} if (pays and returns) or called_off else set()
+    ends |= {"cancelled"} if called_off else set()
+    if "refunded" in ends and "dispute" in (*cards, *psp):
+        ends |= {"parked"}  # the bank has taken the money, so it cannot be sent back
     return frozenset(ends)
+
+
+def _shown(plan: Plan, server: str) -> list[str]:
+    return [str(rule["behaviour"]) for rule in plan.rules.get(server, ())]
+
+
+def _is_too_late(plan: Plan, server: str) -> bool:
+    return any(rule.get("seconds") == TOO_LATE_SECONDS for rule in plan.rules.get(server, ()))
 
 
 def _is_plain(plan: Plan, subscriber: Subscriber) -> bool:
@@ -44,3 +57,7 @@ def _is_plain(plan: Plan, subscriber: Subscriber) -> bool:
 
 def _declines(behaviour: str | None) -> bool:
     return behaviour is not None and BEHAVIOURS[behaviour].decision == "refuse"
+
+
+def _rejects(behaviour: str) -> bool:
+    return behaviour.startswith("rejected")

@@ -48,7 +48,7 @@ _OPERATIONS: Final = {
     "carrier": {"*", "apply_topup"},
 }
 _LATER: Final = ("later_", "unseen_")
-_TOO_LATE_SECONDS: Final = 3600.0
+TOO_LATE_SECONDS: Final = 3600.0
 """After an authority's resolution deadline: what it has decided without an answer is contradicted then."""
 SERVICES: Final = ("renewal", "catalog", "payment", "provisioning")
 PRICE_MINOR: Final = 1200
@@ -279,7 +279,7 @@ def _rules(server: str, random: Random, without: frozenset[str]) -> Iterator[Map
             "seed": random.randrange(1000),
         }
         if row.decision.startswith(_LATER) and random.random() < 0.4:
-            rule["seconds"] = _TOO_LATE_SECONDS
+            rule["seconds"] = TOO_LATE_SECONDS
         if f"{server}.{row.name}" not in without:
             yield rule
 
