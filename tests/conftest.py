@@ -60,14 +60,21 @@ class FreshLayout:
 
 
 WHOLE_STACKS = frozenset({"acceptance", "chaos", "rolling"})
-"""Layers whose tests run every service: one at a time, while the other core runs everything else."""
+"""Layers whose tests run every service: one at a time, while other workers run everything else."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With two workers (`make test`) the tests of whole stacks stay together in one of them."""
+    """Where several workers run (`make test`): what stays together in one of them, in its order.
+
+    The tests of whole stacks do, so that there is one at a time. Those of a file on real servers do, too:
+    each worker that had some of them would start the file's service and migrate its schema once more.
+    """
     for item in items:
-        if WHOLE_STACKS.intersection(item.path.relative_to(REPOSITORY / "tests").parts[:1]):
+        place = item.path.relative_to(REPOSITORY / "tests")
+        if place.parts[0] in WHOLE_STACKS:
             item.add_marker(pytest.mark.xdist_group("whole stacks"))
+        elif place.parts[0] == "integration":
+            item.add_marker(pytest.mark.xdist_group(str(place)))
 
 
 def readable_folder() -> Path:
