@@ -107,7 +107,7 @@ def _kept_for(kept: KeptTrigger, stops: Sequence[ChargeStop]) -> str:
     if kept.held_by is None:
         return "Another renewal of the subscription is under way; it is looked at again when that is closed."
     if kept.held_by == UNTIL and kept.not_before is not None:
-        return f"It is looked at again at {kept.not_before:%Y-%m-%d %H:%M} UTC: its rule wants it to wait."
+        return f"It is looked at again at {kept.not_before:%Y-%m-%d %H:%M} UTC: its decision says why."
     if kept.held_by == UNTIL:
         return (
             "It costs more than was agreed to: the payer was asked, and it goes on by itself when they agree."

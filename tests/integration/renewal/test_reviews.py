@@ -280,6 +280,9 @@ async def test_a_rules_trigger_waits_for_a_person_and_its_decision_says_so(renew
     await renewal.consume("admission", one.exhausted())
     [decision] = await decisions(renewal, one)
     assert (decision["outcome"], decision["reason"]) == ("waiting", "in_review")
+    explained = await told(renewal, "explain", one.subscription_id)
+    assert "its decision says why" in explained
+    assert "in_review" in explained
     [listed] = (await Operator(renewal).get(REVIEWS)).body["items"]
     assert (listed["origin"], listed["renewal_id"]) == ("rule", str(automatic(one)))
     assert decision["next_try_at"] == listed["decide_before"]
