@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.sandbox.behaviours import BEHAVIOURS, ICCID_CODES
-from tests.simulation.plan import PRICE_MINOR, TOO_LATE_SECONDS, Plan, Subscriber, Wish, behaviour_of
+from tests.simulation.plan import (
+    PRICE_MINOR,
+    RICH_MINOR,
+    TOO_LATE_SECONDS,
+    Plan,
+    Subscriber,
+    Wish,
+    behaviour_of,
+)
 
 _OUR_OWN: Final = ("crash.", "zombie.", "database.", "kafka.", "clock.")
 """What breaks in our own house. It costs time; it may cost nobody their renewal."""
@@ -21,12 +29,14 @@ def possible_ends(plan: Plan, wish: Wish) -> frozenset[str]:
     psp, carrier = _shown(plan, "psp"), _shown(plan, "carrier")
     cards = [behaviour_of(card.token) for card in wish.subscriber.cards]
     on_file = ICCID_CODES[wish.subscriber.iccid[7:9]][0]
-    # A rule comes before what the card or the ICCID would do; what it delays for an hour is called off meanwhile.
+    # A rule comes before what the card or the ICCID would do; what it delays for an hour is called off.
     pays = not all(map(_declines, [*cards, *psp]))
     fails = all(map(_declines, cards)) or any(map(_declines, psp)) or _is_too_late(plan, "psp")
     applies = not all(map(_rejects, [on_file, *carrier]))
     returns = any(map(_rejects, [on_file, *carrier])) or _is_too_late(plan, "carrier")
-    called_off = wish.cancels_after is not None or wish.in_person_after is not None
+    # Who asks in person calls off whatever their rule has begun: for this wish, or for another one.
+    theirs = [each for each in plan.wishes if each.subscriber == wish.subscriber]
+    called_off = wish.cancels_after is not None or any(each.in_person_after is not None for each in theirs)
     ends = {"completed"} if pays and applies else set()
     ends |= {"failed"} if fails else set()
     ends |= {"refunded"} if (pays and returns) or called_off else set()
@@ -51,7 +61,7 @@ def _is_plain(plan: Plan, subscriber: Subscriber) -> bool:
         return False
     first = subscriber.cards[0]
     pays = behaviour_of(first.token) is None
-    rich = first.token is not None or subscriber.balance_minor >= 3 * PRICE_MINOR
+    rich = first.token is not None or subscriber.balance_minor >= RICH_MINOR
     return pays and rich and subscriber.iccid[7:9] == "00"
 
 

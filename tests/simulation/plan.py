@@ -52,6 +52,8 @@ TOO_LATE_SECONDS: Final = 3600.0
 """After an authority's resolution deadline: what it has decided without an answer is contradicted then."""
 SERVICES: Final = ("renewal", "catalog", "payment", "provisioning")
 PRICE_MINOR: Final = 1200
+RICH_MINOR: Final = 4 * PRICE_MINOR
+"""What nobody here spends: two wishes, each asked for in person too."""
 _UNPUBLISHED: Final = frozenset(
     {
         *CRASHES,
@@ -299,7 +301,7 @@ def _subscriber(random: Random, number: int, without: frozenset[str], patient: b
         f"owner-{number}",
         digits + luhn_digit(digits),
         cards,
-        random.choice((0, PRICE_MINOR, 3 * PRICE_MINOR) if patient else (3 * PRICE_MINOR,)),
+        random.choice((0, PRICE_MINOR, RICH_MINOR) if patient else (RICH_MINOR,)),
         random.random() < 0.3,
     )
 

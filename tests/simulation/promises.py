@@ -226,8 +226,8 @@ def _answered(world: World, wish: Wish) -> bool:
     name, renewal_id = wish.subscriber.subscription_id, world.people.renewal_id(wish)
     if renewal_id in world.renewal.every_renewal() or renewal_id in world.renewal.refusals.rows:
         return True
-    # What a rule was refused is kept under an id of its own: support finds it by the subscription. A trigger that
-    # still waits when that of a later cycle comes is answered with it.
+    # What a rule was refused is kept under an id of its own: support finds it by the subscription. A trigger
+    # that still waits when that of a later cycle comes is answered with it.
     by_rule = any(line.subscription_id == name for line in world.renewal.refusals.rows.values())
     later = any(_is_later(other, wish) and _answered(world, other) for other in world.plan.wishes)
     return wish.subscriber.has_rule and (by_rule or later or name in world.renewal.kept.rows)

@@ -202,6 +202,8 @@ class Replica:
             "waiting requests": (self._waiting_due, None),
             # No simulated policy leaves anything to a person.
             "reviews": (lambda: NEVER, None),
+            # Nobody in a simulation writes any.
+            "old text messages": (lambda: NEVER, None),
             "price list": (lambda: NEVER, None),
         }
 
