@@ -183,10 +183,10 @@ class ProjectSubscriptions:
             holder = holders.get(changed.iccid)
             if holder is None or _order(changed) > _order(holder):
                 holders[changed.iccid] = changed
-        await store.project_subscriptions(transaction.connection, newest.values())
-        await polls.project(transaction.connection, newest.values())
         owners = [(each.iccid, each.subscription_id, each.changed_at) for each in holders.values()]
-        await store.upsert_iccids(transaction.connection, owners)
+        owned = await store.upsert_iccids(transaction.connection, owners)
+        await store.project_subscriptions(transaction.connection, newest.values(), owned)
+        await polls.project(transaction.connection, newest.values())
         transaction.after_commit(lambda: self._appeared(holders.keys()))
 
 

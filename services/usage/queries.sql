@@ -5,7 +5,18 @@ select carrier, counting, overrun, threshold_percent, threshold_bytes, predicted
 from carriers
 
 -- name: lock_balances_by_iccid
--- Whose usage each ICCID's is, and the lock on everything of theirs, taken in key order. Row by row, whatever the
+-- The lock on everything of whoever uses these eSIMs now, taken in key order. Every record begins here, on pages that
+-- are cold: one index and one row.
+select iccid, subscription_id, carrier, bound_imei, bound_at, foreign_imei, cycle, cycle_began_at, replaced_cycle,
+    granted_bytes, used_bytes, overrun_bytes, owed_bytes, burn_window, burn_bytes, burn_before_bytes, said,
+    next_due_at, reported_at, open_buckets, rule_wants, ctid
+from balances
+where iccid = any($1::text[])
+order by subscription_id
+for update
+
+-- name: lock_balances_by_former_iccid
+-- The same for an eSIM that was replaced: whose usage it still is, where anybody's. Row by row, whatever the
 -- planner believes of tables that grew since: it runs once per batch, on keys that are there.
 with owner as materialized (
     select iccids.iccid, iccids.subscription_id
@@ -117,10 +128,10 @@ on conflict (subscription_id) do nothing
 
 -- name: project_subscriptions
 -- Whose data it is, and which device is bound. A message about the same changes nothing.
-insert into balances as b (subscription_id, subscription_version, carrier, bound_imei, bound_at)
+insert into balances as b (subscription_id, subscription_version, carrier, bound_imei, bound_at, iccid)
 select *
-from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
-    as c (subscription_id, subscription_version, carrier, bound_imei, bound_at)
+from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+    as c (subscription_id, subscription_version, carrier, bound_imei, bound_at, iccid)
 order by c.subscription_id
 on conflict (subscription_id) do update
 set
@@ -130,9 +141,14 @@ set
     bound_at = case
         when excluded.bound_imei is distinct from b.bound_imei then excluded.bound_at else b.bound_at
     end,
-    foreign_imei = case when excluded.bound_imei is not distinct from b.bound_imei then b.foreign_imei end
+    foreign_imei = case when excluded.bound_imei is not distinct from b.bound_imei then b.foreign_imei end,
+    iccid = coalesce(excluded.iccid, b.iccid)
 where excluded.subscription_version > b.subscription_version
-    and (excluded.carrier is distinct from b.carrier or excluded.bound_imei is distinct from b.bound_imei)
+    and (
+        excluded.carrier is distinct from b.carrier
+        or excluded.bound_imei is distinct from b.bound_imei
+        or coalesce(excluded.iccid, b.iccid) is distinct from b.iccid
+    )
 
 -- name: update_wants
 -- When a rule wants to hear that data runs out, and what of it was said; a rule that changed since is not undone.
@@ -211,7 +227,7 @@ from unnest($1::text[], $2::integer[], $3::text[], $4::bigint[])
 on conflict (subscription_id, cycle, kind) do nothing
 
 -- name: upsert_iccids
--- Whose usage it is. A message about the same owner changes nothing.
+-- Whose usage it is, and for which ICCIDs that is news. A message about the same owner changes nothing.
 insert into iccids (iccid, subscription_id, changed_at)
 select *
 from unnest($1::text[], $2::text[], $3::timestamptz[]) as c (iccid, subscription_id, changed_at)
@@ -219,6 +235,11 @@ order by c.iccid
 on conflict (iccid) do update
 set subscription_id = excluded.subscription_id, changed_at = excluded.changed_at
 where excluded.changed_at > iccids.changed_at and excluded.subscription_id <> iccids.subscription_id
+returning iccid, subscription_id
+
+-- name: take_iccids_away
+-- From whoever had these before: an ICCID in a balance is always one that `iccids` says is its own.
+update balances set iccid = null where iccid = any($1::text[])
 
 -- name: balance
 -- One subscription's balance, for its owner.

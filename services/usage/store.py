@@ -62,8 +62,16 @@ class KeptRecord(NamedTuple):
 
 
 async def lock_balances_by_iccid(connection: Connection, iccids: Collection[str]) -> dict[str, Balance]:
-    """By ICCID, the locked balance of whoever holds it; the same object where two belong to one."""
+    """By ICCID, the locked balance of whoever holds it; the same object where two belong to one.
+
+    Raises:
+        asyncpg.DeadlockDetectedError: another transaction wanted the same in another order, which can only
+            be where an eSIM was replaced; doing it again succeeds.
+    """
     rows = await connection.fetch(SQL["lock_balances_by_iccid"], list(iccids))
+    if len(rows) < len(iccids):
+        former = set(iccids).difference([row[0] for row in rows])
+        rows += await connection.fetch(SQL["lock_balances_by_former_iccid"], list(former))
     balances: dict[str, Balance] = {}
     found: dict[str, Balance] = {}
     for row in rows:
@@ -128,13 +136,22 @@ async def insert_balances(connection: Connection, subscription_ids: Collection[s
     await connection.execute(SQL["insert_balances"], list(subscription_ids))
 
 
-async def project_subscriptions(connection: Connection, states: Collection[SubscriptionChanged]) -> None:
-    """Each subscription once: its newest state."""
+async def project_subscriptions(
+    connection: Connection, states: Collection[SubscriptionChanged], owned: Collection[tuple[str, str]]
+) -> None:
+    """Each subscription once: its newest state. `owned` are (iccid, subscription_id) that are news."""
     rows = [
-        (each.subscription_id, each.version, each.carrier, each.bound_imei, each.changed_at)
+        (
+            each.subscription_id,
+            each.version,
+            each.carrier,
+            each.bound_imei,
+            each.changed_at,
+            each.iccid if (each.iccid, each.subscription_id) in owned else None,
+        )
         for each in states
     ]
-    await connection.execute(SQL["project_subscriptions"], *columns(rows, 5))
+    await connection.execute(SQL["project_subscriptions"], *columns(rows, 6))
 
 
 async def read_rule_versions(connection: Connection, subscription_ids: Collection[str]) -> dict[str, int]:
@@ -158,9 +175,17 @@ async def update_wants(connection: Connection, changed: Collection[tuple[Balance
     await connection.execute(SQL["update_wants"], *columns(rows, 5))
 
 
-async def upsert_iccids(connection: Connection, owners: Collection[tuple[str, str, datetime]]) -> None:
-    """Each (iccid, subscription_id, changed_at) once; the newest owner of an ICCID wins."""
-    await connection.execute(SQL["upsert_iccids"], *columns(owners, 3))
+async def upsert_iccids(
+    connection: Connection, owners: Collection[tuple[str, str, datetime]]
+) -> set[tuple[str, str]]:
+    """Each (iccid, subscription_id, changed_at) once; the newest owner of an ICCID wins.
+
+    Returns those (iccid, subscription_id) that are news; whoever had the ICCID has it no more.
+    """
+    news = await connection.fetch(SQL["upsert_iccids"], *columns(owners, 3))
+    if news:
+        await connection.execute(SQL["take_iccids_away"], [row["iccid"] for row in news])
+    return {(row["iccid"], row["subscription_id"]) for row in news}
 
 
 async def update_counts(connection: Connection, balances: Collection[Balance]) -> None:

@@ -46,11 +46,11 @@ IMEI: Final = "490154203237518"
 # As a top-up of each would have left it; through Kafka it would take longer than everything that is measured.
 _SUBSCRIPTIONS: Final = """
 insert into usage.balances (subscription_id, subscription_version, carrier, bound_imei, cycle, cycle_began_at,
-    granted_bytes, next_due_at, open_buckets)
+    granted_bytes, next_due_at, open_buckets, iccid)
 select id, 1, 'cubacel', $2, 1, now(), $3, now() + interval '30 days',
     json_build_array(json_build_array('top-up-1', 1, 'extend', 1, $3::bigint,
-        (extract(epoch from now() + interval '30 days') * 1000000)::bigint))
-from unnest($1::text[]) as id
+        (extract(epoch from now() + interval '30 days') * 1000000)::bigint)), iccid
+from unnest($1::text[], $4::text[]) as s (id, iccid)
 """
 _ICCIDS: Final = """
 insert into usage.iccids (iccid, subscription_id, changed_at)
@@ -118,7 +118,7 @@ async def _grow(stack: Stack, there: int, size: int) -> None:
         for start in range(there, size, 50_000):
             some = [Subscriber(number) for number in range(start, min(start + 50_000, size))]
             ids, iccids = [one.subscription_id for one in some], [iccid_of(one.number) for one in some]
-            await connection.execute(_SUBSCRIPTIONS, ids, IMEI, GRANTED_BYTES)
+            await connection.execute(_SUBSCRIPTIONS, ids, IMEI, GRANTED_BYTES, iccids)
             await connection.execute(_ICCIDS, ids, iccids)
         await connection.execute("vacuum analyze usage.balances")
         await connection.execute("vacuum analyze usage.iccids")

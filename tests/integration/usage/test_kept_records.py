@@ -71,6 +71,34 @@ async def test_an_iccid_that_went_to_another_subscription_stays_there(usage: Wir
     assert (await used(usage, first), await used(usage, second)) == (0, 5)
 
 
+async def test_an_iccid_that_moves_takes_its_usage_along_and_back_again(usage: Wired) -> None:
+    first, its_iccid = someone()
+    second, _ = someone()
+    for version, who in enumerate((first, second, first), start=1):
+        await usage.consume("subscriptions", subscription(who, its_iccid, version=version))
+        await usage.consume("records", record(its_iccid, f"{first}-{version}", 10**version))
+    assert (await used(usage, first), await used(usage, second)) == (1010, 100)
+
+
+async def test_no_balance_has_the_iccid_of_another(usage: Wired) -> None:
+    people = [someone() for _ in range(3)]
+    for version in range(1, 4):
+        moved = [
+            subscription(who, people[(place + version) % 3][1], version=version)
+            for place, (who, _) in enumerate(people)
+        ]
+        await usage.consume("subscriptions", *moved)
+        of_others = await usage.pool.fetchval(
+            "select count(*) from balances join iccids using (iccid)"
+            " where balances.subscription_id <> iccids.subscription_id"
+        )
+        theirs = await usage.pool.fetchval(
+            "select count(iccid) from balances where subscription_id = any($1::text[])",
+            [who for who, _ in people],
+        )
+        assert (of_others, theirs) == (0, 3)
+
+
 async def test_beyond_the_bound_unknown_records_are_left_in_kafka_and_known_ones_count(usage: Wired) -> None:
     who, its_iccid = someone()
     await usage.consume("subscriptions", subscription(who, its_iccid))
