@@ -190,8 +190,6 @@ class Stack(Addresses):
         kept_secret(self.customer_link_secret_file)
         kept_secret(self.text_message_secret_file)
         await self._start_backing()
-        if "sandbox" in self.components:
-            await self._start_sandbox()
         if "services" in self.components:
             await _all([self._start_service(instance) for instance in self.instances])
         self._roster.set_phase("up")
@@ -216,20 +214,22 @@ class Stack(Addresses):
             os.close(self._lock)
             self._lock = None
 
-    # Kafka and PostgreSQL
+    # Kafka, PostgreSQL and the sandbox
 
     async def _start_backing(self) -> None:
-        """Both at once: each waits mostly for itself."""
+        """All at once, the sandbox, too: each waits mostly for itself, and Kafka takes longest."""
         with_kafka = "kafka" in self.components
         files = await self._fetch(["postgres"] * self._own_postgres + ["kafka"] * with_kafka)
         steps: list[Coroutine[Any, Any, None]] = []
         if self._own_postgres:
             steps.append(self._start_postgres(files["postgres"][0]))
+        elif "postgres" in self.components:
+            steps.append(self._prepare_database())
         if with_kafka:
             steps.append(self._start_kafka(files["kafka"]))
+        if "sandbox" in self.components:
+            steps.append(self._start_sandbox())
         await _all(steps)
-        if "postgres" in self.components:
-            await self._prepare_database()
 
     async def _fetch(self, parts: Sequence[str]) -> dict[str, list[Path]]:
         cancelled = threading.Event()
@@ -248,6 +248,7 @@ class Stack(Addresses):
             address=f"{HOST}:{server.port}",
         )
         self.superuser_url = await create_database(server.url())
+        await self._prepare_database()
 
     async def _start_kafka(self, jars: Sequence[Path]) -> None:
         node = await asyncio.to_thread(prepare_kafka, self.home, jars, self.ports)
@@ -276,8 +277,6 @@ class Stack(Addresses):
         except MigrationFailed as error:
             raise LocalStackError(f"The migrations of {service} failed: {error}") from error
 
-    # The sandbox and the services
-
     async def _start_sandbox(self) -> None:
         async def both_answer() -> bool:
             return await http_ready(f"{self.psp_url}/health") and await http_ready(
@@ -285,6 +284,8 @@ class Stack(Addresses):
             )
 
         await self._running.start(self.sandbox_command(), ready=both_answer, address=self.psp_url)
+
+    # The services
 
     async def _start_service(self, instance: str) -> None:
         url = self.service_url(instance)
