@@ -37,6 +37,7 @@ from tests.simulation.stores import (
     renewal,
     reviews,
     rules,
+    text_messages,
     waiting,
 )
 from tests.simulation.timeline import BEGINNING, VirtualLoop
@@ -47,7 +48,18 @@ _real_monotonic: Final = time.monotonic
 _BODIES: Final[dict[str, Any]] = {}
 """What routes take and answer. Pydantic keeps a `Bulk[...]` only as long as somebody has it: every start of a
 process would make them anew."""
-STAND_INS: Final = (payment, provisioning, renewal, rules, bursts, cut_over, waiting, reviews, archive)
+STAND_INS: Final = (
+    payment,
+    provisioning,
+    renewal,
+    rules,
+    bursts,
+    cut_over,
+    waiting,
+    reviews,
+    text_messages,
+    archive,
+)
 
 
 @contextmanager
