@@ -105,7 +105,9 @@ def _ask_on(payment: Payment, now: datetime, patience: Patience, row: AttemptRow
     change = wait(payment, now, patience, row)
     if row.ordinal != payment.ordinal:
         change.attempts = (row, begun_row(payment))
-    if not overdue or payment.decision is not None:
+    if payment.decision is not None:
+        return _seldom(change, payment, now, patience)
+    if not overdue:
         return change
     decided = cancelled(change.payment, payment.cancel_wanted or UNRESOLVED, unresolved=True)
     decided.attempts = change.attempts
@@ -161,8 +163,14 @@ def _refund_unknown(payment: Payment, outcome: Outcome, now: datetime, patience:
         rejected.state = State.REFUND_REJECTED
         rejected.refund_answer = answers.refund_rejected(rejected, "unknown")
         change.messages = (rejected.refund_answer,)
-    if change.payment.state is State.REFUND_REJECTED:
-        # Nobody waits for it any more: the PSP is asked as seldom as about a payer who may never come.
+    return (
+        _seldom(change, payment, now, patience) if change.payment.state is State.REFUND_REJECTED else change
+    )
+
+
+def _seldom(change: Change, payment: Payment, now: datetime, patience: Patience) -> Change:
+    """Nobody waits for it any more: past its deadline the PSP is asked as seldom as about who may never come."""
+    if payment.resolve_before is not None and now >= payment.resolve_before:
         change.payment.due_at = now + patience.questions.longest * spread(payment)
     return change
 

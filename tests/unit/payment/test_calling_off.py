@@ -35,6 +35,14 @@ def test_where_even_that_has_no_answer_the_payment_ends_unresolved_and_is_asked_
     assert len(story.said) == 1
 
 
+def test_what_was_said_to_be_unresolved_is_called_off_seldom_however_the_psp_refuses() -> None:
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
+    story.claimed().outcome(Kind.FAILED)
+    assert story.row.due_at is not None
+    pause = story.row.due_at - story.now
+    assert story.patience.longest_pause < pause <= story.patience.questions.longest
+
+
 def test_an_object_cancelled_by_somebody_else_is_replaced() -> None:
     story = capturing().outcome(Kind.FAILED, code=OBJECT_GONE).capture(2)
     assert (story.row.provider_reference, story.row.objects) == (None, 1)
