@@ -163,13 +163,13 @@ def _refund_unknown(payment: Payment, outcome: Outcome, now: datetime, patience:
         rejected.state = State.REFUND_REJECTED
         rejected.refund_answer = answers.refund_rejected(rejected, "unknown")
         change.messages = (rejected.refund_answer,)
-    return (
-        _seldom(change, payment, now, patience) if change.payment.state is State.REFUND_REJECTED else change
-    )
+    if change.payment.state is State.REFUND_REJECTED:
+        return _seldom(change, payment, now, patience)
+    return change
 
 
 def _seldom(change: Change, payment: Payment, now: datetime, patience: Patience) -> Change:
-    """Nobody waits for it any more: past its deadline the PSP is asked as seldom as about who may never come."""
+    """Nobody waits for it any more: past its deadline the PSP is asked as seldom as about an absent payer."""
     if payment.resolve_before is not None and now >= payment.resolve_before:
         change.payment.due_at = now + patience.questions.longest * spread(payment)
     return change
