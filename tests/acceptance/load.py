@@ -60,7 +60,7 @@ class Load:
     subscribers: Sequence[Subscriber]
 
     @classmethod
-    async def seeded(cls, office: Office, name: str, size: int) -> Load:
+    async def seeded(cls, office: Office, name: str, size: int, *, has_number: bool = True) -> Load:
         """`size` subscribers that every service knows."""
         deviations = cycle(DEVIATIONS)
         subscribers, expected = [], {}
@@ -72,6 +72,7 @@ class Load:
                 cards=deviation.cards,
                 carrier_code=deviation.carrier_code,
                 has_rule=place % EVERY_NTH_BY_RULE == 1,
+                has_number=has_number,
             )
             subscribers.append(one)
             expected[one.subscription_id] = deviation.ends

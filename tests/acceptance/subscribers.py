@@ -36,6 +36,8 @@ class Subscriber:
     status: str = "active"
     has_rule: bool = False
     """A small bucket from before, and a rule that renews when it is used up."""
+    has_number: bool = True
+    """False where a version is asked that knows no telephone numbers yet."""
 
     @property
     def subscription_id(self) -> str:
@@ -66,7 +68,8 @@ class Subscriber:
     # What is told over HTTP and Kafka
 
     def subscription(self) -> dict[str, Any]:
-        return {
+        number = {"msisdn": self.msisdn} if self.has_number else {}
+        return number | {
             "brand": "acceptance",
             "carrier": "sandbox",
             "iccid": self.iccid,
@@ -74,7 +77,6 @@ class Subscriber:
             "bound_imei": self.imei if self.is_bound else None,
             "owner_id": self.customer_id,
             "status": self.status,
-            "msisdn": self.msisdn,
         }
 
     def payment_methods(self) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ async def test_renewals_go_on_while_every_process_is_replaced(office_at: Opened,
             )
             async with office_at(stack) as office:
                 await office.sell()
-                load = await Load.seeded(office, "rolling", RENEWALS)
+                load = await Load.seeded(office, "rolling", RENEWALS, has_number=False)
                 feeding = asyncio.create_task(load.feed())
                 try:
                     for process, share in ((1, 0.1), (2, 0.5)):
