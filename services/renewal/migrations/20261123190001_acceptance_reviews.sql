@@ -1,6 +1,6 @@
 -- migrate:up
 alter table acceptance_entries
-add constraint verdicts_are_known check (verdict in ('allow', 'review', 'refuse'));
+add constraint verdicts_are_known check (verdict in ('allow', 'review', 'refuse')) not valid;
 
 create table acceptance_reviews (
     renewal_id uuid primary key,
