@@ -29,6 +29,7 @@ NOT_LOOKED_AT = frozenset(
         "answers",
         "decisions",
         "replies",
+        "numbers",
     }
 )
 """Beside routes and views: whose functions are judged themselves; who serves links, gauges, rules, people."""

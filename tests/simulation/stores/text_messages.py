@@ -8,7 +8,7 @@ from typing import Any, Final
 from services.renewal.text_messages import store
 
 
-async def forget(_connection: Any, _before: datetime, _limit: int) -> None:
+async def forget(_connection: Any, before: datetime, limit: int) -> None:
     """There are none: not even a statement that could meet another."""
 
 
