@@ -5,7 +5,7 @@ Every kind of fault draws from a stream of its own, so that leaving one out leav
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -50,6 +50,8 @@ _OPERATIONS: Final = {
 _LATER: Final = ("later_", "unseen_")
 TOO_LATE_SECONDS: Final = 3600.0
 """After an authority's resolution deadline: what it has decided without an answer is contradicted then."""
+_BEARABLE_SECONDS: Final = 90.0
+"""Within an authority's resolution deadline, with what else there is to do."""
 SERVICES: Final = ("renewal", "catalog", "payment", "provisioning")
 PRICE_MINOR: Final = 1200
 RICH_MINOR: Final = 4 * PRICE_MINOR
@@ -251,7 +253,7 @@ def _stormy(drawn: Plan, without: frozenset[str]) -> Plan:
         drawn.wishes,
         drawn.replicas,
         drawn.quiet_at,
-        tuple(one for one in sudden if one.kind not in without),
+        tuple(_bearable(drawn, [one for one in sudden if one.kind not in without])),
         chances,
         redeliveries if REDELIVERY not in without else (),
         skews,
@@ -259,6 +261,15 @@ def _stormy(drawn: Plan, without: frozenset[str]) -> Plan:
         nets_off=drawn.nets_off,
         replays=drawn.replays,
     )
+
+
+def _bearable(drawn: Plan, sudden: Sequence[Sudden]) -> Iterator[Sudden]:
+    """Without the saga's timers nobody tries again what an authority gave up while it stood still."""
+    left = _BEARABLE_SECONDS if "timers" in drawn.nets_off else float("inf")
+    for one in sudden:
+        left -= one.seconds
+        if left > 0:
+            yield one
 
 
 def _sudden(random: Random) -> Sudden:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.payment.domain import answers, decisions, ledger
-from services.payment.domain.calls import begin, ended, open_surplus
+from services.payment.domain.calls import begin, ended, open_surplus, spread
 from services.payment.domain.outcome import NO_ANSWER, REFUND_RETURNED, Outcome
 from services.payment.domain.payment import (
     AttemptRow,
@@ -146,17 +146,22 @@ def _surplus_refunded(
     else:
         changed = payment.changed(surplus=held)
     change = next_surplus(changed, now, patience)
-    change.messages = (answers.surplus_refunded(changed, known, outcome.at),) if settled else ()
+    # What came back after it was said stays said.
+    tells = settled and 0 not in surplus.returned.values()
+    change.messages = (answers.surplus_refunded(changed, known, outcome.at),) if tells else ()
     change.transfers = (ledger.surplus_refunded(payment, surplus, refund, back_minor),)
     change.attempts = (*rows, *change.attempts)
     return change
 
 
-def refund_returned(payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience) -> Change | None:
+def refund_returned(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
     """PaymentRefunded stays said and the money is held again; RefundRejected opens the operators' case.
 
     An earlier refund of the same object that never was made may be told of late: it brings nothing back.
     """
+    for surplus in payment.surplus:
+        if (surplus.gateway, surplus.reference) == (outcome.gateway, outcome.object_reference):
+            return _surplus_returned(payment, surplus, outcome.reference or "", now, patience)
     if payment.state is not State.REFUNDED or payment.refund_returned_at is not None:
         return None
     told = (outcome.object_reference, outcome.reference)
@@ -165,6 +170,24 @@ def refund_returned(payment: Payment, outcome: Outcome, _now: datetime, _patienc
     returned = payment.changed(refund_returned_at=outcome.at)
     message = answers.refund_rejected(returned, REFUND_RETURNED)
     return Change(returned, messages=(message,), transfers=ledger.refund_returned(payment))
+
+
+def _surplus_returned(
+    payment: Payment, surplus: Surplus, refund: str, now: datetime, patience: Patience
+) -> Change | None:
+    """Found once more. Payment sends it back again by itself, but later: what failed may fail again."""
+    back_minor = surplus.returned.get(refund, 0)
+    if not back_minor:
+        return None
+    known = replace(surplus, settled=False, returned=surplus.returned | {refund: 0})
+    held = tuple(known if one is surplus else one for one in payment.surplus)
+    change = next_surplus(payment.changed(surplus=held), now, patience)
+    if change.begins:
+        change.begins = False
+        change.payment.call_status = CallStatus.UNKNOWN
+        change.payment.due_at = now + patience.questions.longest * spread(payment)
+    change.transfers = (ledger.surplus_returned(payment, surplus, refund, back_minor),)
+    return change
 
 
 def disputed(payment: Payment, outcome: Outcome, _now: datetime, _patience: Patience) -> Change | None:

@@ -70,6 +70,13 @@ def surplus_refunded(payment: Payment, surplus: Surplus, refund: str, amount_min
     )
 
 
+def surplus_returned(payment: Payment, surplus: Surplus, refund: str, amount_minor: int) -> Transfer:
+    """A refund of a surplus came back: the same money is found there again."""
+    id_ = deterministic_id(payment.renewal_id, "surplus_returned", surplus.gateway, surplus.reference, refund)
+    source = f"psp:{surplus.gateway}"
+    return Transfer(id_, "surplus_found", source, SURPLUS, amount_minor, surplus.currency, payment.renewal_id)
+
+
 def deposit(caller: str, key: str, payer_id: str, amount_minor: int, currency: str) -> Transfer:
     """Money that a payer paid in: one per caller and Idempotency-Key."""
     return Transfer(

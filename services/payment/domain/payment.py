@@ -80,7 +80,8 @@ class Method:
 class Surplus:
     """Money found where none may be kept: one per object at a gateway. `ordinal` counts from 1.
 
-    `returned`: what went back of it, in minor units, by the id of the refund. `settled` once all of it did.
+    `returned`: what went back of it, in minor units, by the id of the refund; 0 where that refund came back
+    later. `settled` once all of it did.
     """
 
     gateway: str

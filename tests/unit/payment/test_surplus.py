@@ -52,6 +52,27 @@ def test_a_surplus_that_cannot_be_sent_back_is_tried_until_it_can() -> None:
     assert story.outcome(Kind.REFUNDED).heard(SurplusRefunded)
 
 
+def test_a_surplus_whose_refund_comes_back_is_sent_back_again_later_and_said_once() -> None:
+    story = Story().cancel()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
+    story.outcome(Kind.REFUNDED, reference="re_1")
+    first = story.row.ordinal
+    for _ in range(2):
+        story.fact(
+            Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_9", reference="re_1", currency="USD"
+        )
+    assert balances(story.transfers)["surplus"] == PRICE
+    assert (story.row.operation, story.row.ordinal) == (Operation.SURPLUS, first + 1)
+    assert story.row.due_at is not None
+    assert story.patience.longest_pause < story.row.due_at - story.now <= story.patience.questions.longest
+    assert call_of(story.row, RENEWAL, None, 0.0).amount_minor == PRICE
+
+    story.claimed().outcome(Kind.REFUNDED, reference="re_2")
+    assert len(story.heard(SurplusRefunded)) == 1
+    assert set(balances(story.transfers).values()) == {0}
+    assert story.row.operation is None
+
+
 def test_a_refund_found_while_a_surplus_goes_back_does_not_send_the_surplus_twice() -> None:
     story = captured()
     story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
