@@ -186,6 +186,8 @@ class Held:
     """An import of 12 chunks, of which the sixth waits for somebody else's lock until `release`."""
 
     lines: list[str]
+    blocker: int
+    """The PostgreSQL process that the sixth chunk waits for."""
     release: Callable[[], Awaitable[None]]
 
 
@@ -199,16 +201,21 @@ async def held_up(importing: Importing, provisioning: Wired) -> AsyncIterator[He
         await connection.execute("set local idle_in_transaction_session_timeout = 0")
         await connection.execute(SOMEBODY_ELSE, ids(lines)[5_500])
         try:
-            yield Held(lines, transaction.rollback)
+            yield Held(lines, connection.get_server_pid(), transaction.rollback)
         finally:
             if connection.is_in_transaction():
                 await transaction.rollback()
 
 
-async def until_held_up(importing: Importing, provisioning: Wired, lines: list[str]) -> None:
-    """Waits until everything before the sixth chunk is there, and the import has kept how far it is."""
+async def until_held_up(importing: Importing, provisioning: Wired, held: Held) -> None:
+    """Waits until the sixth chunk waits, all before it is there, and the import has kept how far it is."""
+    blocked = "select exists(select from pg_stat_activity where $1 = any(pg_blocking_pids(pid)))"
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while await kept(provisioning, ids(lines[:5_000])) < 5_000 or not importing.standing.exists():
+        while (
+            not await provisioning.pool.fetchval(blocked, held.blocker)
+            or await kept(provisioning, ids(held.lines[:5_000])) < 5_000
+            or not importing.standing.exists()
+        ):
             await asyncio.sleep(0.05)
 
 
@@ -216,7 +223,7 @@ async def test_an_import_that_was_killed_goes_on_and_brings_each_subscription_on
     importing: Importing, provisioning: Wired
 ) -> None:
     async with held_up(importing, provisioning) as held, importing.under_way() as process:
-        await until_held_up(importing, provisioning, held.lines)
+        await until_held_up(importing, provisioning, held)
         process.kill()
         assert (await ended(process)).status == -signal.SIGKILL
     wanted = ids(held.lines)
@@ -235,7 +242,7 @@ async def test_an_import_that_was_stopped_finishes_what_is_under_way_and_can_be_
     importing: Importing, provisioning: Wired
 ) -> None:
     async with held_up(importing, provisioning) as held, importing.under_way() as process:
-        await until_held_up(importing, provisioning, held.lines)
+        await until_held_up(importing, provisioning, held)
         process.send_signal(signal.SIGINT)
         await held.release()
         stopped = await ended(process)

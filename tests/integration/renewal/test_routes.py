@@ -10,7 +10,7 @@ import pytest
 
 from shared.contracts.payment_commands import CancelPayment, CapturePayment
 from shared.contracts.renewals import RenewalRequested
-from tests.integration.renewal.conftest import About, Subscriber, begun, known, someone
+from tests.integration.renewal.conftest import About, Subscriber, begun, known, offering, someone
 from tests.integration.wired import Wired
 
 
@@ -97,7 +97,8 @@ async def test_a_refusal_says_why_and_the_same_key_may_succeed_later(renewal: Wi
     one = someone()
     status, problem, _ = await post(renewal, "/v1/renewals", one.body(), "later")
     assert (status, problem["reason"]) == (404, "subscription_unknown")
-    await renewal.consume("projections", one.subscription(), one.customer(), one.card(0), one.card(1))
+    told = (offering(), one.subscription(), one.customer(), one.card(0), one.card(1))
+    await renewal.consume("projections", *told)
     status, _, _ = await post(renewal, "/v1/renewals", one.body(), "later")
     assert status == 202
     status, problem, _ = await post(renewal, "/v1/renewals", one.body(), "second")
