@@ -49,9 +49,11 @@ class Layer(NamedTuple):
 
 
 LAYERS: Final = (
-    Layer("unit", ("tests/unit/{area}",), None, 180),
+    Layer("unit", ("tests/unit/{area}", "tests/unit/shared/{area}"), None, 180),
     Layer("exhaustive", ("tests/exhaustive/test_shallow.py",), AUTHORITIES, 300),
-    Layer("simulation", ("tests/simulation/test_seeds.py",), (*AUTHORITIES, "messaging", "calls"), 300),
+    Layer(
+        "simulation", ("tests/simulation/test_seeds.py",), (*AUTHORITIES, "messaging", "calls", "http"), 300
+    ),
     Layer("integration", ("tests/integration/{area}",), None, 400, waits=True),
     Layer("acceptance", ("tests/acceptance/test_story.py",), None, 400, waits=True),
 )
