@@ -35,6 +35,16 @@ def test_a_trigger_asks_for_what_its_rule_says_up_to_the_cap() -> None:
     assert admitted.renewal.deadline_at == T0 + timedelta(seconds=POLICY.deadline_seconds["rule"])
 
 
+@pytest.mark.parametrize("status", ["expired", "removed"])
+def test_a_card_that_is_not_active_any_more_is_passed_over_as_long_as_another_is(status: str) -> None:
+    known = told(payment_method_ids=("card-1", "card-2"))
+    admitted = pull(known=known, methods=[f"card-1 ana {status}", "card-2 ana active"])
+    assert isinstance(admitted, Admitted)
+    assert admitted.terms.payment_method_ids == ("card-2",)
+    none = pull(known=known, methods=[f"card-1 ana {status}", f"card-2 ana {status}"])
+    assert reason_of(none) == "payment_method_inactive"
+
+
 @pytest.mark.parametrize(
     ("reason", "known"),
     [
