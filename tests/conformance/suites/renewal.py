@@ -1,4 +1,7 @@
-"""Renewals: admission, the saga's batches and history, timers, catch-up, kept triggers; the archive."""
+"""Renewals: admission, the saga's batches and history, timers, catch-up, kept triggers; the archive.
+
+Longer than others: one run for each statement of a store, in the store's order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rules in full over HTTP and Kafka: which triggers, how much, when, and on whose consent."""
+"""Rules in full over HTTP and Kafka: which triggers, how much, when, and on whose consent.
+
+Longer than others: every limit of a rule is tried by the same few helpers, on one started service.
+"""
 
 import asyncio
 from datetime import timedelta

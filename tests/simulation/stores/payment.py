@@ -1,6 +1,7 @@
 """services/payment/store.py on tables in memory: same names, same arguments, same answers.
 
-Each function follows its statement in queries.sql: what it leaves alone is left alone here.
+Each function follows its statement in queries.sql: what it leaves alone is left alone here. So it is
+longer than others: the store and all its statements, in their order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""services/provisioning/topups/store.py on tables in memory: same names, same arguments, same answers."""
+"""services/provisioning/topups/store.py on tables in memory: same names, same arguments, same answers.
+
+Longer than others, as what it stands in for: the store and all its statements, in their order.
+"""
 
 from __future__ import annotations
 
