@@ -90,7 +90,8 @@ order by wanted.place;
 -- name: read_told
 -- All that a batch of triggers asks of rules, in one trip; nothing of it is asked for what people ask for. No lock: of
 -- two triggers of one cycle and try one begins a renewal (its id), of others the slot lets one in, and until that one
--- has ended in a top-up, which is another cycle, it counts here as under way.
+-- has ended in a top-up, which is another cycle, it counts here as under way. What replies by text message have begun
+-- counts like what triggers have: both charge upon the rule's consent.
 select
     rule.subscription_id, rule.version, rule.document, rule.document_version, rule.triggers, rule.offering_id,
     rule.payment_method_ids, rule.cap_amount_minor, rule.currency, rule.enabled, rule.mandate_id,
@@ -143,7 +144,7 @@ left join lateral (
             where
                 r.subscription_id = asked.subscription_id
                 and r.requested_at >= window_of.since
-                and r.dunning_try is not null
+                and (r.dunning_try is not null or starts_with(r.caller, $3::text))
                 and (r.closed_at is null or r.state = 'completed')
             order by r.requested_at desc
             limit 1000
@@ -161,7 +162,7 @@ left join lateral (
                 -- It follows, and leaves older partitions out.
                 and a.closed_at >= window_of.since
                 and a.state = 'completed'
-                and a.renewal ->> 'dunning_try' is not null
+                and (a.renewal ->> 'dunning_try' is not null or starts_with(a.renewal ->> 'caller', $3::text))
             order by a.requested_at desc
             limit 1000
         )

@@ -13,7 +13,7 @@ from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.domain.offering import OfferingTerms
 from services.renewal.rules.domain.question import Question
 from services.renewal.rules.domain.rule import Instruction, Pause, RenewalRule, short_form
-from services.renewal.rules.domain.spending import Charge
+from services.renewal.rules.domain.spending import REPLIES, Charge
 from shared.database import Connection
 from shared.database.arrays import columns
 from shared.database.queries import load_queries
@@ -109,7 +109,7 @@ async def read_what_rules_name(
 
 async def read_told(connection: Connection, subscription_ids: Sequence[str], now: datetime) -> list[Told]:
     """What triggers of these subscriptions ask, in their order."""
-    rows = await connection.fetch(SQL["read_told"], list(subscription_ids), now)
+    rows = await connection.fetch(SQL["read_told"], list(subscription_ids), now, REPLIES)
     return [told_of(row) for row in rows]
 
 

@@ -46,34 +46,6 @@ select count(*)
 from text_messages
 where subscription_id = $1 and at > $2 and word = 'renew' and reason is distinct from $3;
 
--- name: read_charges
--- What replies have begun for a subscription, as far back as they are kept: it counts against the caps of its rule.
--- Open renewals at the most that they may take.
-with begun as (
-    select renewal_id
-    from text_messages
-    where subscription_id = $1 and renewal_id is not null and outcome in ('renewing', 'in_review')
-    order by at desc
-    limit 1000
-)
-
-select
-    r.requested_at,
-    case when r.closed_at is null then (r.terms ->> 'max_amount_minor')::bigint else r.amount_minor end as amount_minor,
-    r.terms ->> 'currency' as currency
-from begun
-inner join renewals as r on begun.renewal_id = r.renewal_id
-where r.closed_at is null or r.state = 'completed'
-union all
-select
-    a.requested_at,
-    (a.renewal ->> 'amount_minor')::bigint as amount_minor,
-    a.renewal -> 'terms' ->> 'currency' as currency
-from begun
-inner join archive_register as entry on begun.renewal_id = entry.renewal_id
-inner join archived_renewals as a on entry.renewal_id = a.renewal_id and entry.closed_at = a.closed_at
-where a.state = 'completed';
-
 -- name: list_replies
 -- What a subscriber has answered, newest first.
 select

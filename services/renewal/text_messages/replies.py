@@ -97,8 +97,7 @@ class Replies:
         if await store.count_asked(connection, holder.subscription_id, now - HOUR) >= self._per_hour:
             return reply._replace(outcome="refused", reason=TOO_MANY.reason)
         [told] = await rule_store.read_told(connection, [holder.subscription_id], now)
-        charges = await store.read_charges(connection, holder.subscription_id)
-        request = agreed(reply, holder, told, charges, now, traceparent)
+        request = agreed(reply, holder, told, now, traceparent)
         if isinstance(request, Refusal):
             return reply._replace(outcome="refused", reason=request.reason)
         [answer] = await admissions.admit(transaction, [request], self._policy)

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from services.renewal.rules.domain.spending import Charge
 from services.renewal.text_messages.domain.reply import MOST_HOLDERS, TOO_MANY, Holder, Reply
 from shared.database import Connection
 from shared.database.arrays import columns
@@ -46,12 +45,6 @@ async def lock_holders(connection: Connection, msisdn: str) -> list[Holder]:
 async def count_asked(connection: Connection, subscription_id: str, since: datetime) -> int:
     """How often it has asked to be renewed since then."""
     return int(await connection.fetchval(SQL["count_asked"], subscription_id, since, TOO_MANY.reason))
-
-
-async def read_charges(connection: Connection, subscription_id: str) -> list[Charge]:
-    """What replies have begun for it, as spending counts it."""
-    rows = await connection.fetch(SQL["read_charges"], subscription_id)
-    return [Charge._make(row) for row in rows]
 
 
 async def list_replies(

@@ -26,6 +26,7 @@ from services.renewal.rules import store as rule_store
 from services.renewal.rules.domain.decision import OUTCOMES, Decision
 from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.rule import Pause
+from services.renewal.rules.domain.spending import REPLIES
 from services.renewal.store import Asked, Orphan, Progress
 from shared.contracts.message import Terms, deterministic_id
 from tests.conformance.actors import Actor
@@ -42,7 +43,7 @@ from tests.simulation.stores import reviews as reviews_in_memory
 from tests.simulation.stores import rules as rules_in_memory
 from tests.simulation.stores import waiting as waiting_in_memory
 
-CALLERS: Final = ("app", "crm", RULE)
+CALLERS: Final = ("app", "crm", RULE, f"{REPLIES}sms-a")
 PLACES: Final = (("payments.v1", 0), ("payments.v1", 1), ("topups.v1", 0))
 ALL: Final = 100
 """Where no order is asked for, which of more than a limit are taken is luck: so all are."""

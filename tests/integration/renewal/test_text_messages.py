@@ -9,12 +9,18 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+import pytest
+
+from services.renewal import archive
 from services.renewal.domain.policy import POLICY
 from services.renewal.text_messages.replies import REMEMBERED, Incoming, OldReplies, Replies
+from shared.clock import utc_now
 from shared.contracts.renewal_rules import RenewalRuleChanged
 from shared.messaging.transaction import Transaction
+from tests.integration.archived import places, walk
 from tests.integration.at_once import Work, at_once
 from tests.integration.renewal.conftest import (
+    PRICE,
     TEXT_GATEWAY,
     TEXT_SECRET,
     About,
@@ -26,7 +32,7 @@ from tests.integration.renewal.conftest import (
 from tests.integration.renewal.test_acceptance import payer, put
 from tests.integration.renewal.test_dunning import declined
 from tests.integration.renewal.test_reviews import decide
-from tests.integration.renewal.test_rules import record, requested, set_rule
+from tests.integration.renewal.test_rules import decisions, record, requested, set_rule
 from tests.integration.wired import Reply, Wired
 
 PORT = f"/v1/text-messages/{TEXT_GATEWAY}"
@@ -267,6 +273,69 @@ async def test_what_replies_have_charged_counts_against_the_caps(renewal: Wired)
     await renewal.consume("saga", about.priced(), about.captured(), about.applied())
     assert await outcome(renewal, one) == ("renewing", None)
     assert requested(renewal, one)[1].terms.max_amount_minor == 100, "900 of 1000 are spent"
+
+
+async def renewed(renewal: Wired, one: Subscriber) -> About:
+    """A reply's renewal, completed."""
+    assert await outcome(renewal, one) == ("renewing", None)
+    about = About(requested(renewal, one)[-1])
+    await renewal.consume("saga", about.priced(), about.captured(), about.applied())
+    return about
+
+
+async def why_not(renewal: Wired, one: Subscriber) -> tuple[str, str | None]:
+    """What the exhausted data of the next cycle led to."""
+    await renewal.consume("admission", one.exhausted(1))
+    latest = (await decisions(renewal, one))[0]
+    return latest["outcome"], latest["reason"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"cap_day_minor": PRICE}, ("waiting", "cap_day")),
+        ({"cap_period_minor": PRICE, "period_days": 7}, ("waiting", "cap_period")),
+        ({"max_renewals": 1}, ("refused", "max_number")),
+        ({"cool_down_seconds": 3600}, ("waiting", "cool_down")),
+    ],
+)
+async def test_what_a_reply_has_charged_counts_for_the_rules_own_renewals(
+    renewal: Wired, limits: dict[str, int], said: tuple[str, str]
+) -> None:
+    one = await reachable(renewal, **limits)
+    await renewed(renewal, one)
+    assert await why_not(renewal, one) == said
+    assert len(requested(renewal, one)) == 1
+
+
+async def test_what_a_reply_has_charged_counts_for_the_rule_when_it_is_archived_too(renewal: Wired) -> None:
+    one = await reachable(renewal, cap_period_minor=PRICE + 50, period_days=200)
+    about = await renewed(renewal, one)
+    await renewal.pool.execute(
+        "update renewals set requested_at = $2, closed_at = $2 where renewal_id = $1",
+        about.renewal_id,
+        utc_now() - timedelta(days=90),
+    )
+    await walk(renewal, archive.REMOVAL)
+    assert "archived_renewals" in await places(renewal, archive.REMOVAL, about.renewal_id)
+    await renewal.consume("admission", one.exhausted(1))
+    assert requested(renewal, one)[-1].terms.max_amount_minor == 50
+
+
+async def test_a_reply_that_charged_nothing_and_a_persons_own_renewal_do_not_count(renewal: Wired) -> None:
+    one = await reachable(renewal, cap_day_minor=PRICE, max_renewals=1)
+    assert await outcome(renewal, one) == ("renewing", None)
+    about = About(requested(renewal, one)[0])
+    await renewal.consume("saga", about.rejected())
+    await renewal.consume("saga", about.payment_cancelled())
+    by_hand = await renewal.request(
+        "POST", "/v1/renewals", one.body(), headers={"idempotency-key": f"by-hand-{one.number}"}
+    )
+    assert by_hand.status == 202, by_hand
+    about = About(requested(renewal, one)[-1])
+    await renewal.consume("saga", about.priced(), about.captured(), about.applied())
+    assert await why_not(renewal, one) == ("renewed", None)
+    assert requested(renewal, one)[-1].terms.max_amount_minor == PRICE
 
 
 # -- stop, rate, and what is kept -----------------------------------------------------------------------

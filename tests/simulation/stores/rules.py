@@ -16,7 +16,7 @@ from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
 from services.renewal.rules.domain.offering import OfferingTerms
 from services.renewal.rules.domain.question import question_of
 from services.renewal.rules.domain.rule import DAY_SECONDS, RenewalRule
-from services.renewal.rules.domain.spending import Charge
+from services.renewal.rules.domain.spending import REPLIES, Charge
 from tests.simulation.database import Open, statement
 from tests.simulation.stores.renewal import OfferingTermsLine, RenewalLine, tables
 
@@ -81,7 +81,7 @@ def _charges(transaction: Open, name: str, since: datetime) -> list[Charge]:
         for line in lines
         if line.renewal.subscription_id == name
         and line.renewal.requested_at >= since
-        and line.dunning_try is not None
+        and (line.dunning_try is not None or line.caller.startswith(REPLIES))
         and (line.renewal.closed_at is None or line.renewal.state == "completed")
     ]
 

@@ -21,7 +21,6 @@ NOT_ASKED: Final = {
         "settle",
         "lock_holders",
         "count_asked",
-        "read_charges",
         "list_replies",
     }
 }

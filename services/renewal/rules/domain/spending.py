@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from services.renewal.rules.domain.rule import DAY_SECONDS, Limits
 
@@ -11,8 +11,16 @@ Bound = Literal["consent", "cap_charge"] | WindowCap
 """Which of the limits is the lowest, and so the maximum of the terms."""
 
 
+REPLIES: Final = "text-messages:"
+"""Before the gateway's name: the caller of the renewals that replies by text message begin."""
+
+
 class Charge(NamedTuple):
-    """An automatic renewal that took money, or may yet: then its amount is the most that it can take."""
+    """A renewal upon the rule's consent that took money, or may yet: then its amount is its maximum.
+
+    A rule's own, or one that a reply by text message began. What people ask for in other ways they consent
+    to as they ask: that does not count.
+    """
 
     at: datetime
     amount_minor: int

@@ -1,6 +1,5 @@
 """What a reply may renew: what its subscription's rule says, as far as its payer has agreed to it."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,32 +8,25 @@ from services.renewal.domain.asking import Request
 from services.renewal.rules.domain.judgement import MAX_NUMBER, RULE_EXPIRED, Told
 from services.renewal.rules.domain.mandate import consent
 from services.renewal.rules.domain.rule import RenewalRule
-from services.renewal.rules.domain.spending import Charge, NoRoom, room
+from services.renewal.rules.domain.spending import REPLIES, NoRoom, room
 from services.renewal.text_messages.domain.reply import Holder, Reply
-
-CALLER_PREFIX: Final = "text-messages:"
-"""Before the gateway's name: who asks for the renewals that replies begin, and pauses rules for them."""
 
 YIELDING_PAUSES: Final = frozenset({"dunning"})
 """Pauses of automatic renewals that do not hinder whoever asks in person: nobody has decided them."""
 
 
 def caller_of(gateway: str) -> str:
-    return f"{CALLER_PREFIX}{gateway}"
+    """Who asks for the renewals that replies begin, and pauses rules for them."""
+    return f"{REPLIES}{gateway}"
 
 
 def agreed(
-    reply: Reply,
-    holder: Holder,
-    told: Told,
-    charges: Sequence[Charge],
-    now: datetime,
-    traceparent: str | None,
+    reply: Reply, holder: Holder, told: Told, now: datetime, traceparent: str | None
 ) -> Request | Refusal:
     """The request of a person that the reply stands for, or why it stands for none.
 
     A text message carries no consent to anything new: offering, methods, payer and most of the price are
-    the rule's, its caps hold, and `charges` are what replies have begun beside what the rule itself has.
+    the rule's, and its caps hold: what replies have begun counts in them as what the rule itself has.
     """
     rule = told.rule
     hindrance = _hindrance(rule, now)
@@ -44,7 +36,7 @@ def agreed(
     mandate = consent(told.mandate, rule.payer(holder.owner_id), says.currency, now)
     if isinstance(mandate, Refusal):
         return mandate
-    found = room(says, mandate.max_amount_minor, mandate.given_at, [*told.charges, *charges], now)
+    found = room(says, mandate.max_amount_minor, mandate.given_at, told.charges, now)
     if isinstance(found, NoRoom):
         return MAX_NUMBER if found.until is None else Refusal(found.reason, NO_ROOM[found.reason])
     return Request(
@@ -74,7 +66,7 @@ def _hindrance(rule: RenewalRule | None, now: datetime) -> Refusal | None:
 
 def _yields(paused_by: str) -> bool:
     """Whether it was paused by time alone, or by the very number that asks now."""
-    return paused_by in YIELDING_PAUSES or paused_by.startswith(CALLER_PREFIX)
+    return paused_by in YIELDING_PAUSES or paused_by.startswith(REPLIES)
 
 
 RULE_MISSING: Final = Refusal(

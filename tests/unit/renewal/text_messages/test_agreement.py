@@ -23,12 +23,12 @@ HOLDER = Holder("sub-1", "active", "ana")
 DAY = timedelta(days=1)
 
 
-def asked(known: Told | None = None, *charges: Charge, reply: Reply = REPLY) -> Request | Refusal:
-    return agreed(reply, HOLDER, told() if known is None else known, charges, T0, None)
+def asked(known: Told | None = None, reply: Reply = REPLY) -> Request | Refusal:
+    return agreed(reply, HOLDER, told() if known is None else known, T0, None)
 
 
-def wanted(known: Told | None = None, *charges: Charge, reply: Reply = REPLY) -> Request:
-    found = asked(known, *charges, reply=reply)
+def wanted(known: Told | None = None, reply: Reply = REPLY) -> Request:
+    found = asked(known, reply=reply)
     assert isinstance(found, Request), found
     return found
 
@@ -84,11 +84,12 @@ def test_a_pause_that_nobody_else_decided_does_not_hinder_who_asks_in_person(pau
     ("caps", "reason"),
     [({"cap_day_minor": 1_000}, "cap_day"), ({"cap_period_minor": 1_000, "period_days": 7}, "cap_period")],
 )
-def test_what_replies_have_begun_counts_against_the_rules_caps(caps: dict[str, Any], reason: str) -> None:
+def test_what_was_charged_upon_the_consent_counts_against_the_rules_caps(
+    caps: dict[str, Any], reason: str
+) -> None:
     hour = timedelta(hours=1)
     one, two = Charge(T0 - hour, 600, "USD"), Charge(T0 - 2 * hour, 500, "USD")
-    assert wanted(told(**caps), one).max_amount_minor == 400
     assert wanted(told(**caps, charges=[one])).max_amount_minor == 400
-    found = asked(told(**caps, charges=[one]), two)
+    found = asked(told(**caps, charges=[one, two]))
     assert isinstance(found, Refusal)
     assert found.reason == reason
