@@ -38,6 +38,7 @@ from services.renewal.routes import RenewalRoutes
 from services.renewal.rules.decision_routes import DecisionRoutes as RuleDecisionRoutes
 from services.renewal.rules.job_routes import RuleJobRoutes
 from services.renewal.rules.jobs import RuleJobs
+from services.renewal.rules.listing_routes import ListingRoutes
 from services.renewal.rules.mandate_routes import MandateRoutes
 from services.renewal.rules.offering_terms import keep_offering_terms
 from services.renewal.rules.routes import RuleRoutes
@@ -108,6 +109,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             CustomerActionRoutes(transactions, policy, links).router,
             RuleRoutes(transactions, policy).router,
             MandateRoutes(transactions).router,
+            ListingRoutes(transactions).router,
             RuleDecisionRoutes(transactions).router,
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
             SearchRoutes(transactions, policy, gate).router,

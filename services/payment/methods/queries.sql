@@ -40,3 +40,11 @@ returning payment_method_id, payer_id, kind, status, gateway, network, version;
 select payment_method_id, payer_id, kind, status, gateway, network, version
 from payment_methods
 where payment_method_id = any($1::text[]);
+
+-- name: list_methods
+-- All there are, without their tokens: a page begins after the last one that was seen, '' is the first.
+select payment_method_id, payer_id, kind, status, gateway, network, version
+from payment_methods
+where payment_method_id > $1
+order by payment_method_id
+limit $2;

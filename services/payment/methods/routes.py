@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, TypeAdapter, field_validator, model_validator
 
 from services.payment.domain.capabilities import GATEWAYS
 from services.payment.domain.payment import WALLET
@@ -16,11 +16,14 @@ from shared.contracts.fields import Id, PaymentMethodKind
 from shared.contracts.payment_methods import PaymentMethodChanged
 from shared.http.body import Answer, Body
 from shared.http.bulk import Bulk, BulkAnswer
+from shared.http.paging import Cursor, Page
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
 
 ACQUIRE_SECONDS = 10.0
 _GROUPING = str.maketrans("", "", " -.")
+PLACE: TypeAdapter[tuple[Id]] = TypeAdapter(tuple[Id])
+"""Where a page begins: the id of the last method that was seen."""
 
 Network = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """As PSPs name them: visa, mastercard, amex, ..."""
@@ -107,6 +110,15 @@ def routes(transactions: Transactions, *, default_gateway: str) -> APIRouter:
             if kept[id_].payer_id != item.payer_id
         }
         return body.answer(refused)
+
+    @router.get("")
+    async def list_methods(position: Cursor) -> Page[MethodAnswer]:
+        """All methods, those that were removed too, by their ids and without their tokens."""
+        [after] = position.after(PLACE) or ("",)
+        async with transactions.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            found = await store.list_methods(connection, after, position.limit + 1)
+        page, next_cursor = position.cut(found, lambda one: [one.payment_method_id])
+        return Page(items=[MethodAnswer.model_validate(asdict(one)) for one in page], next_cursor=next_cursor)
 
     @router.put("/{payment_method_id}")
     async def put_method(payment_method_id: Annotated[Id, Path()], body: MethodBody) -> MethodAnswer:

@@ -54,3 +54,8 @@ async def read_methods(connection: Connection, payment_method_ids: Iterable[str]
     """The methods that are known, by id."""
     rows = await connection.fetch(SQL["read_methods"], list(payment_method_ids))
     return {row[0]: Kept(*row) for row in rows}
+
+
+async def list_methods(connection: Connection, after: str, limit: int) -> list[Kept]:
+    """At most `limit` methods with ids above `after`, in order; `after` empty: from the first."""
+    return [Kept(*row) for row in await connection.fetch(SQL["list_methods"], after, limit)]

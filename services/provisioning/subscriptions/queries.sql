@@ -128,6 +128,27 @@ select
     foreign_imei,
     msisdn
 from subscriptions
-where owner_id = $1 and ($2::text is null or subscription_id > $2)
+where owner_id = $1 and subscription_id > $2
 order by subscription_id
 limit $3;
+
+-- name: list_every_subscription
+-- All there are, in the order of their ids: a page begins after the last one that was seen, '' is the first.
+select
+    subscription_id,
+    brand,
+    carrier,
+    iccid,
+    eid,
+    bound_imei,
+    owner_id,
+    status,
+    device_matches,
+    top_ups,
+    version,
+    foreign_imei,
+    msisdn
+from subscriptions
+where subscription_id > $1
+order by subscription_id
+limit $2;

@@ -89,14 +89,16 @@ def routes(transactions: Transactions) -> APIRouter:
 
     @router.get("")
     async def list_subscriptions(
-        owner_id: Annotated[Id, Query(description="Whose subscriptions.")], position: Cursor
+        position: Cursor,
+        owner_id: Annotated[Id | None, Query(description="Whose subscriptions; left out: all.")] = None,
     ) -> Page[SubscriptionAnswer]:
-        """The subscriptions of one owner, by their ids."""
-        after = position.after(PLACE)
+        """Subscriptions by their ids: those of one owner, or all there are."""
+        [after] = position.after(PLACE) or ("",)
         async with transactions.pool.acquire(timeout=10) as connection:
-            found = await store.of_owner(
-                connection, owner_id, after[0] if after is not None else None, position.limit + 1
-            )
+            if owner_id is None:
+                found = await store.every(connection, after, position.limit + 1)
+            else:
+                found = await store.of_owner(connection, owner_id, after, position.limit + 1)
         page, next_cursor = position.cut(found, lambda one: [one.subscription_id])
         return Page(items=[answer_of(one) for one in page], next_cursor=next_cursor)
 

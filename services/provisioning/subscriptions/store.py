@@ -71,9 +71,13 @@ async def get(connection: Connection, subscription_id: str) -> Subscription | No
     return None if row is None else Subscription(*row)
 
 
-async def of_owner(
-    connection: Connection, owner_id: str, after: str | None, limit: int
-) -> list[Subscription]:
-    """The owner's subscriptions with ids above `after`, in order."""
+async def of_owner(connection: Connection, owner_id: str, after: str, limit: int) -> list[Subscription]:
+    """The owner's subscriptions with ids above `after`, in order; `after` empty: from the first."""
     rows = await connection.fetch(_SQL["list_subscriptions"], owner_id, after, limit)
+    return [Subscription(*row) for row in rows]
+
+
+async def every(connection: Connection, after: str, limit: int) -> list[Subscription]:
+    """At most `limit` subscriptions with ids above `after`, in order; `after` empty: from the first."""
+    rows = await connection.fetch(_SQL["list_every_subscription"], after, limit)
     return [Subscription(*row) for row in rows]

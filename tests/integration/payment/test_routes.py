@@ -7,6 +7,7 @@ import pytest
 
 from shared.contracts.payment_methods import PaymentMethodChanged
 from shared.contracts.payments import PaymentCaptured
+from tests.integration.paging import all_of
 from tests.integration.payment.conftest import PRICE, Renewal, Subscribe, call, hear, pay_in
 from tests.integration.wired import Reply, Wired
 
@@ -58,6 +59,22 @@ async def test_a_removed_method_is_told_and_pays_nothing_more(payment: Wired, pa
         "select token from payment_methods where payment_method_id = $1", method
     )
     assert token is None
+
+
+async def test_all_methods_are_listed_once_by_their_ids_and_without_their_tokens(payment: Wired) -> None:
+    mark = uuid4().hex
+    names = [f"card-{mark}-{n}" for n in range(5)]
+    for name in names:
+        assert (await put(payment, name, CARD | {"token": f"tok_ok_{mark}"})).status == 200
+    await payment.request("DELETE", f"/v1/payment-methods/{names[0]}")
+
+    listed = await all_of(payment, "/v1/payment-methods")
+    ours = [one for one in listed if one["payment_method_id"] in names]
+    assert [one["payment_method_id"] for one in ours] == names
+    assert [one["status"] for one in ours] == ["removed", *["active"] * 4]
+    assert f"tok_ok_{mark}" not in json.dumps(listed)
+    refused = await payment.request("GET", "/v1/payment-methods?cursor=nonsense")
+    assert (refused.status, refused.problem) == (400, "invalid-cursor")
 
 
 async def test_a_method_does_not_change_hands(payment: Wired) -> None:

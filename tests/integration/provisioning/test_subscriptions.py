@@ -8,6 +8,7 @@ import pytest
 
 from shared.contracts.checks import luhn_digit
 from shared.contracts.subscriptions import SubscriptionChanged
+from tests.integration.paging import all_of
 from tests.integration.provisioning.conftest import Subscribe, body_of, iccid
 from tests.integration.wired import Wired
 
@@ -172,3 +173,20 @@ async def test_an_owner_s_subscriptions_are_listed_in_pages(provisioning: Wired)
     assert seen == [f"{owner}-{n}" for n in range(5)]
     forged = await provisioning.request("GET", f"/v1/subscriptions?owner_id={owner}&cursor=nonsense")
     assert (forged.status, forged.problem) == (400, "invalid-cursor")
+
+
+async def test_without_an_owner_all_subscriptions_are_listed_once_by_their_ids(provisioning: Wired) -> None:
+    owners = [f"owner-{uuid4().hex[:8]}" for _ in range(2)]
+    items = [
+        body_of(iccid(), owner_id=owner) | {"subscription_id": f"{owner}-{n}"}
+        for owner in owners
+        for n in range(3)
+    ]
+    await provisioning.request("POST", "/v1/subscriptions/bulk", {"items": items})
+
+    listed = await all_of(provisioning, "/v1/subscriptions", limit=100)
+    ours = [one for one in listed if one["owner_id"] in owners]
+    assert [one["subscription_id"] for one in ours] == sorted(str(item["subscription_id"]) for item in items)
+    assert (
+        ours[0] == (await provisioning.request("GET", f"/v1/subscriptions/{ours[0]['subscription_id']}")).body
+    )
