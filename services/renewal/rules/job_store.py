@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.renewal.rules.domain.job import MOST_COUNTED, JobAction, RuleFilter, RuleJob
+from services.renewal.rules.domain.spending import REPLIES
 from shared.database import Connection
 from shared.database.queries import load_queries
 
@@ -13,7 +14,9 @@ _INSERTED = RuleJob._fields.index("state")
 
 async def count(connection: Connection, action: JobAction, wanted: RuleFilter) -> int:
     """How many rules the action would change; no more than MOST_COUNTED."""
-    found: int = await connection.fetchval(SQL["count_rules"], action == "pause", *wanted, MOST_COUNTED)
+    found: int = await connection.fetchval(
+        SQL["count_rules"], action == "pause", *wanted, MOST_COUNTED, REPLIES
+    )
     return found
 
 
@@ -21,7 +24,7 @@ async def match(
     connection: Connection, action: JobAction, wanted: RuleFilter, after: str, limit: int
 ) -> list[str]:
     """The subscriptions of the next rules behind `after`, in order."""
-    rows = await connection.fetch(SQL["match_rules"], action == "pause", *wanted, after, limit)
+    rows = await connection.fetch(SQL["match_rules"], action == "pause", *wanted, after, limit, REPLIES)
     return [row[0] for row in rows]
 
 

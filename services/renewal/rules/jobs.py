@@ -42,7 +42,7 @@ class RuleJobs:
         if job.action == "pause":
             changed = await pausing.pause(transaction, names, by, job.why)
         else:
-            changed = await setting.resume(transaction, names, by, job.why, self._policy)
+            changed = await setting.resume(transaction, names, by, job.why, self._policy, opt_outs=False)
         further = job.after(now, names, len(changed), is_last=len(names) < wanted)
         await job_store.save(connection, further)
         if further.state == "done":

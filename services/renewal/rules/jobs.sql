@@ -1,12 +1,12 @@
 -- name: count_rules
--- How many rules a job would change, as far as it may.
+-- How many rules a job would change, as far as it may: those that their subscriber alone has stopped are not paused.
 select count(*)
 from (
     select 1
     from renewal_rules as r
     left join subscriptions as s on r.subscription_id = s.subscription_id
     where
-        (r.paused_at is null) = $1
+        (r.paused_at is null or starts_with(r.paused_by, $7::text)) = $1
         and ($2::text is null or s.brand = $2)
         and ($3::text is null or s.carrier = $3)
         and (
@@ -25,7 +25,7 @@ select r.subscription_id
 from renewal_rules as r
 left join subscriptions as s on r.subscription_id = s.subscription_id
 where
-    (r.paused_at is null) = $1
+    (r.paused_at is null or starts_with(r.paused_by, $8::text)) = $1
     and ($2::text is null or s.brand = $2)
     and ($3::text is null or s.carrier = $3)
     and (

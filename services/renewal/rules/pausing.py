@@ -13,17 +13,38 @@ async def pause(
 ) -> list[RenewalRule]:
     """Pause these rules; those that were paused by this. What was announced is called off.
 
-    Five statements, however many they are.
+    Five statements, however many they are. Those that somebody has paused already stay theirs.
     """
     known = await store.lock(transaction.connection, subscription_ids)
-    paused = [
-        rule._replace(pause=Pause(transaction.now, by, why)) for rule in known.values() if rule.pause is None
-    ]
+    pause = Pause(transaction.now, by, why)
+    return await _stop(
+        transaction,
+        known,
+        [rule._replace(pause=pause) for rule in known.values() if rule.pause is None],
+        pause,
+    )
+
+
+async def opt_out(transaction: Transaction, subscription_id: str, by: str, why: str) -> bool:
+    """The subscriber has stopped it, whoever else has: who lifts another pause does not lift this one.
+
+    Whether there is a rule to stop. Twice is once.
+    """
+    known = await store.lock(transaction.connection, [subscription_id])
+    word = Pause(transaction.now, by, why)
+    stopped = [rule._replace(opt_out=word) for rule in known.values() if rule.opt_out is None]
+    await _stop(transaction, known, stopped, word)
+    return bool(known)
+
+
+async def _stop(
+    transaction: Transaction, known: dict[str, RenewalRule], paused: list[RenewalRule], pause: Pause
+) -> list[RenewalRule]:
     if paused:
-        await write(transaction, known, paused, by)
+        await write(transaction, known, paused, pause.by)
         names = [rule.subscription_id for rule in paused]
         await store.call_off_announcements(transaction.connection, names)
-        await audit(transaction, "pause rule", paused, by, why)
+        await audit(transaction, "pause rule", paused, pause.by, pause.why)
     return paused
 
 

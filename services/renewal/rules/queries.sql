@@ -2,7 +2,8 @@
 -- Rules that somebody changes, in key order, with the mandates that they name.
 select
     r.subscription_id, r.version, r.document, r.document_version, r.triggers, r.offering_id, r.payment_method_ids,
-    r.cap_amount_minor, r.currency, r.enabled, r.mandate_id, r.paused_at, r.paused_by, r.paused_why
+    r.cap_amount_minor, r.currency, r.enabled, r.mandate_id, r.paused_at, r.paused_by, r.paused_why,
+    r.opted_out_at, r.opted_out_by, r.opted_out_why
 from renewal_rules as r
 where r.subscription_id = any($1::text [])
 order by r.subscription_id
@@ -12,7 +13,8 @@ for update;
 -- One subscription's standing instruction.
 select
     r.subscription_id, r.version, r.document, r.document_version, r.triggers, r.offering_id, r.payment_method_ids,
-    r.cap_amount_minor, r.currency, r.enabled, r.mandate_id, r.paused_at, r.paused_by, r.paused_why
+    r.cap_amount_minor, r.currency, r.enabled, r.mandate_id, r.paused_at, r.paused_by, r.paused_why,
+    r.opted_out_at, r.opted_out_by, r.opted_out_why
 from renewal_rules as r
 where r.subscription_id = $1;
 
@@ -20,7 +22,8 @@ where r.subscription_id = $1;
 -- Replaces rules as a whole, those that are different: who wrote them has compared, under the lock.
 insert into renewal_rules (
     subscription_id, version, document, document_version, triggers, offering_id, payment_method_ids,
-    cap_amount_minor, currency, enabled, mandate_id, paused_at, paused_by, paused_why, set_by, set_at
+    cap_amount_minor, currency, enabled, mandate_id, paused_at, paused_by, paused_why, opted_out_at, opted_out_by,
+    opted_out_why, set_by, set_at
 )
 select
     n.subscription_id,
@@ -37,14 +40,18 @@ select
     n.paused_at,
     n.paused_by,
     n.paused_why,
-    $14,
-    $15
+    n.opted_out_at,
+    n.opted_out_by,
+    n.opted_out_why,
+    $17,
+    $18
 from unnest(
     $1::text [], $2::int [], $3::json [], $4::text [], $5::text [], $6::text [], $7::bigint [], $8::text [],
-    $9::bool [], $10::text [], $11::timestamptz [], $12::text [], $13::text []
+    $9::bool [], $10::text [], $11::timestamptz [], $12::text [], $13::text [], $14::timestamptz [], $15::text [],
+    $16::text []
 ) as n (
     subscription_id, version, document, triggers, offering_id, payment_method_ids, cap_amount_minor, currency,
-    enabled, mandate_id, paused_at, paused_by, paused_why
+    enabled, mandate_id, paused_at, paused_by, paused_why, opted_out_at, opted_out_by, opted_out_why
 )
 on conflict (subscription_id) do update
     set
@@ -62,6 +69,9 @@ on conflict (subscription_id) do update
         paused_at = excluded.paused_at,
         paused_by = excluded.paused_by,
         paused_why = excluded.paused_why,
+        opted_out_at = excluded.opted_out_at,
+        opted_out_by = excluded.opted_out_by,
+        opted_out_why = excluded.opted_out_why,
         set_by = excluded.set_by,
         set_at = excluded.set_at
 returning subscription_id, version;
@@ -95,7 +105,7 @@ order by wanted.place;
 select
     rule.subscription_id, rule.version, rule.document, rule.document_version, rule.triggers, rule.offering_id,
     rule.payment_method_ids, rule.cap_amount_minor, rule.currency, rule.enabled, rule.mandate_id,
-    rule.paused_at, rule.paused_by, rule.paused_why,
+    rule.paused_at, rule.paused_by, rule.paused_why, rule.opted_out_at, rule.opted_out_by, rule.opted_out_why,
     mandate.payer_id, mandate.text_version, mandate.text_sha256, mandate.channel, mandate.given_at,
     mandate.language, mandate.max_amount_minor, mandate.currency as mandate_currency, mandate.valid_until,
     mandate.recorded_by, mandate.recorded_at, mandate.revoked_at, mandate.revoked_by, mandate.revoked_why,
@@ -259,7 +269,9 @@ with unpaused as (
         and kept.kept_at < $2
         and not exists (
             select 1 from renewal_rules as r
-            where r.subscription_id = kept.subscription_id and r.paused_at is not null
+            where
+                r.subscription_id = kept.subscription_id
+                and (r.paused_at is not null or r.opted_out_at is not null)
         )
     limit $3
     for update skip locked

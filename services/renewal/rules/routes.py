@@ -67,10 +67,16 @@ class RuleRoutes:
     async def resume(
         self, subscription_id: SubscriptionId, body: Because, caller: Caller, response: Response
     ) -> RuleView:
-        """Let it go on; data that ran out meanwhile is renewed now, if its other limits allow."""
+        """Let it go on; data that ran out meanwhile is renewed now, if its other limits allow.
+
+        Where its subscriber has stopped it besides (`opted_out`), only what others have paused is lifted by
+        this: once more lifts the subscriber's word, too.
+        """
 
         async def work(transaction: Transaction) -> RenewalRule:
-            await setting.resume(transaction, [subscription_id], caller, body.why, self._policy)
+            await setting.resume(
+                transaction, [subscription_id], caller, body.why, self._policy, opt_outs=True
+            )
             return await _known(transaction, subscription_id)
 
         return _shown(await self._transactions.run(work), response)

@@ -154,16 +154,33 @@ def _replaced(one: Wanted, before: RenewalRule | None, mandate: Mandate) -> Rene
     return before._replace(says=one.says, mandate_id=mandate.mandate_id)
 
 
+def _lifted(rule: RenewalRule, *, opt_outs: bool) -> RenewalRule:
+    """One pause at a time: who lifts somebody's must not lift the subscriber's without having seen it."""
+    if rule.pause is not None:
+        return rule._replace(pause=None)
+    return rule._replace(opt_out=None) if opt_outs else rule
+
+
 async def resume(
-    transaction: Transaction, subscription_ids: Collection[str], by: str, why: str, policy: Policy
+    transaction: Transaction,
+    subscription_ids: Collection[str],
+    by: str,
+    why: str,
+    policy: Policy,
+    *,
+    opt_outs: bool,
 ) -> list[RenewalRule]:
-    """Let these rules go on; those that do by this. What waited for that is looked at again, now."""
+    """End the pauses of these rules; those that were paused. What waited for that is looked at again, now.
+
+    What a subscriber has stopped beside that goes on standing still: that is lifted by whoever looks after
+    this one rule, once nobody else has paused it.
+    """
     known = await store.lock(transaction.connection, subscription_ids)
-    resumed = [rule._replace(pause=None) for rule in known.values() if rule.pause is not None]
+    resumed = [lifted for rule in known.values() if (lifted := _lifted(rule, opt_outs=opt_outs)) != rule]
     if resumed:
         await pausing.write(transaction, known, resumed, by)
         await pausing.audit(transaction, "resume rule", resumed, by, why)
-        names = [rule.subscription_id for rule in resumed]
+        names = [rule.subscription_id for rule in resumed if not rule.pauses]
         kept = await renewals.take_kept_triggers(transaction.connection, names)
         if kept:
             await admissions.admit(transaction, kept, policy)

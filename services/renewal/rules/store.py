@@ -34,18 +34,27 @@ def rule_of(row: Any) -> RenewalRule:
             row["currency"],
             enabled=row["enabled"],
         )
-    pause = None
-    if row["paused_at"] is not None:
-        pause = Pause(row["paused_at"], row["paused_by"], row["paused_why"])
-    return RenewalRule(row["subscription_id"], row["version"], says, row["mandate_id"], pause)
+    pause, opt_out = _pause_of(row, "paused"), _pause_of(row, "opted_out")
+    if pause is not None and pause.by.startswith(REPLIES):
+        # Nobody else has paused it; or a process of an older version has written down the subscriber's word.
+        pause, opt_out = None, opt_out or pause
+    return RenewalRule(row["subscription_id"], row["version"], says, row["mandate_id"], pause, opt_out)
+
+
+def _pause_of(row: Any, column: str) -> Pause | None:
+    if row[f"{column}_at"] is None:
+        return None
+    return Pause(row[f"{column}_at"], row[f"{column}_by"], row[f"{column}_why"])
 
 
 def row_of(rule: RenewalRule) -> tuple[Any, ...]:
     """The row, with the short form that processes of an older version read.
 
-    Those would heed neither a pause nor what the short form does not say: to them such a rule is off.
+    Those would heed neither a pause nor what the short form does not say: to them such a rule is off. Others
+    know of a single pause: where the subscriber alone has stopped it they read that.
     """
-    says, pause = rule.says, rule.pause
+    says = rule.says
+    nobody = (None, None, None)
     return (
         rule.subscription_id,
         rule.version,
@@ -55,13 +64,14 @@ def row_of(rule: RenewalRule) -> tuple[Any, ...]:
         ",".join(says.payment_method_ids),
         says.cap_amount_minor,
         says.currency,
-        says.enabled and pause is None and says.is_short,
+        says.enabled and not rule.pauses and says.is_short,
         rule.mandate_id,
-        *(pause or (None, None, None)),
+        *(rule.pause or rule.opt_out or nobody),
+        *(rule.opt_out or nobody),
     )
 
 
-_WIDTH = 13
+_WIDTH = 16
 
 
 async def read(connection: Connection, subscription_id: str) -> RenewalRule | None:

@@ -16,6 +16,7 @@ from services.renewal.rules.domain.rule import (
     Instruction,
     Limits,
     Offerings,
+    Pause,
     QuietHours,
     RenewalRule,
     TriggerWish,
@@ -145,6 +146,9 @@ class RuleView(Answer):
     enabled: bool
     mandate_id: str | None
     paused: PauseView | None
+    """By anybody; by the subscriber, where nobody else has."""
+    opted_out: PauseView | None
+    """By the subscriber's own text message, whoever has paused it besides."""
 
 
 def rule_view(rule: RenewalRule) -> RuleView:
@@ -158,9 +162,14 @@ def rule_view(rule: RenewalRule) -> RuleView:
         quiet_hours=says.quiet_hours,
         dunning=says.dunning,
         mandate_id=rule.mandate_id,
-        paused=rule.pause and PauseView(**rule.pause._asdict()),
+        paused=_pause_view(next(iter(rule.pauses), None)),
+        opted_out=_pause_view(rule.opt_out),
         **{name: getattr(says, name) for name in Limits.model_fields},
     )
+
+
+def _pause_view(pause: Pause | None) -> PauseView | None:
+    return pause and PauseView(**pause._asdict())
 
 
 def _wish(given: str | TriggerBody) -> TriggerWish:

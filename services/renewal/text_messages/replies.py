@@ -105,12 +105,11 @@ class Replies:
 
 
 async def _stop(transaction: Transaction, reply: Reply, holder: Holder) -> Reply:
-    """Pause the rule. One that is paused stays as it is: who paused it is not forgotten for a message."""
-    known = await rule_store.read(transaction.connection, holder.subscription_id)
-    if known is None:
-        return reply._replace(outcome="refused", reason=RULE_MISSING.reason)
-    await pausing.pause(transaction, [holder.subscription_id], caller_of(reply.gateway), STOPPED)
-    return reply._replace(outcome="stopped")
+    """Pause the rule, in the subscriber's name; whoever else has paused it is not forgotten for a message."""
+    caller = caller_of(reply.gateway)
+    if await pausing.opt_out(transaction, holder.subscription_id, caller, STOPPED):
+        return reply._replace(outcome="stopped")
+    return reply._replace(outcome="refused", reason=RULE_MISSING.reason)
 
 
 def _settled(reply: Reply, request: Request, answer: Answer) -> Reply:

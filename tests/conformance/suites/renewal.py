@@ -311,7 +311,11 @@ async def _pause_rules(actor: Actor, lot: Lot) -> None:
     now = actor.stage.now
     known = await actor.call(rule_store.lock, lot.some(SUBSCRIPTIONS))
     changed = [
-        rule._replace(version=rule.version + 1, pause=lot.one((None, Pause(now, "dunning", "The last try."))))
+        rule._replace(
+            version=rule.version + 1,
+            pause=lot.one((None, Pause(now, "dunning", "The last try."))),
+            opt_out=lot.one((None, Pause(now, f"{REPLIES}sms-a", "Stopped."))),
+        )
         for rule in known.values()
     ]
     if changed:

@@ -39,6 +39,9 @@ _COLUMNS: Final = (
     "paused_at",
     "paused_by",
     "paused_why",
+    "opted_out_at",
+    "opted_out_by",
+    "opted_out_why",
 )
 SCOPES: Final = tuple(scope_of(kind, NAMES[kind]) for kind in KINDS)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.renewal.rules import pausing
 from shared.contracts.renewals import RenewalRequested
 from tests.integration.renewal.conftest import Subscriber, offering, someone
 from tests.integration.renewal.operating import Operator
@@ -91,6 +92,24 @@ async def test_all_rules_of_a_brand_are_paused_then_resumed_and_renew_what_ran_o
     assert about == ["resume rule", "pause rule"]
     of_job = [line["step"] for line in lines if line["job_id"] == made.body["job_id"]]
     assert of_job == ["finished", "started", "proposed"]
+
+
+async def test_what_subscribers_have_stopped_is_paused_beside_and_never_resumed_by_a_job(
+    renewal: Wired,
+) -> None:
+    people = await ruled(renewal, "rj-stop", 3)
+    async with renewal.transactions.begin() as transaction:
+        for one in people[:2]:
+            await pausing.opt_out(transaction, one.subscription_id, "text-messages:sms-a", "STOP")
+    resumed = await make(renewal, "resume", brand="rj-stop")
+    assert resumed.body["rules"] == 0, "nobody but the subscriber has paused them"
+    made = await make(renewal, "pause", brand="rj-stop")
+    await start(renewal, made)
+    assert (await ended(renewal, made))["changed"] == 3
+    resumed = await make(renewal, "resume", brand="rj-stop")
+    await start(renewal, resumed)
+    assert (await ended(renewal, resumed))["changed"] == 3
+    assert await paused(renewal, people) == [True, True, False]
 
 
 @pytest.mark.parametrize("condition", ["payer_id", "offering_id"])

@@ -13,7 +13,8 @@ import pytest
 
 from services.renewal import archive
 from services.renewal.domain.policy import POLICY
-from services.renewal.text_messages.replies import REMEMBERED, Incoming, OldReplies, Replies
+from services.renewal.text_messages.domain.agreement import caller_of
+from services.renewal.text_messages.replies import REMEMBERED, STOPPED, Incoming, OldReplies, Replies
 from shared.clock import utc_now
 from shared.contracts.renewal_rules import RenewalRuleChanged
 from shared.messaging.transaction import Transaction
@@ -36,6 +37,7 @@ from tests.integration.renewal.test_rules import decisions, record, requested, s
 from tests.integration.wired import Reply, Wired
 
 PORT = f"/v1/text-messages/{TEXT_GATEWAY}"
+GATEWAY_NAME = caller_of(TEXT_GATEWAY)
 _messages = count(1)
 
 
@@ -83,6 +85,15 @@ async def kept(renewal: Wired, one: Subscriber, query: str = "") -> list[dict[st
 async def paused_by(renewal: Wired, one: Subscriber) -> str | None:
     reply = await renewal.request("GET", f"/v1/subscriptions/{one.subscription_id}/renewal-rule")
     return None if reply.body["paused"] is None else str(reply.body["paused"]["by"])
+
+
+async def switch(renewal: Wired, one: Subscriber, way: str, why: str) -> tuple[str | None, str | None]:
+    """Pause or resume; by whom it is paused then, and since when the subscriber has opted out."""
+    path = f"/v1/subscriptions/{one.subscription_id}/renewal-rule/{way}"
+    reply = await renewal.request("POST", path, {"why": why}, headers={"recarga-caller": "olga"})
+    assert reply.status == 200, reply
+    paused, opted_out = reply.body["paused"], reply.body["opted_out"]
+    return paused and paused["by"], opted_out and opted_out["by"]
 
 
 # -- who may bring what ---------------------------------------------------------------------------------
@@ -262,8 +273,7 @@ async def test_a_rule_that_a_person_has_paused_is_not(renewal: Wired) -> None:
     await renewal.request("POST", path, {"why": "Fraud?"}, headers={"recarga-caller": "olga"})
     assert await outcome(renewal, one) == ("refused", "rule_paused")
     assert await outcome(renewal, one, "stop") == ("stopped", None)
-    assert await paused_by(renewal, one) == "olga", "a message does not take its place"
-    assert await outcome(renewal, one) == ("refused", "rule_paused")
+    assert await outcome(renewal, one) == ("refused", "rule_paused"), "a message does not take its place"
 
 
 async def test_what_replies_have_charged_counts_against_the_caps(renewal: Wired) -> None:
@@ -356,6 +366,67 @@ async def test_stop_pauses_the_rule_once_and_whoever_counts_is_told(renewal: Wir
     assert not requested(renewal, one)
     assert await outcome(renewal, one) == ("renewing", None), "who asks in person is renewed all the same"
     assert await paused_by(renewal, one) == f"text-messages:{TEXT_GATEWAY}"
+
+
+async def test_who_lifts_their_own_pause_does_not_lift_what_the_subscriber_has_stopped(
+    renewal: Wired,
+) -> None:
+    one = await reachable(renewal)
+    assert await switch(renewal, one, "pause", "Fraud?") == ("olga", None)
+    assert await outcome(renewal, one, "STOP") == ("stopped", None)
+    await renewal.consume("admission", one.exhausted())
+    [waiting] = await decisions(renewal, one)
+    assert waiting["reason"] == "rule_paused"
+    assert "By olga: Fraud?" in waiting["detail"]
+    assert f"By {GATEWAY_NAME}: {STOPPED}" in waiting["detail"]
+
+    assert await switch(renewal, one, "resume", "No fraud.") == (GATEWAY_NAME, GATEWAY_NAME)
+    assert not requested(renewal, one)
+    assert await outcome(renewal, one) == ("renewing", None), "nobody else hinders who asks in person"
+    about = About(requested(renewal, one)[0])
+    await renewal.consume("saga", about.rejected(), about.payment_cancelled())
+    assert len(requested(renewal, one)) == 1
+
+    assert await switch(renewal, one, "resume", "She wants it again.") == (None, None)
+    assert len(requested(renewal, one)) == 2, "what ran out meanwhile"
+
+
+async def test_somebody_may_pause_what_the_subscriber_has_stopped_and_then_a_reply_renews_nothing(
+    renewal: Wired,
+) -> None:
+    one = await reachable(renewal)
+    await outcome(renewal, one, "STOP")
+    assert await switch(renewal, one, "pause", "Fraud?") == ("olga", GATEWAY_NAME)
+    assert await outcome(renewal, one) == ("refused", "rule_paused")
+
+
+async def test_dunnings_pause_and_the_subscribers_are_lifted_one_by_one(renewal: Wired) -> None:
+    one = await reachable(renewal, dunning={"soft_after_seconds": []})
+    await renewal.consume("admission", one.exhausted())
+    await declined(renewal, one, "soft")
+    await outcome(renewal, one, "stop")
+    assert await paused_by(renewal, one) == "dunning"
+    assert await switch(renewal, one, "resume", "Another card.") == (GATEWAY_NAME, GATEWAY_NAME)
+    assert await switch(renewal, one, "resume", "She wants it again.") == (None, None)
+
+
+async def test_what_an_older_process_wrote_of_a_stop_is_the_subscribers_word(renewal: Wired) -> None:
+    """It knows of one pause; of two it reads the other one, which hinders a reply, too."""
+    one, other = await reachable(renewal), await reachable(renewal)
+    await outcome(renewal, one, "STOP")
+    older = "select paused_by from renewal_rules where subscription_id = $1"
+    assert await renewal.pool.fetchval(older, one.subscription_id) == GATEWAY_NAME
+    await switch(renewal, one, "pause", "Fraud?")
+    assert await renewal.pool.fetchval(older, one.subscription_id) == "olga"
+
+    await renewal.pool.execute(
+        "update renewal_rules set paused_at = now(), paused_by = $2, paused_why = 'Stopped.', opted_out_at = null"
+        " where subscription_id = $1",
+        other.subscription_id,
+        GATEWAY_NAME,
+    )
+    assert await switch(renewal, other, "pause", "Fraud?") == ("olga", GATEWAY_NAME)
+    assert await switch(renewal, other, "resume", "No fraud.") == (GATEWAY_NAME, GATEWAY_NAME)
 
 
 async def test_a_number_may_ask_so_often_within_an_hour_and_may_always_stop(renewal: Wired) -> None:

@@ -147,7 +147,7 @@ async def take_unpaused(
     taken: list[Trigger] = []
     for name, (trigger, kept_at) in sorted(transaction.scan(own.kept)):
         rule = transaction.get(own.rules, name)
-        is_paused = rule is not None and rule.pause is not None
+        is_paused = rule is not None and bool(rule.pauses)
         if trigger.held_by != PAUSED or is_paused or not kept_after < kept_at < kept_before:
             continue
         if len(taken) < limit and transaction.is_free(own.kept, name):

@@ -96,10 +96,11 @@ def _newest(one: int | None, other: int | None) -> int | None:
 
 def _held(trigger: Trigger, rule: RenewalRule, standing: Standing) -> Kept | None:
     """What holds it up without an end that could be named now."""
-    if rule.pause is not None:
+    if rule.pauses:
         # What was announced is announced anew when the rule goes on: the pause called it off.
         paused = trigger._replace(held_by=PAUSED, not_before=None, announced=None)
-        return Kept(paused, "rule_paused", f"By {rule.pause.by}: {rule.pause.why}")
+        told = " ".join(f"By {pause.by}: {pause.why}" for pause in rule.pauses)
+        return Kept(paused, "rule_paused", told)
     if standing.open_renewal_id is not None:
         return Kept(trigger._replace(held_by=None, not_before=None))
     # The switch is for what nobody asked for just now: whoever asks in person is served.

@@ -195,6 +195,14 @@ class RenewalRule(NamedTuple):
     mandate_id: str | None
     """The evidence of consent that it stands on; None only where an older process wrote it."""
     pause: Pause | None = None
+    """By anybody but the subscriber: an operator, whoever looks after the account, the last failed try."""
+    opt_out: Pause | None = None
+    """The subscriber's own word, by text message. Neither is lifted with the other."""
+
+    @property
+    def pauses(self) -> tuple[Pause, ...]:
+        """All that have paused it. Nothing is charged while there is one."""
+        return tuple(pause for pause in (self.pause, self.opt_out) if pause is not None)
 
     def payer(self, owner_id: str | None) -> str | None:
         return self.says.payer_id or owner_id
@@ -210,7 +218,7 @@ def changed(rule: RenewalRule) -> RenewalRuleChanged:
         subscription_id=rule.subscription_id,
         version=rule.version,
         enabled=rule.says.enabled,
-        paused=rule.pause is not None,
+        paused=bool(rule.pauses),
         threshold_percent=threshold.percent,
         threshold_bytes=threshold.bytes,
         predicted_seconds=predicted.within_seconds,

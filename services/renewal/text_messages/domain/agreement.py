@@ -59,14 +59,10 @@ def _hindrance(rule: RenewalRule | None, now: datetime) -> Refusal | None:
         return RULE_OFF
     if rule.says.valid_until is not None and rule.says.valid_until <= now:
         return RULE_EXPIRED
-    if rule.pause is not None and not _yields(rule.pause.by):
+    # What the very number that asks now has stopped is asked for once all the same.
+    if rule.pause is not None and rule.pause.by not in YIELDING_PAUSES:
         return RULE_PAUSED
     return None
-
-
-def _yields(paused_by: str) -> bool:
-    """Whether it was paused by time alone, or by the very number that asks now."""
-    return paused_by in YIELDING_PAUSES or paused_by.startswith(REPLIES)
 
 
 RULE_MISSING: Final = Refusal(

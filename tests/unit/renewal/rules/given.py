@@ -47,10 +47,10 @@ def mandate(**different: Any) -> Mandate:
     )._replace(**different)
 
 
-def told(pause: Pause | None = None, **different: Any) -> Told:
+def told(pause: Pause | None = None, opt_out: Pause | None = None, **different: Any) -> Told:
     """What is known of the rule; what `says` takes is for the rule, the rest is as Told names it."""
     known = {name: different.pop(name) for name in list(different) if name in Told._fields}
-    rule = RenewalRule("sub-1", 1, says(**different), "m-1", pause)
+    rule = RenewalRule("sub-1", 1, says(**different), "m-1", pause, opt_out)
     return Told(rule, mandate())._replace(**known)
 
 

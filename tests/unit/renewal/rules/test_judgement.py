@@ -247,6 +247,15 @@ def test_a_paused_rules_trigger_waits_for_the_rule_and_loses_its_announcement() 
     assert kept == Kept(TRIGGER._replace(held_by=PAUSED), "rule_paused", "By ana: Travelling.")
 
 
+def test_what_the_subscriber_has_stopped_waits_whoever_else_has_paused_it() -> None:
+    word = Pause(T0, "text-messages:sms-a", "Stopped.")
+    kept = pull(known=told(opt_out=word))
+    assert kept == Kept(TRIGGER._replace(held_by=PAUSED), "rule_paused", "By text-messages:sms-a: Stopped.")
+    both = pull(known=told(Pause(T0, "ana", "Travelling."), opt_out=word))
+    assert isinstance(both, Kept)
+    assert both.detail == "By ana: Travelling. By text-messages:sms-a: Stopped."
+
+
 def night() -> QuietHours:
     """An hour of UTC around now."""
     return QuietHours(from_hour=T0.hour, to_hour=(T0.hour + 1) % 24, zone="UTC")

@@ -13,7 +13,7 @@ from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.rule import Offerings, Pause
 from services.renewal.rules.domain.spending import Charge
 from services.renewal.rules.dunning import DUNNING
-from services.renewal.text_messages.domain.agreement import agreed, caller_of
+from services.renewal.text_messages.domain.agreement import RULE_PAUSED, agreed, caller_of
 from services.renewal.text_messages.domain.reply import Holder, Reply
 from tests.unit.renewal.rules.given import mandate, told
 from tests.unit.renewal.story import T0
@@ -75,9 +75,17 @@ def test_without_an_agreement_that_holds_it_asks_for_nothing(reason: str, known:
     assert (found.reason, found.detail.endswith(".")) == (reason, True)
 
 
-@pytest.mark.parametrize("paused_by", [DUNNING, caller_of("sms-a"), caller_of("sms-b")])
-def test_a_pause_that_nobody_else_decided_does_not_hinder_who_asks_in_person(paused_by: str) -> None:
-    assert wanted(told(Pause(T0, paused_by, "No card could pay.")))
+@pytest.mark.parametrize("pause", [None, Pause(T0, DUNNING, "No card could pay.")])
+@pytest.mark.parametrize("opt_out", [None, Pause(T0, caller_of("sms-a"), "Stopped.")])
+def test_a_pause_that_nobody_else_decided_does_not_hinder_who_asks_in_person(
+    pause: Pause | None, opt_out: Pause | None
+) -> None:
+    assert wanted(told(pause, opt_out=opt_out))
+
+
+def test_a_pause_that_somebody_decided_hinders_also_who_has_opted_out() -> None:
+    stopped = Pause(T0, caller_of("sms-a"), "Stopped.")
+    assert asked(told(Pause(T0, "olga", "A stolen telephone."), opt_out=stopped)) == RULE_PAUSED
 
 
 @pytest.mark.parametrize(
