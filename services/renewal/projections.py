@@ -29,6 +29,7 @@ def _subscription(state: SubscriptionChanged) -> tuple[Any, ...]:
         state.bound_imei is not None,
         state.device_matches,
         state.top_ups,
+        state.bound_imei,
     )
 
 
@@ -61,7 +62,7 @@ class Projection:
 
 
 PROJECTIONS: Final[dict[type[State], Projection]] = {
-    SubscriptionChanged: Projection("upsert_subscriptions", 9, _subscription),
+    SubscriptionChanged: Projection("upsert_subscriptions", 10, _subscription),
     CustomerChanged: Projection("upsert_customers", 3, _customer),
     PaymentMethodChanged: Projection("upsert_payment_methods", 4, _payment_method),
     OfferingChanged: Projection("upsert_offerings", 6, _offering),

@@ -2,12 +2,13 @@
 -- The newest version of each subscription that admission asks about. Top-ups are counted upwards only: a top-up alone
 -- is no new version, and the archive has noted those that it knew of.
 insert into subscriptions (
-    subscription_id, version, brand, carrier, owner_id, status, device_bound, device_matches, top_ups
+    subscription_id, version, brand, carrier, owner_id, status, device_bound, device_matches, top_ups,
+    bound_imei
 )
 select *
 from unnest(
     $1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::text [], $7::bool [], $8::bool [],
-    $9::int []
+    $9::int [], $10::text []
 )
 on conflict (subscription_id) do update
     set
@@ -18,7 +19,8 @@ on conflict (subscription_id) do update
         status = excluded.status,
         device_bound = excluded.device_bound,
         device_matches = excluded.device_matches,
-        top_ups = greatest(subscriptions.top_ups, excluded.top_ups)
+        top_ups = greatest(subscriptions.top_ups, excluded.top_ups),
+        bound_imei = excluded.bound_imei
     where subscriptions.version < excluded.version;
 
 -- name: upsert_customers

@@ -136,7 +136,8 @@ select
     (select array_agg(scope) from charge_stops where kind <> 'subscription') as charges_stopped,
     slot.state as open_state,
     slot.dunning_try is not null as open_by_rule,
-    exists(select from acceptance_entries) as has_acceptance
+    exists(select from acceptance_entries) as has_acceptance,
+    subscription.bound_imei
 from unnest($1::uuid [], $2::text [], $3::text [], $4::text [])
 with ordinality as request (renewal_id, subscription_id, offering_id, method_ids, place)
 left join lateral (
@@ -230,13 +231,14 @@ on conflict (renewal_id) do update
 -- The newest trigger per subscription that found the slot taken, charges stopped, its rule paused, or a time to wait for.
 insert into kept_triggers (
     subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
-    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined, asked, kept_at
+    granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined, asked, offended_imei,
+    kept_at
 )
 select *
 from unnest(
     $1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::int [], $7::timestamptz [], $8::text [],
     $9::bigint [], $10::bigint [], $11::timestamptz [], $12::timestamptz [], $13::timestamptz [],
-    $14::text [], $15::text [], $16::text [], $17::timestamptz []
+    $14::text [], $15::text [], $16::text [], $17::text [], $18::timestamptz []
 )
 on conflict (subscription_id) do update
     set
@@ -255,6 +257,7 @@ on conflict (subscription_id) do update
         offering_id = excluded.offering_id,
         declined = excluded.declined,
         asked = excluded.asked,
+        offended_imei = excluded.offended_imei,
         kept_at = excluded.kept_at
     where (kept_triggers.cycle, kept_triggers.dunning_try) < (excluded.cycle, excluded.dunning_try);
 
@@ -273,7 +276,8 @@ using kept
 where k.subscription_id = kept.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
+    k.offended_imei;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

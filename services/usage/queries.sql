@@ -127,7 +127,9 @@ order by id
 on conflict (subscription_id) do nothing
 
 -- name: project_subscriptions
--- Whose data it is, and which device is bound. A message about the same changes nothing.
+-- Whose data it is, and which device is bound. A message about the same changes nothing. A foreign device is forgotten
+-- where another one is bound, and where the subscription matches ($7): another was bound and the first one again, of
+-- which only the last is heard. Where provisioning had not heard of the device yet, its next record tells it again.
 insert into balances as b (subscription_id, subscription_version, carrier, bound_imei, bound_at, iccid)
 select *
 from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
@@ -141,13 +143,17 @@ set
     bound_at = case
         when excluded.bound_imei is distinct from b.bound_imei then excluded.bound_at else b.bound_at
     end,
-    foreign_imei = case when excluded.bound_imei is not distinct from b.bound_imei then b.foreign_imei end,
+    foreign_imei = case
+        when excluded.bound_imei is not distinct from b.bound_imei and b.subscription_id <> all($7::text[])
+        then b.foreign_imei
+    end,
     iccid = coalesce(excluded.iccid, b.iccid)
 where excluded.subscription_version > b.subscription_version
     and (
         excluded.carrier is distinct from b.carrier
         or excluded.bound_imei is distinct from b.bound_imei
         or coalesce(excluded.iccid, b.iccid) is distinct from b.iccid
+        or (b.foreign_imei is not null and b.subscription_id = any($7::text[]))
     )
 
 -- name: update_wants

@@ -23,6 +23,8 @@ from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_REBOUND: Final = 2
+"""The first version is one binding, the second may be another: only a later one may be the first again."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 Row = Sequence[Any] | asyncpg.Record
 _BURN_AT: Final = 12
@@ -151,7 +153,8 @@ async def project_subscriptions(
         )
         for each in states
     ]
-    await connection.execute(SQL["project_subscriptions"], *columns(rows, 6))
+    matching = [each.subscription_id for each in states if each.device_matches and each.version > _REBOUND]
+    await connection.execute(SQL["project_subscriptions"], *columns(rows, 6), matching)
 
 
 async def read_rule_versions(connection: Connection, subscription_ids: Collection[str]) -> dict[str, int]:

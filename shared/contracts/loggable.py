@@ -68,6 +68,18 @@ LOGGABLE = frozenset(
 """Ids, amounts, codes and instants; `terms` and `grant` hold nothing else."""
 
 WITHHELD = frozenset(
-    {"action_url", "iccid", "eid", "imei", "bound_imei", "msisdn", "name", "detail", "country", "language"}
+    {
+        "action_url",
+        "iccid",
+        "eid",
+        "imei",
+        "bound_imei",
+        "offended_imei",
+        "msisdn",
+        "name",
+        "detail",
+        "country",
+        "language",
+    }
 )
 """Numbers of eSIMs, devices and telephones, free text, what says something about a person, links that act."""

@@ -3,7 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
-from shared.contracts.fields import Bytes, Count, Id, Instant
+from shared.contracts.fields import Bytes, Count, Id, Imei, Instant
 from shared.contracts.message import Message, deterministic_id
 
 TOPIC = "quotas.v1"
@@ -19,6 +19,9 @@ class QuotaMessage(Message):
     granted_bytes: Bytes | None = None
     """What the cycle granted."""
     cycle_began_at: Instant | None = None
+    offended_imei: Imei | None = None
+    """The bound device, where the data was used in another one (one eSIM, one device): what ForeignDeviceSeen
+    leads to comes later than this. Where another device is bound by now, nothing is wrong."""
     occurred_at: Instant
 
     @property

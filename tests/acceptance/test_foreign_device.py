@@ -67,6 +67,24 @@ async def test_usage_in_another_device_blocks_renewals_until_it_is_bound(office:
     assert (await subscription(office, subscriber))["device_matches"] is True
 
 
+async def test_one_record_of_another_device_that_uses_everything_up_is_never_charged(office: Office) -> None:
+    subscriber = await office.seeded(has_rule=True)
+    other = office.subscriber().imei
+    await office.say(used_in(subscriber, other, "elsewhere", size=2 * RECORD_BYTES))
+    path = f"/v1/subscriptions/{subscriber.subscription_id}/renewal-decisions"
+
+    async def decided() -> bool:
+        return len((await office.ok("renewal", "GET", path)).body["items"]) == 2
+
+    await office.until(decided, "both triggers of the record have their decisions")
+    told = (await office.ok("renewal", "GET", path)).body["items"]
+    assert {(each["trigger"], each["outcome"], each["reason"]) for each in told} == {
+        ("threshold", "refused", "device_changed"),
+        ("exhausted", "refused", "device_changed"),
+    }
+    assert await office.renewals_of(subscriber) == []
+
+
 async def answers(office: Office) -> float:
     """How many requests and triggers renewal has answered, one way or another."""
     return await office.metric("renewal", "recarga_renewal_requests_total")

@@ -48,6 +48,8 @@ class Standing(NamedTuple):
     open_by_rule: bool | None = None
     has_acceptance: bool = False
     """Whether the acceptance policy says anything at all."""
+    bound_imei: str | None = None
+    """None also where an older version's process heard of the subscription last."""
     acceptance: Acceptance | None = None
     """What it says about this request: read only where it says anything."""
 
@@ -301,10 +303,7 @@ def _cannot_pay_so(request: Request, standing: Standing, _now: datetime) -> Refu
 
 def payment_refusal(wanted: Sequence[str], payer: str | None, methods: Sequence[str]) -> Refusal | None:
     """Why the payer cannot pay with these; `methods` are the known ones, each as `id payer status`."""
-    known = {}
-    for method in methods:
-        method_id, payer_id, status = method.split(" ")
-        known[method_id] = (payer_id, status)
+    known = {name: (payer_id, status) for name, payer_id, status in (each.split(" ") for each in methods)}
     for method_id in wanted:
         # One answer for an unknown method and for somebody else's: it must not tell which exist.
         if method_id not in known or known[method_id][0] != payer:

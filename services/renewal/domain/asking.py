@@ -60,6 +60,8 @@ class Trigger(NamedTuple):
     """Payment methods, joined by commas, that never pay again: it waits until the rule names another one."""
     asked: str | None = None
     """What its payer was asked to agree to, as it costs more than that: `offering amount currency`."""
+    offended_imei: str | None = None
+    """The device that was bound when the data was used in another one; None: in none that usage knows of."""
 
     @property
     def renewal_id(self) -> UUID:
@@ -88,6 +90,7 @@ def trigger_of(message: QuotaMessage, traceparent: str | None) -> Trigger:
         cycle_began_at=message.cycle_began_at,
         occurred_at=message.occurred_at,
         ends_at=ends_at,
+        offended_imei=message.offended_imei,
     )
 
 

@@ -94,7 +94,8 @@ using resumed
 where k.subscription_id = resumed.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
+    k.offended_imei;
 
 -- name: take_freed_triggers
 -- What was kept for a slot that is free: it freed in the moment in which the trigger was kept.
@@ -117,7 +118,8 @@ using freed
 where k.subscription_id = freed.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
-    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked;
+    k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
+    k.offended_imei;
 
 -- name: count_stops
 -- For the gauge, by kind.

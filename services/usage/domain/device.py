@@ -22,3 +22,8 @@ def offended_binding(balance: Balance, imei: str | None, started_at: datetime) -
     if balance.bound_at is not None and started_at < balance.bound_at:
         return None
     return bound
+
+
+def offended_imei(balance: Balance) -> str | None:
+    """The bound IMEI, where another device was reported against it; a new binding has taken the mark away."""
+    return None if balance.foreign_imei is None else balance.bound_imei

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from services.usage.domain.balance import Balance
 from services.usage.domain.burn import exhausted_at, is_exhausted_within
+from services.usage.domain.device import offended_imei
 from shared.contracts.fields import MAX_BYTES
 from shared.contracts.quotas import (
     BucketExpiring,
@@ -139,6 +140,7 @@ def _message(kind: Kind, balance: Balance, remaining: int, now: datetime, wants:
         "remaining_bytes": min(remaining, MAX_BYTES),
         "granted_bytes": min(balance.granted_bytes, MAX_BYTES) or None,
         "cycle_began_at": balance.cycle_began_at,
+        "offended_imei": offended_imei(balance),
         "occurred_at": now,
     }
     if kind == "threshold_reached":

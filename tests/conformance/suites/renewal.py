@@ -34,7 +34,7 @@ from tests.conformance.lots import RENEWALS, SUBSCRIPTIONS, TRACES, Lot
 from tests.conformance.stage import Mirror, Stage
 from tests.conformance.suites.ground import archived_by, functions_of, untied
 from tests.conformance.suites.renewal_rows import MIRRORS, NOT_KEPT
-from tests.conformance.suites.renewal_world import METHODS, OFFERING, SCOPES, change, settle
+from tests.conformance.suites.renewal_world import IMEI, METHODS, OFFERING, SCOPES, change, settle
 from tests.simulation.stores import archive as archives
 from tests.simulation.stores import bursts as bursts_in_memory
 from tests.simulation.stores import cut_over as cut_over_in_memory
@@ -425,6 +425,7 @@ def _trigger(actor: Actor, lot: Lot, name: str) -> Trigger:
         lot.perhaps(OFFERING),
         lot.perhaps(METHODS[0]),
         asked,
+        lot.perhaps(IMEI),
     )
 
 

@@ -15,6 +15,7 @@ from tests.conformance.stage import Stage
 from tests.simulation.stores.renewal import CutOverLine, OfferingLine, SubscriptionLine
 
 OFFERING: Final = "cuba-1gb"
+IMEI: Final = "490154203237518"
 METHODS: Final = ("card-1", "card-2", "card-3")
 OWNER: Final = "owner-1"
 KINDS: Final[tuple[StopKind, ...]] = get_args(StopKind)
@@ -88,7 +89,9 @@ async def change(stage: Stage, lot: Lot) -> None:
 
 
 async def _subscription(stage: Stage, name: str, status: str, *, top_ups: int) -> None:
-    line = SubscriptionLine("nauta", "cubacel", OWNER, status, True, status == "active", top_ups)
+    is_bound = status == "active"
+    imei = IMEI if is_bound else None
+    line = SubscriptionLine("nauta", "cubacel", OWNER, status, True, is_bound, top_ups, imei)
     row = {"subscription_id": name, "version": 1, **line._asdict()}
     await stage.put("subscriptions", name, line, "subscriptions", **row)
 

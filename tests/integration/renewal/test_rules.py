@@ -87,6 +87,45 @@ async def look(renewal: Wired, ahead: timedelta) -> int:
         return await kept.look(transaction)
 
 
+# -- the device -----------------------------------------------------------------------------------------
+
+
+async def test_a_trigger_of_data_used_in_another_device_charges_nothing_though_nobody_else_knows_yet(
+    renewal: Wired,
+) -> None:
+    one = await ruled(renewal, triggers=["threshold", "exhausted"])
+    mine = one.subscription().bound_imei
+    first = QuotaThresholdReached(
+        subscription_id=one.subscription_id,
+        cycle=0,
+        remaining_bytes=50,
+        threshold_bytes=100,
+        offended_imei=mine,
+        occurred_at=utc_now(),
+    )
+    await renewal.consume("admission", first)
+    assert requested(renewal, one) == []
+    [decision] = await decisions(renewal, one)
+    assert (decision["outcome"], decision["reason"]) == ("refused", "device_changed")
+    # Meanwhile the other one is bound; usage has not heard of it.
+    await renewal.consume("projections", one.subscription(2, bound_imei="490154203237518"))
+    await renewal.consume("admission", one.exhausted().model_copy(update={"offended_imei": mine}))
+    assert len(requested(renewal, one)) == 1
+
+
+async def test_a_trigger_that_was_kept_still_knows_of_the_other_device(renewal: Wired) -> None:
+    one = await ruled(renewal)
+    path = f"/v1/subscriptions/{one.subscription_id}/renewal-rule"
+    paused = await renewal.request("POST", f"{path}/pause", {"why": "Travelling."})
+    assert paused.status == 200, paused
+    told = one.exhausted().model_copy(update={"offended_imei": one.subscription().bound_imei})
+    await renewal.consume("admission", told)
+    assert (await renewal.request("POST", f"{path}/resume", {"why": "Back."})).status == 200
+    await look(renewal, timedelta(seconds=30))
+    assert requested(renewal, one) == []
+    assert (await decisions(renewal, one))[0]["reason"] == "device_changed"
+
+
 # -- what a rule says -----------------------------------------------------------------------------------
 
 NOT_SAID = ("subscription_id", "version", "paused", "opted_out")

@@ -11,6 +11,7 @@ from shared.clock import utc_now
 from shared.contracts.checks import luhn_digit
 from shared.contracts.devices import ForeignDeviceSeen
 from shared.contracts.quotas import QuotaExhausted, QuotaMessage, QuotaThresholdReached
+from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.usage_records import UsageRecorded
 from tests.integration.usage.conftest import LATER, T0, record, someone, subscription, top_up
 from tests.integration.wired import Wired
@@ -150,6 +151,58 @@ async def test_kept_records_are_asked_for_their_device_when_they_are_taken_up(us
     assert [(each.bound_imei, each.imei, each.started_at) for each in seen] == [
         (mine, others, late.started_at)
     ]
+
+
+def bound(who: str, its_iccid: str, version: int, its_imei: str) -> SubscriptionChanged:
+    """Says which device it is bound to, long before anything is used."""
+    it = subscription(who, its_iccid, version)
+    return it.model_copy(update={"bound_imei": its_imei, "changed_at": T0 - HOUR})
+
+
+def offended(usage: Wired, who: str) -> list[str | None]:
+    """Which device each trigger names: of the threshold, and of all that was used up."""
+    told = [*usage.said(QuotaThresholdReached), *usage.said(QuotaExhausted)]
+    return [each.offended_imei for each in told if each.subscription_id == who]
+
+
+@pytest.mark.parametrize("foreign", [0, 1, 2])
+async def test_a_trigger_names_the_device_that_another_was_used_against_wherever_in_its_batch(
+    usage: Wired, foreign: int
+) -> None:
+    who, its_iccid = await known(usage)
+    mine, others = imei(11), imei(12)
+    await usage.consume("subscriptions", bound(who, its_iccid, 2, mine))
+    records = [
+        record(its_iccid, f"{who}-{place}", 500).model_copy(
+            update={"imei": others if place == foreign else mine}
+        )
+        for place in range(3)
+    ]
+    await usage.consume("records", *records)
+    assert offended(usage, who) == [mine, mine]
+
+
+async def test_a_device_that_is_bound_again_is_not_offended_any_more(usage: Wired) -> None:
+    who, its_iccid = await known(usage)
+    mine, others = imei(21), imei(22)
+    await usage.consume("subscriptions", bound(who, its_iccid, 2, mine))
+    await usage.consume("records", record(its_iccid, f"{who}-1", 950).model_copy(update={"imei": others}))
+    # The other one is bound, and the first one again: of one batch only the last is heard.
+    both = [bound(who, its_iccid, 4, others), bound(who, its_iccid, 5, mine)]
+    await usage.consume("subscriptions", *both)
+    await usage.consume("records", record(its_iccid, f"{who}-2", 50).model_copy(update={"imei": mine}))
+    assert offended(usage, who) == [mine, None]
+
+
+async def test_a_device_stays_offended_while_it_is_not_known_to_match(usage: Wired) -> None:
+    who, its_iccid = await known(usage)
+    mine, others = imei(31), imei(32)
+    await usage.consume("subscriptions", bound(who, its_iccid, 2, mine))
+    await usage.consume("records", record(its_iccid, f"{who}-1", 950).model_copy(update={"imei": others}))
+    marked = bound(who, its_iccid, 3, mine).model_copy(update={"device_matches": False})
+    await usage.consume("subscriptions", marked)
+    await usage.consume("records", record(its_iccid, f"{who}-2", 50).model_copy(update={"imei": mine}))
+    assert offended(usage, who) == [mine, mine]
 
 
 async def test_what_a_top_up_has_left_below_the_threshold_is_said_though_no_record_comes(

@@ -75,6 +75,7 @@ class SubscriptionLine(NamedTuple):
     device_bound: bool
     device_matches: bool
     top_ups: int
+    bound_imei: str | None = None
 
 
 class OfferingLine(NamedTuple):
@@ -305,6 +306,8 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
             stops or None,
             holder.renewal.state if holder is not None else None,
             holder.dunning_try is not None if holder is not None else False,
+            False,
+            subscription.bound_imei if subscription is not None else None,
         )
     )
 

@@ -12,6 +12,7 @@ from shared.contracts.quotas import (
     BucketExpiring,
     QuotaExhausted,
     QuotaExhaustionPredicted,
+    QuotaMessage,
     QuotaThresholdReached,
 )
 from tests.unit.usage.test_balance import DAY, NOW, add, top_up, use, with_top_ups
@@ -19,7 +20,7 @@ from tests.unit.usage.test_balance import DAY, NOW, add, top_up, use, with_top_u
 HOUR = 3600
 
 
-def messages(balance: Balance, wants: Wants, now: object = NOW) -> list[object]:
+def messages(balance: Balance, wants: Wants, now: object = NOW) -> list[QuotaMessage]:
     return [trigger.message for trigger in take_due(balance, NOW if now is NOW else now, wants)]  # type: ignore[arg-type]
 
 
@@ -48,6 +49,15 @@ def test_a_threshold_is_said_with_what_is_left_of_how_much() -> None:
             occurred_at=NOW,
         )
     ]
+
+
+def test_what_is_said_names_the_device_that_another_one_was_used_against() -> None:
+    balance = with_top_ups(top_up(1, 1000))
+    balance.bound_imei, balance.foreign_imei = "490154203237518", "356938035643809"
+    use(balance, 1000)
+    assert [said.offended_imei for said in messages(balance, Wants(10))] == ["490154203237518"] * 2
+    balance.said, balance.foreign_imei = 0, None
+    assert [said.offended_imei for said in messages(balance, Wants(10))] == [None] * 2
 
 
 @pytest.mark.parametrize(

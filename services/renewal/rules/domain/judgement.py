@@ -71,7 +71,10 @@ def answer_trigger(trigger: Trigger, told: Told, standing: Standing, now: dateti
         return NotMeant("trigger_not_wanted")
     if standing.existing_hash is not None:
         return Joined(standing.renewal_id)
-    standing = standing._replace(cycle=_newest(standing.cycle, told.applied_cycle))
+    standing = standing._replace(
+        cycle=_newest(standing.cycle, told.applied_cycle),
+        device_matches=standing.device_matches and not _is_offended(trigger, standing),
+    )
     if standing.cycle is not None and trigger.cycle < standing.cycle:
         return CYCLE_OVER
     can_pay = bool(wish_of(told, trigger).payment_method_ids)
@@ -88,6 +91,19 @@ def _is_early(trigger: Trigger, now: datetime) -> bool:
     if trigger.dunning_try == FIRST_TRY or trigger.announced is not None or trigger.not_before is None:
         return False
     return now < trigger.not_before
+
+
+def _is_offended(trigger: Trigger, standing: Standing) -> bool:
+    """Whether usage has seen another device than the one that is bound, as far as we know.
+
+    The projection hears of it later: from usage by way of provisioning. Where another device is bound by what
+    it has heard, usage did not know of that yet, and the projection alone says whether it matches. (That it
+    is the projection which has not heard of the new binding, while a record of a session that began after it
+    is counted already, would take one that lags by a session's length: it is stale in all else then, too.)
+    """
+    if trigger.offended_imei is None:
+        return False
+    return standing.bound_imei in (None, trigger.offended_imei)
 
 
 def _newest(one: int | None, other: int | None) -> int | None:

@@ -17,6 +17,7 @@ from tests.unit.renewal.story import T0
 from tests.unit.renewal.test_admission import request
 
 HOUR = timedelta(hours=1)
+MINE, OTHERS = "490154203237518", "356938035643809"
 
 
 def reason_of(answer: object) -> str:
@@ -236,6 +237,20 @@ def test_a_rule_renews_as_often_as_it_may_on_one_mandate() -> None:
 def test_a_rule_ends_with_its_time() -> None:
     assert reason_of(pull(known=told(valid_until=T0))) == "valid_until"
     assert isinstance(pull(known=told(valid_until=T0 + HOUR)), Admitted)
+
+
+@pytest.mark.parametrize("bound", [MINE, None])
+def test_nothing_is_charged_where_usage_has_seen_another_device_than_the_bound_one(bound: str | None) -> None:
+    # Whether it matches is heard of later; None: an older version did not keep which one is bound.
+    offended = TRIGGER._replace(offended_imei=MINE)
+    assert reason_of(pull(offended, bound_imei=bound)) == "device_changed"
+    assert isinstance(pull(bound_imei=bound), Admitted)
+
+
+def test_a_device_bound_since_usage_looked_is_not_held_against_anybody() -> None:
+    offended = TRIGGER._replace(offended_imei=MINE)
+    assert isinstance(pull(offended, bound_imei=OTHERS), Admitted)
+    assert reason_of(pull(offended, bound_imei=OTHERS, device_matches=False)) == "device_changed"
 
 
 # -- waiting --------------------------------------------------------------------------------------------
