@@ -40,9 +40,12 @@ class OtherProcess:
 
     async def consume(self, *messages: object) -> Call:
         """Handle a batch; the call that this process then has the lease on."""
-        batch = [self._payment.received(message) for message in messages]  # type: ignore[arg-type]
-        await self._payment.transactions.run(lambda transaction: self._handle(transaction, batch))
+        await self._payment.transactions.run(lambda transaction: self.handle(transaction, *messages))
         return self.worker.calls[-1]
+
+    async def handle(self, transaction: Transaction, *messages: object) -> None:
+        """Handle a batch in that transaction."""
+        await self._handle(transaction, [self._payment.received(message) for message in messages])  # type: ignore[arg-type]
 
     async def record(self, *results: Result) -> Sequence[Call]:
         async def recorded(transaction: Transaction) -> Sequence[Call]:

@@ -1,6 +1,7 @@
 """A process that dies, or falls behind, between claiming a call and writing down what came of it."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import cast
 
 from services.payment.domain.calls import Call
@@ -13,6 +14,7 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentRefunded,
 )
+from shared.messaging.transaction import Transaction, Transactions
 from tests.integration.at_once import at_once, consuming
 from tests.integration.payment.conftest import PspJournal, Subscribe, books_balance, hear, row, said
 from tests.integration.payment.other_process import OtherProcess
@@ -140,6 +142,23 @@ async def test_a_request_is_not_written_after_its_send_window(
     await other.record(late)
     await hear(payment, PaymentCaptured, renewal)
     assert psp.effects(renewal) == ["captured"]
+
+
+async def test_a_lease_counts_on_the_databases_clock_whichever_its_process_has(
+    payment: Wired, other: OtherProcess, payer: Subscribe
+) -> None:
+    renewal = await payer()
+    await payment.consume("commands", renewal.priced())
+    await hear(payment, PaymentCaptured, renewal)
+    behind = Transactions(payment.pool, payment.outbox, lambda: utc_now() - timedelta(hours=1))
+
+    async def claimed(transaction: Transaction) -> bool:
+        await other.handle(transaction, renewal.refund())
+        lasts = "select due_at > clock_timestamp() from payments where renewal_id = $1"
+        return bool(await transaction.connection.fetchval(lasts, renewal.renewal_id))
+
+    assert await behind.run(claimed)
+    await hear(payment, PaymentRefunded, renewal)
 
 
 async def test_rows_that_found_no_worker_are_claimed_by_polling(

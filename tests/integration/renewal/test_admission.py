@@ -1,9 +1,12 @@
 """Who may renew: over Kafka, by rule, and once only, however many ask at the same time."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from shared.clock import utc_now
@@ -191,6 +194,18 @@ async def test_a_parked_renewal_keeps_its_slot(renewal: Wired) -> None:
     await renewal.consume("saga", about.priced(), about.captured(), about.undetermined())
     await renewal.consume("admission", one.request("r-2"))
     assert [said.reason for said in refused(renewal, one)] == ["slot_taken"]
+    # And where two ask at the same time, so that neither sees what the other has begun, the database says no.
+    with pytest.raises(asyncpg.UniqueViolationError, match="renewals_slot"):
+        await renewal.pool.execute(
+            """
+            insert into renewals
+            select (jsonb_populate_record(r, $2)).*
+            from renewals as r
+            where r.renewal_id = $1
+            """,
+            about.renewal_id,
+            json.dumps({"renewal_id": str(uuid4()), "parked_from": None}),
+        )
 
 
 # -- rules ----------------------------------------------------------------------------------------------
