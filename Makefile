@@ -102,11 +102,11 @@ bench-usage: dev ## measure usage records a second, from a thousand subscription
 bench-crossing: dev ## measure the time from a record that crosses a threshold to its top-up
 	@$(RUN) -m tests.bench.crossing
 
-shadow: local ## last month as we would have done it, beside what was charged (USAGE= CHARGES= SUBSCRIPTIONS= RULES= OFFERINGS=; docs/adoption.md)
-	@$(foreach file,USAGE CHARGES SUBSCRIPTIONS RULES OFFERINGS,test -n "$($(file))" || { echo "$(file) names a file; docs/adoption.md says which" >&2; exit 2; };) \
-	$(RUN) -m deploy.local.shadow --usage "$(USAGE)" --charges "$(CHARGES)" --subscriptions "$(SUBSCRIPTIONS)" \
-	  --rules "$(RULES)" --offerings "$(OFFERINGS)" \
-	  $(if $(MANDATES),--mandates "$(MANDATES)") $(if $(PRICES),--prices "$(PRICES)") \
+shadow: local ## last month as we would have done it, beside what was charged (USAGE= CHARGES=; docs/adoption.md)
+	@$(foreach file,USAGE CHARGES,test -n "$($(file))" || { echo "$(file) names a file; docs/adoption.md says which" >&2; exit 2; };) \
+	$(RUN) -m deploy.local.shadow --usage "$(USAGE)" --charges "$(CHARGES)" \
+	  $(if $(SUBSCRIPTIONS),--subscriptions "$(SUBSCRIPTIONS)") $(if $(RULES),--rules "$(RULES)") \
+	  $(if $(OFFERINGS),--offerings "$(OFFERINGS)") $(if $(MANDATES),--mandates "$(MANDATES)") $(if $(PRICES),--prices "$(PRICES)") \
 	  $(if $(PAYMENT_METHODS),--payment-methods "$(PAYMENT_METHODS)") $(if $(BUCKETS),--buckets "$(BUCKETS)") \
 	  $(if $(OUT),--out "$(OUT)") $(SHADOW)
 

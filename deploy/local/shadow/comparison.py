@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from deploy.local.shadow.diff import COLUMNS, RESULTS, Line, Totals, fields_of
+from deploy.local.shadow.kept import KeptMandate, KeptRule, word_of_the_importer
 from deploy.local.shadow.month import Month, Subscriber, World
 from deploy.local.shadow.shelf import Shelf
 from services.provisioning.subscriptions.bodies import SubscriptionItem
-from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
+from services.renewal.rules.domain.mandate import Mandate
 from services.renewal.rules.domain.rule import RenewalRule, changed
-from services.renewal.rules.views import BulkMandate, BulkRule, mandate_of
 from services.usage.bodies import BucketItem
 from services.usage.rules import wants_of
 
@@ -33,7 +32,7 @@ class Comparison:
             records = self.shelf.records_of(subscription.iccid)
             charges = self.shelf.charges_of(name)
             yield Month(self.world, self._subscriber(subscription)).go_by(records, charges)
-        why = "No subscription of the file has that id or ICCID."
+        why = "No subscription has that id or ICCID."
         for named, theirs in self.shelf.charges_of_nobody():
             yield [Line(named, "only_they", "subscription_unknown", why, None, theirs)]
 
@@ -59,15 +58,13 @@ class Comparison:
         rule, mandate, methods = None, None, []
         body = self.shelf.one("rule_of", name)
         if body is not None:
-            wanted = BulkRule.model_validate_json(body)
-            says = wanted.instruction
-            rule = RenewalRule(name, 1, says, wanted.mandate_id or BEFORE_MANDATES)
-            mandate = self._mandate(rule, subscription, wanted.mandate_id)
+            rule = KeptRule.model_validate_json(body).rule
+            mandate = self._mandate(rule, subscription)
             payer_id = rule.payer(subscription.owner_id) or ""
             methods = [
-                f"{method} {payer} active"
-                for method in says.payment_method_ids
-                if (payer := self._payer(method, payer_id)) is not None
+                f"{method} {told}"
+                for method in rule.says.payment_method_ids
+                if (told := self._method(method, payer_id)) is not None
             ]
         buckets = [BucketItem.model_validate_json(each) for each in self.shelf.buckets_of(name)]
         return Subscriber(
@@ -79,38 +76,21 @@ class Comparison:
             [each.granted(each.bucket_id, self.began_at) for each in buckets],
         )
 
-    def _mandate(
-        self, rule: RenewalRule, subscription: SubscriptionItem, mandate_id: str | None
-    ) -> Mandate | None:
-        name, says, at = rule.subscription_id, rule.says, self.began_at
-        if mandate_id is not None:
-            body = self.shelf.one("mandate_of", name, mandate_id)
-            if body is None:
-                return None
-            return mandate_of(BulkMandate.model_validate_json(body), name, mandate_id, "import", at)
-        if rule.payer(subscription.owner_id) != subscription.owner_id:
+    def _mandate(self, rule: RenewalRule, subscription: SubscriptionItem) -> Mandate | None:
+        name, owner_id = rule.subscription_id, subscription.owner_id
+        if rule.mandate_id is not None:
+            body = self.shelf.one("mandate_of", name, rule.mandate_id)
+            return None if body is None else KeptMandate.model_validate_json(body).mandate(self.began_at)
+        if rule.payer(owner_id) != owner_id:
             return None
-        # As the import has it: whoever brings a rule without a mandate answers for the consent.
-        evidence: dict[str, Any] = {
-            "subscription_id": name,
-            "mandate_id": BEFORE_MANDATES,
-            "payer_id": subscription.owner_id,
-            "text_version": BEFORE_MANDATES,
-            "text_sha256": None,
-            "channel": "api",
-            "given_at": at,
-            "language": "und",
-            "max_amount_minor": says.cap_amount_minor,
-            "currency": says.currency,
-            "valid_until": says.valid_until,
-            "recorded_by": "import",
-            "recorded_at": at,
-        }
-        return Mandate(**evidence)
+        return word_of_the_importer(rule, owner_id, self.began_at)
 
-    def _payer(self, method: str, assumed: str) -> str | None:
-        """Whose the method is; where no methods were given it is the payer's own."""
-        return self.shelf.one("payer_of", method) if self.shelf.has_methods else assumed
+    def _method(self, method: str, assumed: str) -> str | None:
+        """`payer status` of the method; where no methods were given it is the payer's own, and active."""
+        if not self.shelf.has_methods:
+            return f"{assumed} active"
+        told: str | None = self.shelf.one("method", method)
+        return told
 
 
 def _sum(lines: list[Line]) -> tuple[object, ...]:

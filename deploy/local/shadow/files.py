@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
@@ -15,6 +15,7 @@ from services.catalog.offerings.domain.offering import EVER, OfferingVersion
 from services.catalog.offerings.imports import OFFERINGS
 from services.catalog.prices.bodies import PriceItem
 from services.catalog.prices.domain.price_list import PriceList
+from services.catalog.prices.domain.schedule import Price
 from services.catalog.prices.imports import PRICES
 from services.payment.methods.imports import PAYMENT_METHODS
 from services.provisioning.subscriptions.imports import SUBSCRIPTIONS
@@ -35,13 +36,13 @@ _LONG: Final = timedelta(days=36_500)
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where each kind is; what is left out is not known."""
+    """Where each kind is; of what is left out the services are asked, or nothing is known."""
 
     usage: Path
     charges: Path
-    subscriptions: Path
-    rules: Path
-    offerings: Path
+    subscriptions: Path | None = None
+    rules: Path | None = None
+    offerings: Path | None = None
     mandates: Path | None = None
     prices: Path | None = None
     payment_methods: Path | None = None
@@ -55,23 +56,29 @@ class Sold:
     offerings: dict[str, OfferingItem]
     prices: PriceList | None
 
+    @classmethod
+    def at(cls, offerings: dict[str, OfferingItem], prices: list[Price] | None) -> Self:
+        """All of them: they are few."""
+        if prices is None:
+            return cls(offerings, None)
+        versions = [_version(item) for item in offerings.values()]
+        return cls(offerings, PriceList().extended(versions, prices, 1, EVER + _LONG))
 
-def read_sold(files: Files, tell: Told) -> Sold:
-    """All offerings and prices: they are few."""
-    offerings = {
+
+def read_offerings(path: Path, tell: Told) -> dict[str, OfferingItem]:
+    return {
         item.offering_id: item
-        for rows in _chunks(OFFERINGS, files.offerings, tell)
+        for rows in _chunks(OFFERINGS, path, tell)
         for item in _items(OfferingItem, rows)
     }
-    if files.prices is None:
-        return Sold(offerings, None)
-    prices = [
+
+
+def read_prices(path: Path, tell: Told) -> list[Price]:
+    return [
         item.price(item.offering_id, item.price_id)
-        for rows in _chunks(PRICES, files.prices, tell)
+        for rows in _chunks(PRICES, path, tell)
         for item in _items(PriceItem, rows)
     ]
-    versions = [_version(item) for item in offerings.values()]
-    return Sold(offerings, PriceList().extended(versions, prices, 1, EVER + _LONG))
 
 
 def _version(item: OfferingItem) -> OfferingVersion:
@@ -87,12 +94,27 @@ def _version(item: OfferingItem) -> OfferingVersion:
     )
 
 
+def look_for(files: Files) -> None:
+    """Before anything takes long.
+
+    Raises:
+        Unreadable: a file that is named is not there.
+    """
+    for name in Files.__slots__:
+        path = getattr(files, name)
+        if path is not None:
+            with Source(path):
+                pass
+
+
 def read_all(files: Files, shelf: Shelf, bounds: Bounds, tell: Told) -> None:
-    """Everything else, onto the shelf."""
-    for rows in _chunks(SUBSCRIPTIONS, files.subscriptions, tell):
-        shelf.put("put_subscription", [_named(row, "subscription_id", "iccid") for row in rows])
-    for rows in _chunks(RULES, files.rules, tell):
-        shelf.put("put_rule", [_named(row, "subscription_id") for row in rows])
+    """Everything else, onto the shelf, which is complete then."""
+    if files.subscriptions is not None:
+        for rows in _chunks(SUBSCRIPTIONS, files.subscriptions, tell):
+            shelf.put("put_subscription", [_named(row, "subscription_id", "iccid") for row in rows])
+    if files.rules is not None:
+        for rows in _chunks(RULES, files.rules, tell):
+            shelf.put("put_rule", [_named(row, "subscription_id") for row in rows])
     if files.mandates is not None:
         for rows in _chunks(MANDATES, files.mandates, tell):
             shelf.put("put_mandate", [_named(row, "subscription_id", "mandate_id") for row in rows])
@@ -101,7 +123,7 @@ def read_all(files: Files, shelf: Shelf, bounds: Bounds, tell: Told) -> None:
             shelf.put("put_bucket", [_named(row, "subscription_id", "bucket_id") for row in rows])
     if files.payment_methods is not None:
         for rows in _chunks(PAYMENT_METHODS, files.payment_methods, tell):
-            shelf.put("put_method", [(row.item["payment_method_id"], row.item["payer_id"]) for row in rows])
+            shelf.put("put_method", [_method(row) for row in rows])
     for rows in _chunks(CHARGES, files.charges, tell):
         shelf.put("put_charge", [_charge(item) for item in _items(ChargeItem, rows)])
     _read_usage(files.usage, shelf, bounds, tell)
@@ -138,6 +160,10 @@ def _items(item: Any, rows: Sequence[Row]) -> list[Any]:
 
 def _named(row: Row, *columns: str) -> tuple[Any, ...]:
     return (*(row.item[column] for column in columns), orjson.dumps(row.item))
+
+
+def _method(row: Row) -> tuple[Any, ...]:
+    return row.item["payment_method_id"], row.item["payer_id"], "active"
 
 
 def _charge(item: ChargeItem) -> tuple[Any, ...]:

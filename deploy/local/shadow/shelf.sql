@@ -11,7 +11,7 @@ create table mandates (
 create table buckets (
     subscription_id text, bucket_id text, body blob, primary key (subscription_id, bucket_id)
 ) without rowid;
-create table methods (payment_method_id text primary key, payer_id text) without rowid;
+create table methods (payment_method_id text primary key, payer_id text, status text) without rowid;
 create table records (
     source text, record_id text, ended_on text, iccid text, started_at int, ended_at int, size int, imei text,
     primary key (source, record_id, ended_on)
@@ -44,7 +44,7 @@ insert or ignore into buckets values (?, ?, ?);
 
 -- name: put_method
 -- Who pays with what; no token is ever kept.
-insert or ignore into methods values (?, ?);
+insert or ignore into methods values (?, ?, ?);
 
 -- name: put_record
 -- The first record of a name counts, as it does in the service.
@@ -80,9 +80,9 @@ select body from mandates where subscription_id = ? and mandate_id = ?;
 -- What one subscription had, earlier cycles first.
 select body from buckets where subscription_id = ? order by bucket_id;
 
--- name: payer_of
--- Whose a payment method is.
-select payer_id from methods where payment_method_id = ?;
+-- name: method
+-- Whose a payment method is, and whether it is active.
+select payer_id || ' ' || status from methods where payment_method_id = ?;
 
 -- name: records_of
 -- One subscription's month, by when each record was complete.
@@ -107,7 +107,7 @@ where subscription_id = ?
 order by charged_at, number;
 
 -- name: charges_of_nobody
--- Charges whose subscription is in no file.
+-- Charges whose subscription nobody knows.
 select
     coalesce(subscription_id, iccid) as named,
     charged_at,

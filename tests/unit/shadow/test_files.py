@@ -26,7 +26,7 @@ CARRIER = Carrier("records", "written_off", Wants(10, predicted_seconds=900, exp
 
 def run(folder: Path, out: Path, suffix: str = ".csv") -> str:
     files = Files(**{name: folder / f"{name}{suffix}" for name in NAMES})
-    compare(files, out, CARRIER, timedelta(hours=24))
+    compare(files, {}, out, CARRIER, timedelta(hours=24))
     return out.read_text(encoding="utf-8")
 
 
@@ -36,7 +36,7 @@ def test_the_example_gives_what_the_documentation_says(
     assert run(EXAMPLE, tmp_path / "out.csv") == (EXAMPLE / "lines.csv").read_text(encoding="utf-8")
     sums = (tmp_path / "out.subscriptions.csv").read_text(encoding="utf-8")
     assert sums == (EXAMPLE / "lines.subscriptions.csv").read_text(encoding="utf-8")
-    [shown] = re.findall(r"^```\n(10 usage records.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    [shown] = re.findall(r"^```\n(From files: .*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert capsys.readouterr().out.startswith(shown)
 
 
