@@ -232,13 +232,14 @@ on conflict (renewal_id) do update
 insert into kept_triggers (
     subscription_id, cycle, kind, traceparent, held_by, dunning_try, not_before, announced, remaining_bytes,
     granted_bytes, cycle_began_at, occurred_at, ends_at, offering_id, declined, asked, offended_imei,
-    kept_at
+    lapsed_bytes, kept_at
 )
 select *
 from unnest(
     $1::text [], $2::int [], $3::text [], $4::text [], $5::text [], $6::int [], $7::timestamptz [], $8::text [],
     $9::bigint [], $10::bigint [], $11::timestamptz [], $12::timestamptz [], $13::timestamptz [],
-    $14::text [], $15::text [], $16::text [], $17::text [], $18::timestamptz []
+    $14::text [], $15::text [], $16::text [], $17::text [], $18::bigint [],
+    $19::timestamptz []
 )
 on conflict (subscription_id) do update
     set
@@ -258,6 +259,7 @@ on conflict (subscription_id) do update
         declined = excluded.declined,
         asked = excluded.asked,
         offended_imei = excluded.offended_imei,
+        lapsed_bytes = excluded.lapsed_bytes,
         kept_at = excluded.kept_at
     where (kept_triggers.cycle, kept_triggers.dunning_try) < (excluded.cycle, excluded.dunning_try);
 
@@ -277,7 +279,7 @@ where k.subscription_id = kept.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
-    k.offended_imei;
+    k.offended_imei, k.lapsed_bytes;
 
 -- name: keep_orphans
 -- Events about renewals that we do not know: evidence for whoever answers the alert.

@@ -31,6 +31,7 @@ select
     kept.subscription_id as kept_for, kept.cycle, kept.kind, kept.traceparent, kept.held_by, kept.dunning_try,
     kept.not_before, kept.announced, kept.remaining_bytes, kept.granted_bytes, kept.cycle_began_at,
     kept.occurred_at, kept.ends_at, kept.offering_id, kept.declined, kept.asked, kept.offended_imei,
+    kept.lapsed_bytes,
     waiting.renewal_id, waiting.subscription_id, waiting.caller, waiting.request_id, waiting.request_hash,
     waiting.offering_id as wanted_offering_id, waiting.max_amount_minor, waiting.currency,
     waiting.payment_method_ids, waiting.payer_id, waiting.owner_id, waiting.cycle as asked_in_cycle,

@@ -36,7 +36,7 @@ LOGGABLE = frozenset(
         ),
         *("amount_minor", "expected_amount_minor", "max_amount_minor", "currency", "retry_after_seconds"),
         *("data_bytes", "validity_seconds", "stacking", "product_code", "remaining_bytes", "threshold_bytes"),
-        *("granted_bytes",),
+        *("granted_bytes", "lapsed_bytes"),
         *("bytes_up", "bytes_down", "brand", "brands", "carrier", "carriers", "destination"),
         *("subscription_statuses", "device_matches", "identity_verified"),
         *(

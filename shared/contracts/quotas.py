@@ -18,6 +18,8 @@ class QuotaMessage(Message):
     remaining_bytes: Bytes
     granted_bytes: Bytes | None = None
     """What the cycle granted."""
+    lapsed_bytes: Bytes | None = None
+    """The part of that which nobody had used when its time was over: it is not among what remains."""
     cycle_began_at: Instant | None = None
     offended_imei: Imei | None = None
     """The bound device, where the data was used in another one (one eSIM, one device): what ForeignDeviceSeen

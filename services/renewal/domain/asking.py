@@ -62,6 +62,8 @@ class Trigger(NamedTuple):
     """What its payer was asked to agree to, as it costs more than that: `offering amount currency`."""
     offended_imei: str | None = None
     """The device that was bound when the data was used in another one; None: in none that usage knows of."""
+    lapsed_bytes: int | None = None
+    """What of `granted_bytes` nobody had used when its time was over; None as above."""
 
     @property
     def renewal_id(self) -> UUID:
@@ -91,6 +93,7 @@ def trigger_of(message: QuotaMessage, traceparent: str | None) -> Trigger:
         occurred_at=message.occurred_at,
         ends_at=ends_at,
         offended_imei=message.offended_imei,
+        lapsed_bytes=message.lapsed_bytes,
     )
 
 

@@ -95,7 +95,7 @@ where k.subscription_id = resumed.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
-    k.offended_imei;
+    k.offended_imei, k.lapsed_bytes;
 
 -- name: take_freed_triggers
 -- What was kept for a slot that is free: it freed in the moment in which the trigger was kept.
@@ -119,7 +119,7 @@ where k.subscription_id = freed.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
-    k.offended_imei;
+    k.offended_imei, k.lapsed_bytes;
 
 -- name: count_stops
 -- For the gauge, by kind.

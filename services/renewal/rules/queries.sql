@@ -257,7 +257,7 @@ where k.subscription_id = due.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
-    k.offended_imei;
+    k.offended_imei, k.lapsed_bytes;
 
 -- name: take_unpaused_triggers
 -- What was kept for a pause that is over: somebody let the rule go on in the moment in which the trigger was kept.
@@ -284,7 +284,7 @@ where k.subscription_id = unpaused.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
-    k.offended_imei;
+    k.offended_imei, k.lapsed_bytes;
 
 -- name: read_questions
 -- What payers were asked to agree to, as a price was above their consent.
@@ -337,7 +337,7 @@ where k.subscription_id = answered.subscription_id
 returning
     k.subscription_id, k.cycle, k.kind, k.traceparent, k.held_by, k.dunning_try, k.not_before, k.announced,
     k.remaining_bytes, k.granted_bytes, k.cycle_began_at, k.occurred_at, k.ends_at, k.offering_id, k.declined, k.asked,
-    k.offended_imei;
+    k.offended_imei, k.lapsed_bytes;
 
 -- name: upsert_offering_terms
 -- What rules want to know of offerings: the newest version.

@@ -133,12 +133,22 @@ def _lapses_by(balance: Balance, at: datetime) -> bool:
     return all(bucket.expires_at <= at or not bucket.remaining_bytes for bucket in balance.buckets)
 
 
+def _lapsed_bytes(balance: Balance, now: datetime) -> int:
+    """What is left of this cycle's buckets that have lapsed: they stay open for records that come late."""
+    return sum(
+        bucket.remaining_bytes
+        for bucket in balance.buckets
+        if bucket.cycle == balance.cycle and bucket.expires_at <= now
+    )
+
+
 def _message(kind: Kind, balance: Balance, remaining: int, now: datetime, wants: Wants) -> QuotaMessage:
     said: dict[str, Any] = {
         "subscription_id": balance.subscription_id,
         "cycle": balance.cycle,
         "remaining_bytes": min(remaining, MAX_BYTES),
         "granted_bytes": min(balance.granted_bytes, MAX_BYTES) or None,
+        "lapsed_bytes": min(_lapsed_bytes(balance, now), MAX_BYTES),
         "cycle_began_at": balance.cycle_began_at,
         "offended_imei": offended_imei(balance),
         "occurred_at": now,

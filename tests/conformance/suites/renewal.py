@@ -426,6 +426,7 @@ def _trigger(actor: Actor, lot: Lot, name: str) -> Trigger:
         lot.perhaps(METHODS[0]),
         asked,
         lot.perhaps(IMEI),
+        lot.perhaps(7),
     )
 
 

@@ -315,6 +315,22 @@ async def test_two_triggers_at_once_cannot_spend_the_same_money_twice(renewal: W
     assert under_way <= 1000
 
 
+async def test_data_that_lapsed_mostly_unused_is_followed_by_less_however_long_its_trigger_waits(
+    renewal: Wired,
+) -> None:
+    smaller = "cuba-half"
+    await renewal.consume("projections", offering(smaller))
+    await renewal.consume("offering-terms", offering(), offering(smaller))
+    one = await ruled(renewal, offerings={"same": OFFERING, "down": smaller})
+    path = f"/v1/subscriptions/{one.subscription_id}/renewal-rule"
+    await renewal.request("POST", f"{path}/pause", {"why": "Travelling."})
+    lapsed = {"granted_bytes": 1000, "lapsed_bytes": 900}
+    await renewal.consume("admission", one.exhausted().model_copy(update=lapsed))
+    await renewal.request("POST", f"{path}/resume", {"why": "Back."})
+    await look(renewal, timedelta(seconds=30))
+    assert [said.terms.offering_id for said in requested(renewal, one)] == [smaller]
+
+
 async def test_a_rule_renews_so_often_and_no_more(renewal: Wired) -> None:
     one = await ruled(renewal, max_renewals=1)
     await completed(renewal, one, 0)

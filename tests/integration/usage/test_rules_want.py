@@ -3,8 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
+from services.usage.counting import Carriers
+from services.usage.domain.carrier import Carrier
+from services.usage.domain.triggers import Wants
+from services.usage.lapses import Lapses
 from shared.clock import utc_now
-from shared.contracts.quotas import BucketExpiring, QuotaThresholdReached
+from shared.contracts.quotas import BucketExpiring, QuotaExhausted, QuotaThresholdReached
 from shared.contracts.renewal_rules import RenewalRuleChanged
 from tests.integration.usage.conftest import record, someone, subscription, top_up
 from tests.integration.wired import Wired
@@ -83,6 +87,17 @@ async def test_a_rule_hears_in_time_that_data_lapses(usage: Wired) -> None:
     await usage.consume("rules", rule(other, expiring_seconds=3600))
     due_at = await usage.pool.fetchval("select next_due_at from balances where subscription_id = $1", other)
     assert timedelta(hours=28) < due_at - utc_now() < timedelta(hours=29)
+
+
+async def test_what_lapsed_unused_is_told_though_nothing_is_left(usage: Wired) -> None:
+    who, iccid = await topped_up(usage, expires_at=utc_now() + timedelta(hours=30))
+    await usage.consume("records", record(iccid, f"{who}-1", 100))
+    lapses = Lapses(usage.transactions, Carriers(Carrier("records", "written_off", Wants(None))))
+    async with usage.transactions.begin() as transaction:
+        transaction.now += timedelta(hours=31)
+        await lapses.step(transaction)
+    [said] = [each for each in usage.said(QuotaExhausted) if each.subscription_id == who]
+    assert (said.remaining_bytes, said.lapsed_bytes, said.granted_bytes) == (0, 900, 1000)
 
 
 async def test_the_rule_of_somebody_unknown_is_kept_for_when_they_come(usage: Wired) -> None:

@@ -33,6 +33,7 @@ def test_a_threshold_is_said_with_what_is_left_of_how_much() -> None:
             cycle=4,
             remaining_bytes=60,
             granted_bytes=1000,
+            lapsed_bytes=0,
             cycle_began_at=NOW,
             occurred_at=NOW,
             threshold_bytes=100,
@@ -45,6 +46,7 @@ def test_a_threshold_is_said_with_what_is_left_of_how_much() -> None:
             cycle=4,
             remaining_bytes=0,
             granted_bytes=1000,
+            lapsed_bytes=0,
             cycle_began_at=NOW,
             occurred_at=NOW,
         )
@@ -107,6 +109,17 @@ def test_data_that_lapses_is_said_although_nobody_uses_it() -> None:
     [gone] = messages(balance, wants, NOW + 3 * DAY)
     assert isinstance(gone, QuotaExhausted)
     assert next_due_at(balance, NOW + 3 * DAY, wants) is None
+
+
+def test_what_lapses_is_said_as_lapsed_and_not_as_left() -> None:
+    balance = with_top_ups(top_up(1, 100, "queue", expires_at=NOW + DAY))
+    add(balance, top_up(2, 1000, "queue", expires_at=NOW + 3 * DAY))
+    use(balance, 50)
+    use(balance, 300, at=NOW + 2 * DAY)
+    assert messages(balance, Wants(None), NOW + 2 * DAY) == []
+    [gone] = messages(balance, Wants(None), NOW + 3 * DAY)
+    # The 50 that lapsed of the first were another cycle's.
+    assert (gone.remaining_bytes, gone.lapsed_bytes, gone.granted_bytes) == (0, 700, 1000)
 
 
 def test_a_top_up_arms_every_kind_again_and_nothing_else_does() -> None:

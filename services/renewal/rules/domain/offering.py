@@ -28,7 +28,7 @@ def chosen(offerings: Offerings, trigger: Trigger, known: Sequence[OfferingTerms
 def _ran_out_early(offerings: Offerings, trigger: Trigger, known: Sequence[OfferingTerms]) -> bool:
     """Before so much of its validity had passed. Data that lapses did not run out."""
     validity = next((terms.validity_seconds for terms in known if terms.offering_id == offerings.same), None)
-    if trigger.kind == "expiring" or not validity:
+    if trigger.kind == "expiring" or trigger.lapsed_bytes or not validity:
         return False
     if trigger.cycle_began_at is None or trigger.occurred_at is None:
         return False
@@ -37,6 +37,8 @@ def _ran_out_early(offerings: Offerings, trigger: Trigger, known: Sequence[Offer
 
 
 def _is_mostly_unused(offerings: Offerings, trigger: Trigger) -> bool:
+    """What has lapsed unused was not needed either."""
     if not trigger.granted_bytes or trigger.remaining_bytes is None:
         return False
-    return trigger.remaining_bytes * 100 >= trigger.granted_bytes * offerings.down_unused_percent
+    unused = trigger.remaining_bytes + (trigger.lapsed_bytes or 0)
+    return unused * 100 >= trigger.granted_bytes * offerings.down_unused_percent

@@ -156,6 +156,12 @@ KNOWN = [OfferingTerms(name, 20 * 86_400, "on_sale") for name in ("1gb", "5gb", 
         ("half", {"kind": "expiring", "remaining_bytes": GIGABYTE * 6 // 10}, KNOWN),
         ("1gb", {"kind": "expiring", "remaining_bytes": GIGABYTE * 6 // 10 - 1}, KNOWN),
         ("1gb", {"kind": "expiring", "remaining_bytes": GIGABYTE, "granted_bytes": None}, KNOWN),
+        ("half", {"lapsed_bytes": GIGABYTE * 6 // 10}, KNOWN),
+        ("1gb", {"lapsed_bytes": GIGABYTE * 6 // 10 - 1}, KNOWN),
+        ("half", {"lapsed_bytes": GIGABYTE * 6 // 10 - 1, "remaining_bytes": 1}, KNOWN),
+        ("1gb", {"lapsed_bytes": GIGABYTE, "granted_bytes": None}, KNOWN),
+        # The carrier let it lapse early: it did not run out.
+        ("1gb", {"cycle_began_at": T0 - timedelta(days=5), "lapsed_bytes": 1}, KNOWN),
     ],
 )
 def test_data_that_ran_out_early_is_followed_by_more_and_unused_data_by_less(
