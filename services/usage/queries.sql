@@ -64,7 +64,8 @@ for update skip locked
 select found.*
 from unnest($1::text[], $2::text[], $3::date[]) as wanted (source, record_id, ended_on)
 cross join lateral (
-    select u.source, u.record_id, u.ended_on, u.iccid, u.bytes_up, u.bytes_down, u.started_at, u.ended_at
+    select u.source, u.record_id, u.ended_on, u.iccid, u.bytes_up, u.bytes_down, u.started_at, u.ended_at,
+        u.session_id, u.imei, u.country
     from usage_records as u
     where u.source = wanted.source and u.record_id = wanted.record_id and u.ended_on = wanted.ended_on
     limit 1

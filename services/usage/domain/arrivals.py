@@ -67,7 +67,7 @@ class Batch:
             self._places[key] = place
 
     def _repeat(self, place: int, key: RecordKey, first: Contents) -> None:
-        if contents(self.arrived[place].record) == first:
+        if first.is_repeated_by(contents(self.arrived[place].record)):
             self.results[place] = "duplicate"
         else:
             self._set_aside(place, key, "changed_repeat")

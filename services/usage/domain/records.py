@@ -30,13 +30,27 @@ class RecordKey(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a true repeat has in common with the record that it repeats."""
+    """What a true repeat has in common with the record that it repeats: all that a record says."""
 
     iccid: str
     bytes_up: int
     bytes_down: int
     started_at: datetime
     ended_at: datetime
+    # What not every way by which a record comes tells.
+    session_id: str | None
+    imei: str | None
+    country: str | None
+
+    def is_repeated_by(self, again: "Contents") -> bool:
+        """Whether it says nothing else. What only one of them tells at all is not told otherwise."""
+        if self[:_ALWAYS_TOLD] != again[:_ALWAYS_TOLD]:
+            return False
+        told = zip(self[_ALWAYS_TOLD:], again[_ALWAYS_TOLD:], strict=True)
+        return all(one == other or one is None or other is None for one, other in told)
+
+
+_ALWAYS_TOLD: Final = Contents._fields.index("session_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,16 @@ def record_key(record: UsageRecorded) -> RecordKey:
 
 
 def contents(record: UsageRecorded) -> Contents:
-    return Contents(record.iccid, record.bytes_up, record.bytes_down, record.started_at, record.ended_at)
+    return Contents(
+        record.iccid,
+        record.bytes_up,
+        record.bytes_down,
+        record.started_at,
+        record.ended_at,
+        record.session_id,
+        record.imei,
+        record.country,
+    )
 
 
 def refusal(record: UsageRecorded, bounds: Bounds, now: datetime) -> Reason | None:

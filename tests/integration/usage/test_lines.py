@@ -78,6 +78,7 @@ async def test_each_line_is_told_what_became_of_it_and_what_to_do(usage: Wired) 
         first,
         first,
         record(its_iccid, f"{who}-1", 101),
+        first.model_copy(update={"country": "MX"}),
         record(its_iccid, f"{who}-old", 1, started_at=T0 - 99 * day),
         record(its_iccid, f"{who}-large", 2**41),
         record(its_iccid, f"{who}-future", 1, started_at=T0 + 99 * day),
@@ -91,19 +92,25 @@ async def test_each_line_is_told_what_became_of_it_and_what_to_do(usage: Wired) 
         (1, "counted"),
         (2, "duplicate"),
         (3, "changed_repeat"),
-        (4, "too_old"),
-        (5, "too_large"),
-        (6, "in_future"),
-        (7, "ends_before_start"),
-        (8, "unknown_iccid"),
-        (10, "invalid"),
-        (11, "counted"),
+        (4, "changed_repeat"),
+        (5, "too_old"),
+        (6, "too_large"),
+        (7, "in_future"),
+        (8, "ends_before_start"),
+        (9, "unknown_iccid"),
+        (11, "invalid"),
+        (12, "counted"),
     ]
     for each in answers:
         counted = each["result"] == "counted"
         assert ("detail" in each) != counted
         assert counted or each["detail"].endswith(".")
     assert await used(usage, who) == 100
+    # What is stored says as much as what has just come.
+    other_device = first.model_copy(update={"country": None, "imei": "490154203237518"})
+    elsewhere = first.model_copy(update={"country": "MX"})
+    again = await sent(usage, first, other_device, elsewhere)
+    assert results(again) == [(1, "duplicate"), (2, "duplicate"), (3, "changed_repeat")]
 
 
 async def test_a_line_that_is_no_record_is_told_where_it_is_wrong_and_stops_nothing(usage: Wired) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from services.usage.domain.arrivals import Arrived, Batch
 from services.usage.domain.records import Bounds, contents, record_key
 from shared.contracts.usage_records import UsageRecorded
@@ -46,6 +48,31 @@ def test_a_repeat_is_compared_with_the_record_that_counted_and_not_with_another_
     arrived.compare({record_key(record("a")): contents(record("a", 5))})
     assert arrived.results == ["changed_repeat", "duplicate", "changed_repeat"]
     assert [each.bytes_down for _, _, each in arrived.quarantined] == [6, 6]
+
+
+@pytest.mark.parametrize(
+    "different",
+    [{"imei": "356938035643809"}, {"country": "MX"}, {"session_id": "s-2"}, {"iccid": "8953010000000000026"}],
+)
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_a_repeat_of_another_device_country_session_or_esim_is_a_changed_one(
+    different: dict[str, str], *, in_one_batch: bool
+) -> None:
+    whole = record("a").model_copy(update={"imei": "490154203237518", "country": "CU", "session_id": "s-1"})
+    changed = whole.model_copy(update=different)
+    arrived = batch(whole, changed, whole) if in_one_batch else batch(changed, whole)
+    arrived.compare({} if in_one_batch else {record_key(whole): contents(whole)})
+    assert arrived.results[-2:] == ["changed_repeat", "duplicate"]
+
+
+def test_what_only_one_way_of_a_record_tells_does_not_make_its_repeat_a_changed_one() -> None:
+    whole = record("a").model_copy(update={"imei": "490154203237518", "country": "CU", "session_id": "s-1"})
+    arrived = batch(whole, record("a"))
+    arrived.compare({})
+    assert arrived.results == ["counted", "duplicate"]
+    arrived = batch(whole)
+    arrived.compare({record_key(whole): contents(record("a"))})
+    assert arrived.results == ["duplicate"]
 
 
 def test_the_same_instant_with_another_offset_is_the_same_record() -> None:
