@@ -104,7 +104,7 @@ def _take(use: Use, carrier: Carrier) -> Taken | None:
         # The carrier's word of a later moment was taken over: what was used by then is in it already.
         balance.used_bytes += use.size
         return Taken((), 0)
-    return consume(balance, use.size, use.started_at, owes_overrun=carrier.owes_overrun)
+    return consume(balance, use.size, use.started_at, use.ended_at, owes_overrun=carrier.owes_overrun)
 
 
 def _tell_device(transaction: Transaction, use: Use, imei: str, bound: str) -> None:

@@ -127,6 +127,7 @@ def _granted(top_up: TopUpApplied) -> Granted:
         initial_bytes=grant.data_bytes,
         expires_at=top_up.expires_at,
         began_at=top_up.applied_at,
+        sold_for=None if top_up.expiry_stated else timedelta(seconds=grant.validity_seconds),
     )
 
 
@@ -150,9 +151,9 @@ async def add_buckets(
         return set()
     carrier_of = await carriers.read(transaction)
     changed = {}
-    for (subscription_id, _), granted in added.items():
-        balance = changed[subscription_id] = balances[subscription_id]
-        add_bucket(balance, granted, now, late_records)
+    for name, granted in added.items():
+        balance = changed[name[0]] = balances[name[0]]
+        added[name] = add_bucket(balance, granted, now, late_records)
     said = []
     for balance in changed.values():
         wants = carrier_of(balance).wants

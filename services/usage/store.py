@@ -15,6 +15,7 @@ from services.usage.domain.burn import Burn
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.records import Contents, Reason, RecordKey
 from services.usage.domain.triggers import Trigger, Wants
+from shared.contracts.fields import Stacking
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.usage_records import BalanceReported, UsageRecorded
 from shared.database import Connection
@@ -26,6 +27,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REBOUND: Final = 2
 """The first version is one binding, the second may be another: only a later one may be the first again."""
 _MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND: Final = timedelta(seconds=1)
 Row = Sequence[Any] | asyncpg.Record
 _BURN_AT: Final = 12
 _BURN_UNTIL: Final = _BURN_AT + len(Burn._fields)
@@ -103,14 +105,38 @@ async def lock_due_balances(connection: Connection, now: datetime, limit: int) -
 def _balance_of(row: Row) -> Balance:
     """A row of balances, in the order in which every statement selects it."""
     said, next_due_at, reported_at, open_buckets, rule_wants, place = row[_BURN_UNTIL:]
-    buckets = [
-        Bucket(bucket_id, cycle, stacking, priority, remaining, _EPOCH + expires * _MICROSECOND)
-        for bucket_id, cycle, stacking, priority, remaining, expires in orjson.loads(open_buckets)
-    ]
+    buckets = [_bucket_of(*kept) for kept in orjson.loads(open_buckets)]
     wants = None if rule_wants is None else _wants_of(rule_wants)
     burn = Burn(*row[_BURN_AT:_BURN_UNTIL])
     fields: list[Any] = [*row[:_BURN_AT], burn, said, next_due_at, reported_at, wants, buckets, place]
     return Balance(*fields)
+
+
+def _bucket_of(
+    bucket_id: str,
+    cycle: int,
+    stacking: Stacking | None,
+    priority: int,
+    remaining_bytes: int,
+    expires: int,
+    began: int = 0,
+    own_end: int | None = None,
+    sold_seconds: int | None = None,
+    borrowed_bytes: int = 0,
+) -> Bucket:
+    """An open bucket as its row has it; one from an older version has less: it was always there."""
+    return Bucket(
+        bucket_id,
+        cycle,
+        stacking,
+        priority,
+        remaining_bytes,
+        _EPOCH + expires * _MICROSECOND,
+        _EPOCH + began * _MICROSECOND,
+        None if own_end is None else _EPOCH + own_end * _MICROSECOND,
+        None if sold_seconds is None else timedelta(seconds=sold_seconds),
+        borrowed_bytes,
+    )
 
 
 def _wants_of(told: str) -> tuple[int | None, ...]:
@@ -127,6 +153,10 @@ def _open_buckets(balance: Balance) -> str:
                 b.priority,
                 b.remaining_bytes,
                 (b.expires_at - _EPOCH) // _MICROSECOND,
+                (b.began_at - _EPOCH) // _MICROSECOND,
+                None if b.own_end is None else (b.own_end - _EPOCH) // _MICROSECOND,
+                None if b.sold_for is None else b.sold_for // _SECOND,
+                b.borrowed_bytes,
             )
             for b in balance.buckets
         ]

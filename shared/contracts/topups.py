@@ -18,6 +18,9 @@ class TopUpApplied(OnTerms):
     cycle: Count
     applied_at: Instant
     expires_at: Instant
+    expiry_stated: bool = True
+    """Whether the carrier said when it ends. Where it did not, `expires_at` is the earliest that it can be,
+    the validity from `applied_at`: usage knows what was left, and so when it ends."""
 
 
 class TopUpRejected(OnTerms):

@@ -47,9 +47,10 @@ IMEI: Final = "490154203237518"
 _SUBSCRIPTIONS: Final = """
 insert into usage.balances (subscription_id, subscription_version, carrier, bound_imei, cycle, cycle_began_at,
     granted_bytes, next_due_at, open_buckets, iccid)
-select id, 1, 'cubacel', $2, 1, now(), $3, now() + interval '30 days',
+select id, 1, 'cubacel', $2, 1, now() - interval '1 day', $3, now() + interval '30 days',
     json_build_array(json_build_array('top-up-1', 1, 'extend', 1, $3::bigint,
-        (extract(epoch from now() + interval '30 days') * 1000000)::bigint)), iccid
+        (extract(epoch from now() + interval '30 days') * 1000000)::bigint,
+        (extract(epoch from now() - interval '1 day') * 1000000)::bigint, null, 31 * 86400, 0)), iccid
 from unnest($1::text[], $4::text[]) as s (id, iccid)
 """
 _ICCIDS: Final = """

@@ -31,6 +31,7 @@ SPREAD_SECONDS: Final = 20.0
 """How long what was written in one service may take to be known in the others."""
 
 PUBLISH_AT_ONCE: Final = 1_000
+THRESHOLD_PERCENT: Final = 10
 Tell = Callable[[str], None]
 
 
@@ -41,6 +42,7 @@ async def seed(
 
     Raises LocalStackError where a service refuses something, or does not hear of it in time.
     """
+    await _carrier(api)
     await _catalogue(api, now)
     tell(f"catalogue: {len(PLANS)} plans for Cuba, priced in two currencies")
     await _customers(bootstrap, people, now)
@@ -54,6 +56,17 @@ async def seed(
     rules = [_rule(person) for person in people if person.scene.asks == "rule"]
     await api.bulk("renewal", "/v1/renewal-rules/bulk", rules, deadline_seconds=SPREAD_SECONDS)
     tell(f"rules: {len(rules)} subscribers want to be renewed when data runs out")
+
+
+async def _carrier(api: Api) -> None:
+    """The file's day has passed when data is bought: what was used before is owed by the next bucket."""
+    settings: Json = {
+        "counting": "records",
+        "overrun": "next_bucket",
+        "threshold_percent": THRESHOLD_PERCENT,
+        "version": 0,
+    }
+    await api.must("usage", "PUT", f"/v1/carriers/{CARRIER}", settings)
 
 
 async def _catalogue(api: Api, now: datetime) -> None:

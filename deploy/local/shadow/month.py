@@ -114,7 +114,8 @@ class Month:
     def _use(self, use: Use) -> None:
         balance, now = self.balance, use.ended_at
         balance.burn = burn_more(balance.burn, use.size, use.ended_at)
-        consume(balance, use.size, use.started_at, owes_overrun=self.world.carrier.owes_overrun)
+        owes_overrun = self.world.carrier.owes_overrun
+        consume(balance, use.size, use.started_at, use.ended_at, owes_overrun=owes_overrun)
         if offended_binding(balance, use.imei, use.started_at) is not None:
             balance.foreign_imei = use.imei
         self._say(now)
@@ -269,7 +270,7 @@ class Month:
         item = self.world.offerings.get(offering_id)
         if item is None:
             return
-        begins = now if item.stacking == "replace" else self.balance.expires_at(now) or now
+        sold_for = timedelta(seconds=item.validity_seconds)
         cycle = self.balance.cycle + 1
         granted = Granted(
             top_up_bucket_id(cycle),
@@ -277,8 +278,9 @@ class Month:
             item.stacking,
             item.data_bytes,
             item.data_bytes,
-            begins + timedelta(seconds=item.validity_seconds),
+            now + sold_for,
             now,
+            sold_for,
         )
         add_bucket(self.balance, granted, now, self.world.late_records)
 

@@ -6,17 +6,23 @@ under its row's lock: functions here change the one they are given, and nothing 
 without being usage is noted as an event: events, and what each record took, explain its every byte.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, NamedTuple
 
 from services.usage.domain.burn import UNBURNT, Burn
 from shared.contracts.fields import Stacking
 
-EventKind = Literal["granted", "prolonged", "paid_overrun", "emptied", "replaced", "lapsed", "reconciled"]
-"""`paid_overrun`: what was used while nothing was left, taken from the next bucket; `emptied`: closed with
-nothing left; `replaced`, `lapsed`: closed with what is noted; `reconciled`: the carrier says otherwise."""
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Since when there is data from before Recarga: no record is of before it."""
+
+EventKind = Literal[
+    "granted", "prolonged", "shortened", "paid_overrun", "emptied", "replaced", "lapsed", "reconciled"
+]
+"""`paid_overrun`: what was used while nothing was left, taken from the next bucket; `shortened`: what it was
+added to had been replaced; `emptied`: closed with nothing left; `replaced`, `lapsed`: closed with what is
+noted; `reconciled`: the carrier says otherwise."""
 
 
 class BucketEvent(NamedTuple):
@@ -38,6 +44,26 @@ class Bucket:
     priority: int
     remaining_bytes: int
     expires_at: datetime
+    began_at: datetime = EVER
+    """A record that ended before is not of its time."""
+    own_end: datetime | None = None
+    """When it would lapse had no other prolonged it; None: none did."""
+    sold_for: timedelta | None = None
+    """How long it lasts as sold. None: its end was stated."""
+    borrowed_bytes: int = 0
+    """What records of its time took from older buckets: as much of it is there for late records of before."""
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it lapses by itself."""
+        return self.own_end or self.expires_at
+
+    def end(self, at: datetime, sold_for: timedelta | None = None) -> None:
+        """Let it lapse then, whatever prolonged it; without `sold_for`, because somebody says so."""
+        self.expires_at, self.own_end, self.sold_for = at, None, sold_for
+
+    def prolong(self, until: datetime) -> None:
+        self.own_end, self.expires_at = self.ends_at, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +78,9 @@ class Granted:
     expires_at: datetime
     began_at: datetime
     """When it was applied: how long a cycle lasts is counted from here."""
+    sold_for: timedelta | None = None
+    """How long it lasts as sold, where the carrier does not say when it ends: `expires_at` is known once it
+    is added."""
 
 
 class Taken(NamedTuple):
@@ -122,60 +151,101 @@ def top_up_bucket_id(cycle: int) -> str:
     return f"top-up-{cycle}"
 
 
-def consume(balance: Balance, size: int, at: datetime, *, owes_overrun: bool) -> Taken:
-    """Take `size` bytes that began to flow `at` that moment from the buckets that had not lapsed by then.
+def consume(
+    balance: Balance, size: int, started_at: datetime, ended_at: datetime, *, owes_overrun: bool
+) -> Taken:
+    """Take `size` bytes that flowed between these moments from the buckets that had not lapsed as they began.
 
     What a bucket has not got is taken from the next one. What none has is an overrun: it is counted, and
-    taken from the next top-up only where the carrier's rule is that it `owes_overrun`.
+    taken from the next top-up only where the carrier's rule is that it `owes_overrun`. Where it is written
+    off, a record that had ended before a bucket began takes nothing from it, but what is there in the place
+    of what later records took from older buckets: whenever a record comes, as much is left.
     """
     balance.used_bytes += size
     taken: tuple[tuple[str, int], ...] = ()
     for bucket in balance.buckets:
         if not size:
             break
-        if bucket.remaining_bytes and bucket.expires_at > at:
+        if bucket.remaining_bytes and bucket.expires_at > started_at:
             part = min(size, bucket.remaining_bytes)
-            bucket.remaining_bytes -= part
-            size -= part
-            taken += ((bucket.bucket_id, part),)
+            if not owes_overrun and (len(balance.buckets) > 1 or bucket.began_at > ended_at):
+                part = _in_its_time(balance.buckets, bucket, part, ended_at)
+            if part:
+                bucket.remaining_bytes -= part
+                size -= part
+                taken += ((bucket.bucket_id, part),)
     balance.overrun_bytes += size
     if owes_overrun:
         balance.owed_bytes += size
     return Taken(taken, size)
 
 
-def add_bucket(balance: Balance, granted: Granted, now: datetime, late_records: timedelta) -> None:
-    """Add a bucket that was not there before: a top-up's, or one from before Recarga.
+def _in_its_time(buckets: list[Bucket], bucket: Bucket, size: int, ended_at: datetime) -> int:
+    """How much of `size` a record that ended then may take of that bucket; what is borrowed is noted.
+
+    Where no bucket of the record's own time is open any more, nothing is known of what was borrowed of it.
+    """
+    if bucket.began_at > ended_at:
+        if all(each.began_at > ended_at for each in buckets):
+            return 0
+        younger = [each for each in buckets if ended_at < each.began_at <= bucket.began_at]
+        size = min(size, *(each.borrowed_bytes for each in younger))
+        for each in younger:
+            each.borrowed_bytes -= size
+    else:
+        for each in buckets:
+            if bucket.began_at < each.began_at <= ended_at:
+                each.borrowed_bytes += size
+    return size
+
+
+def end_as_sold(
+    stacking: Stacking | None, began_at: datetime, sold_for: timedelta, left_until: Iterable[datetime]
+) -> datetime:
+    """When a top-up ends of which the carrier says nothing: what was sold comes after all that is left."""
+    return (began_at if stacking == "replace" else max([began_at, *left_until])) + sold_for
+
+
+def add_bucket(balance: Balance, granted: Granted, now: datetime, late_records: timedelta) -> Granted:
+    """Add a bucket that was not there before: a top-up's, or one from before Recarga; say when it ends.
 
     `extend` prolongs what is left, `queue` waits behind it, `replace` takes its place. A top-up that arrives
-    after a later one is fitted in where it belongs. Buckets that can no longer change are closed: empty
-    ones of earlier cycles, and those that lapsed longer than `late_records` ago.
+    after later ones is fitted in where it belongs, and they are stacked anew. Buckets that can no longer
+    change are closed: empty ones of earlier cycles, and those that lapsed longer than `late_records` ago.
     """
-    earlier = [other for other in balance.buckets if other.cycle < granted.cycle]
-    later = [other for other in balance.buckets if other.cycle > granted.cycle]
     bucket = Bucket(
         granted.bucket_id,
         granted.cycle,
         granted.stacking,
-        _priority(granted, earlier),
-        granted.initial_bytes,
-        max([granted.expires_at, *(other.expires_at for other in later if other.stacking == "extend")]),
+        priority=0,
+        remaining_bytes=granted.initial_bytes,
+        expires_at=granted.expires_at,
+        began_at=EVER if granted.stacking is None else granted.began_at,
+        sold_for=granted.sold_for,
     )
+    if bucket.stacking == "replace":
+        _replace_earlier(balance, bucket)
+    before = {other.bucket_id: other.expires_at for other in balance.buckets}
+    later = sorted((other for other in balance.buckets if other.cycle > bucket.cycle), key=_cycle)
+    _stack(balance, bucket, is_late=bool(later))
     balance.buckets.append(bucket)
-    balance.buckets.sort(key=consumption_order)
     balance.note(bucket, "granted", bucket.remaining_bytes)
-    _stack(balance, bucket, earlier, now)
+    ends_at = before[bucket.bucket_id] = bucket.expires_at
+    if bucket.cycle < balance.replaced_cycle:
+        _close(balance, bucket, "replaced")
+    elif bucket.remaining_bytes:
+        for other in later:
+            _stack(balance, other, is_late=True)
+        _note_moved(balance, before)
+    balance.buckets.sort(key=consumption_order)
     _pay_overrun(balance, bucket)
     _begin_cycle(balance, granted)
     _close_what_is_over(balance, now, late_records)
+    return replace(granted, expires_at=ends_at)
 
 
-def _priority(granted: Granted, earlier: list[Bucket]) -> int:
-    if granted.stacking is None:
-        return 0
-    if granted.stacking == "extend":
-        return max((other.priority for other in earlier), default=granted.cycle)
-    return granted.cycle
+def _cycle(bucket: Bucket) -> int:
+    return bucket.cycle
 
 
 def consumption_order(bucket: Bucket) -> tuple[int, datetime, str]:
@@ -183,19 +253,45 @@ def consumption_order(bucket: Bucket) -> tuple[int, datetime, str]:
     return bucket.priority, bucket.expires_at, bucket.bucket_id
 
 
-def _stack(balance: Balance, bucket: Bucket, earlier: list[Bucket], now: datetime) -> None:
+def _replace_earlier(balance: Balance, bucket: Bucket) -> None:
+    balance.replaced_cycle = max(balance.replaced_cycle, bucket.cycle)
+    for other in list(balance.buckets):
+        if other.cycle < bucket.cycle:
+            _close(balance, other, "replaced")
+
+
+def _stack(balance: Balance, bucket: Bucket, *, is_late: bool) -> None:
+    """Give it its place among what was there before it, and its end, and prolong that where it extends it.
+
+    `is_late`: later ones are there already, and may have prolonged what was there before: each counts as it
+    ends by itself. What is open then had something left as they began, or it had been closed.
+    """
+    earlier = [other for other in balance.buckets if other.cycle < bucket.cycle]
+    bucket.priority = _priority(bucket, earlier)
+    ends_at = bucket.ends_at
+    if bucket.sold_for is not None:
+        left = [o.ends_at if is_late else o.expires_at for o in earlier if is_late or o.remaining_bytes]
+        ends_at = end_as_sold(bucket.stacking, bucket.began_at, bucket.sold_for, left)
+    bucket.end(ends_at, bucket.sold_for)
     if bucket.stacking == "extend":
         for other in earlier:
-            if now < other.expires_at < bucket.expires_at:
-                other.expires_at = bucket.expires_at
-                balance.note(other, "prolonged", 0)
-        balance.buckets.sort(key=consumption_order)
-    elif bucket.stacking == "replace":
-        balance.replaced_cycle = max(balance.replaced_cycle, bucket.cycle)
-        for other in earlier:
-            _close(balance, other, "replaced")
-    if bucket.cycle < balance.replaced_cycle:
-        _close(balance, bucket, "replaced")
+            if bucket.began_at < other.expires_at < ends_at:
+                other.prolong(ends_at)
+
+
+def _priority(bucket: Bucket, earlier: list[Bucket]) -> int:
+    if bucket.stacking is None:
+        return 0
+    if bucket.stacking == "extend":
+        return max((other.priority for other in earlier), default=bucket.cycle)
+    return bucket.cycle
+
+
+def _note_moved(balance: Balance, before: dict[str, datetime]) -> None:
+    for bucket in balance.buckets:
+        if bucket.expires_at != before[bucket.bucket_id]:
+            is_later = bucket.expires_at > before[bucket.bucket_id]
+            balance.note(bucket, "prolonged" if is_later else "shortened", 0)
 
 
 def _pay_overrun(balance: Balance, bucket: Bucket) -> None:

@@ -132,7 +132,7 @@ def _move_expiry(balance: Balance, there: list[Bucket], expires_at: datetime | N
         return []
     moved = [b for b in there if b.expires_at > expires_at or b.expires_at == latest != expires_at]
     for bucket in moved:
-        bucket.expires_at = expires_at
+        bucket.end(expires_at)
     balance.buckets.sort(key=consumption_order)
     return [bucket.bucket_id for bucket in moved]
 

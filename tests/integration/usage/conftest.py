@@ -72,6 +72,7 @@ def top_up(
     data_bytes: int,
     stacking: Stacking = "extend",
     expires_at: datetime = LATER,
+    applied_at: datetime = T0,
 ) -> TopUpApplied:
     return TopUpApplied(
         renewal_id=uuid5(NAMESPACE, f"{subscription_id} {cycle}"),
@@ -88,9 +89,18 @@ def top_up(
         amount_minor=1000,
         currency="USD",
         cycle=cycle,
-        applied_at=T0,
+        applied_at=applied_at,
         expires_at=expires_at,
     )
+
+
+def sold(
+    subscription_id: str, cycle: int, stacking: Stacking, validity: timedelta, applied_at: datetime = T0
+) -> TopUpApplied:
+    """A top-up of 1,000 bytes; when it ends the carrier did not say."""
+    stated = top_up(subscription_id, cycle, 1_000, stacking, applied_at + validity, applied_at)
+    grant = stated.grant.model_copy(update={"validity_seconds": int(validity.total_seconds())})
+    return stated.model_copy(update={"grant": grant, "expiry_stated": False})
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What networks do to usage records: late, out of order, at midnight, of nothing, of nobody yet."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import permutations
@@ -13,7 +14,7 @@ from shared.contracts.devices import ForeignDeviceSeen
 from shared.contracts.quotas import QuotaExhausted, QuotaMessage, QuotaThresholdReached
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.usage_records import UsageRecorded
-from tests.integration.usage.conftest import LATER, T0, record, someone, subscription, top_up
+from tests.integration.usage.conftest import LATER, T0, record, sold, someone, subscription, top_up
 from tests.integration.wired import Wired
 
 HOUR = timedelta(hours=1)
@@ -77,9 +78,71 @@ async def test_a_late_record_is_taken_from_the_bucket_that_was_open_when_it_bega
 async def test_a_late_record_says_something_of_the_current_cycle_only(usage: Wired) -> None:
     who, its_iccid = await known(usage)
     await usage.consume("top-ups", top_up(who, 2, 1_000, "queue"))
-    await usage.consume("records", record(its_iccid, f"{who}-late", 1_950, started_at=T0 - 5 * HOUR))
+    late = record(its_iccid, f"{who}-late", 1_950)
+    await usage.consume("records", ended(late, T0 - 5 * HOUR, T0 + HOUR))
     assert said(usage, QuotaThresholdReached, who) == [2]
     assert said(usage, QuotaExhausted, who) == []
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_what_was_used_before_a_top_up_is_not_taken_from_it_however_late_its_record_comes(
+    usage: Wired, is_late: bool
+) -> None:
+    who, its_iccid = await known(usage)
+    before = record(its_iccid, f"{who}-before", 1_300)
+    bought = top_up(who, 2, 1_000, applied_at=T0 + HOUR)
+    after = record(its_iccid, f"{who}-after", 20, started_at=T0 + 2 * HOUR)
+    if not is_late:
+        await usage.consume("records", before)
+    await usage.consume("top-ups", bought)
+    if is_late:
+        await usage.consume("records", before)
+    await usage.consume("records", after)
+    assert await totals(usage, who) == (1_320, 980, 300)
+    page = await usage.request("GET", f"/v1/subscriptions/{who}/usage")
+    assert {each["record_id"]: each["taken"] for each in page.body["items"]} == {
+        f"{who}-after": {"top-up-2": 20},
+        f"{who}-before": {"top-up-1": 1_000},
+    }
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_a_top_up_has_as_much_left_whichever_record_of_before_and_after_comes_first(
+    usage: Wired, order: Sequence[int]
+) -> None:
+    who, its_iccid = await known(usage)
+    await usage.consume("top-ups", top_up(who, 2, 1_000, applied_at=T0 + HOUR))
+    records = [
+        record(its_iccid, f"{who}-{n}", size, started_at=T0 + n * HOUR)
+        for n, size in enumerate((900, 300, 400))
+    ]
+    for place in order:
+        await usage.consume("records", records[place])
+    assert await totals(usage, who) == (1_600, 400, 0)
+    for bucket_id, left in (("top-up-1", 0), ("top-up-2", 400)):
+        path = f"/v1/subscriptions/{who}/buckets/{bucket_id}/history?by=day"
+        history = (await usage.request("GET", path)).body
+        assert sum(item["size_bytes"] for item in history["items"]) == left
+
+
+async def test_where_overrun_is_owed_the_next_bucket_pays_for_late_records_too(usage: Wired) -> None:
+    settings = {"counting": "records", "overrun": "next_bucket", "version": 0}
+    assert (await usage.request("PUT", "/v1/carriers/paid", settings)).status == 200
+    who, its_iccid = await known(usage, carrier="paid")
+    await usage.consume("top-ups", top_up(who, 2, 1_000, "queue", applied_at=T0 + HOUR))
+    await usage.consume("records", record(its_iccid, f"{who}-before", 1_300))
+    assert await totals(usage, who) == (1_300, 700, 0)
+
+
+async def test_a_balance_as_the_version_before_wrote_it_is_counted_on(usage: Wired) -> None:
+    who, its_iccid = await known(usage)
+    as_before = "update balances set open_buckets = $2 where subscription_id = $1"
+    later = int(LATER.timestamp()) * 10**6
+    await usage.pool.execute(as_before, who, json.dumps([["top-up-1", 1, "extend", 1, 700, later]]))
+    await usage.consume("records", record(its_iccid, f"{who}-early", 100, started_at=T0 - 5 * HOUR))
+    assert (await totals(usage, who))[1:] == (600, 0)
+    await usage.consume("top-ups", sold(who, 2, "extend", 24 * HOUR))
+    assert (await totals(usage, who))[1:] == (1_600, 0)
 
 
 @pytest.mark.parametrize("offset", [HAVANA, KIRITIMATI])

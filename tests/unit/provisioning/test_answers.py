@@ -15,13 +15,14 @@ def test_an_applied_top_up_tells_what_was_granted_and_in_which_cycle() -> None:
     said = answer(ORDER, top_up("applied", cycle=4, applied_at=NOW, expires_at=expires_at))
     assert isinstance(said, TopUpApplied)
     assert (said.version, said.attempt, said.cycle, said.grant) == (7, 2, 4, GRANT)
-    assert (said.applied_at, said.expires_at) == (NOW, expires_at)
+    assert (said.applied_at, said.expires_at, said.expiry_stated) == (NOW, expires_at, True)
 
 
-def test_where_the_carrier_does_not_say_when_it_ends_the_bought_validity_counts() -> None:
+def test_where_the_carrier_does_not_say_when_it_ends_the_earliest_end_is_told_as_such() -> None:
     said = answer(ORDER, top_up("applied", cycle=1, applied_at=NOW))
     assert isinstance(said, TopUpApplied)
     assert said.expires_at == NOW + timedelta(seconds=GRANT.validity_seconds)
+    assert not said.expiry_stated
 
 
 def test_a_failed_attempt_tells_whether_it_reached_the_carrier_and_when_to_come_again() -> None:

@@ -10,13 +10,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Heap:
-    """Bytes that lapse together, in the `place`-th group of the queue."""
+    """Bytes that lapse together, in the `place`-th group of the queue. Before they `came` nobody had them."""
 
     name: str
     cycle: int
     place: int
     here: int
+    came: datetime
     lapses: datetime
+    seen: int
+    """How many bytes had been taken, of any heap, when it came."""
 
 
 @dataclass
@@ -29,29 +32,58 @@ class World:
     granted: int = 0
     overrun: int = 0
     owed: int = 0
+    taken: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """Every byte: when its heap had come, and when its use had ended."""
     burnt: list[tuple[datetime, int]] = field(default_factory=list)
     said: set[str] = field(default_factory=set)
 
     def use(self, size: int, began: datetime, ended: datetime) -> None:
         for _ in range(size):
-            usable = [heap for heap in self.heaps if heap.here and heap.lapses > began]
+            usable = [
+                heap
+                for heap in self.heaps
+                if heap.here and heap.lapses > began and (self.owes or self.is_due(heap, ended))
+            ]
             if usable:
-                min(usable, key=lambda heap: (heap.place, heap.lapses, heap.name)).here -= 1
+                heap = in_their_order(usable)[0]
+                heap.here -= 1
+                self.taken.append((heap.came, ended))
             else:
                 self.overrun += 1
                 self.owed += self.owes
         self.burnt.append((ended, size))
 
-    def top_up(self, cycle: int, size: int, stacking: str, lapses: datetime, now: datetime) -> None:
+    def is_due(self, heap: Heap, ended: datetime) -> bool:
+        """Of a heap that came later, only what belongs to earlier use: more of before was used since."""
+        if all(each.came > ended for each in self.heaps):
+            return False  # nobody remembers what was before
+        between = [each for each in self.heaps if ended < each.came <= heap.came]
+        return all(self.used_of_before(each) > 0 for each in between)
+
+    def used_of_before(self, heap: Heap) -> int:
+        """Bytes of older heaps that were used in its time, less those that went the other way."""
+        since = self.taken[heap.seen :]
+        there = sum(came < heap.came <= ended for came, ended in since)
+        return there - sum(ended < heap.came <= came for came, ended in since)
+
+    def top_up(
+        self, cycle: int, size: int, stacking: str, lasts: timedelta, now: datetime, *, is_stated: bool
+    ) -> None:
+        """It `lasts` from now on as the carrier says, or as it was sold: after all that is left."""
         place = cycle
         if stacking == "replace":
             self.heaps = []
+        lapses = now
+        for heap in self.heaps:
+            if heap.here and heap.lapses > lapses and not is_stated:
+                lapses = heap.lapses
+        lapses += lasts
         if stacking == "extend" and self.heaps:
             place = max(heap.place for heap in self.heaps)
             for heap in self.heaps:
                 if heap.lapses > now:
                     heap.lapses = max(heap.lapses, lapses)
-        self.heaps.append(Heap(f"top-up-{cycle}", cycle, place, size, lapses))
+        self.heaps.append(Heap(f"top-up-{cycle}", cycle, place, size, now, lapses, len(self.taken)))
         while self.owed and self.heaps[-1].here:
             self.owed -= 1
             self.heaps[-1].here -= 1
@@ -109,6 +141,11 @@ class World:
         new = self.hold(now, percent, predicted, expiring) - self.said
         self.said |= new
         return new
+
+
+def in_their_order(heaps: list[Heap]) -> list[Heap]:
+    """As they are used up."""
+    return sorted(heaps, key=lambda heap: (heap.place, heap.lapses, heap.name))
 
 
 def seconds_of(at: datetime) -> int:

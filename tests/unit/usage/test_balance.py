@@ -1,6 +1,6 @@
 """Bucket arithmetic, against a slow and obvious model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -37,12 +37,21 @@ def before_recarga(bucket_id: str, size: int, remaining: int, expires_at: dateti
     return Granted(bucket_id, 0, None, size, remaining, expires_at, NOW)
 
 
-def add(balance: Balance, granted: Granted, now: datetime = NOW) -> None:
-    add_bucket(balance, granted, now, LATE)
+def as_sold(cycle: int, size: int, stacking: Stacking, sold_for: timedelta, at: datetime = NOW) -> Granted:
+    """A top-up of which the carrier does not say when it ends."""
+    name = top_up_bucket_id(cycle)
+    return Granted(name, cycle, stacking, size, size, at + sold_for, at, sold_for)
+
+
+def add(balance: Balance, granted: Granted, now: datetime | None = None) -> Granted:
+    """Added as it was applied, or `now`."""
+    at = now or granted.began_at
+    return add_bucket(balance, replace(granted, began_at=at), at, LATE)
 
 
 def use(balance: Balance, size: int, at: datetime = NOW) -> Taken:
-    return consume(balance, size, at, owes_overrun=False)
+    """An instant's use of a carrier that writes overruns off."""
+    return consume(balance, size, at, at, owes_overrun=False)
 
 
 def with_top_ups(*grants: Granted) -> Balance:

@@ -1,7 +1,8 @@
 """Buckets, stacking, overruns, burn and triggers agree with the slow world, step by step."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +11,8 @@ from services.usage.domain.balance import Balance, Granted, add_bucket, consume
 from services.usage.domain.burn import UNBURNT, burn_more, burnt_bytes, exhausted_at
 from services.usage.domain.triggers import Wants, next_due_at, take_due
 from shared.contracts.fields import Stacking
-from tests.unit.usage.slow_world import World
-from tests.unit.usage.test_balance import DAY, LATE, NOW
+from tests.unit.usage.slow_world import World, in_their_order
+from tests.unit.usage.test_balance import LATE, NOW
 
 HOUR = timedelta(hours=1)
 MOST_TOP_UPS = 9
@@ -29,21 +30,59 @@ class Step:
 class Use(Step):
     size: int
     late_hours: int
+    flowed_hours: int
 
 
 @dataclass
 class TopUp(Step):
     size: int
     stacking: Stacking
-    days: int
+    hours_left: int
+    is_stated: bool
+    """Whether the carrier says that it ends then; otherwise it was sold for so long."""
+
+    def granted(self, cycle: int, now: datetime) -> Granted:
+        sold_for = timedelta(hours=self.hours_left)
+        return Granted(
+            f"top-up-{cycle}",
+            cycle,
+            self.stacking,
+            self.size,
+            self.size,
+            now + sold_for,
+            now,
+            None if self.is_stated else sold_for,
+        )
+
+    def happens(self, world: World, cycle: int, now: datetime) -> None:
+        lasts = timedelta(hours=self.hours_left)
+        world.top_up(cycle, self.size, self.stacking, lasts, now, is_stated=self.is_stated)
 
 
 stackings: st.SearchStrategy[Stacking] = st.sampled_from(("extend", "queue", "replace"))
 passing = st.integers(0, 40)
+a_few = st.integers(0, 11)
+
+
+def top_ups(hours: st.SearchStrategy[int]) -> st.SearchStrategy[TopUp]:
+    """Carriers may state an end that has passed; nothing is sold for less than an hour."""
+    size = st.integers(1, 50)
+    return st.one_of(
+        st.builds(TopUp, hours, size, stackings, st.integers(-24, 96), st.just(True)),
+        st.builds(TopUp, hours, size, stackings, st.integers(1, 96), st.just(False)),
+    )
+
+
 steps = st.lists(
     st.one_of(
-        st.builds(Use, hours=passing, size=st.integers(0, 60), late_hours=st.integers(0, 30)),
-        st.builds(TopUp, hours=passing, size=st.integers(1, 50), stacking=stackings, days=st.integers(-1, 4)),
+        st.builds(
+            Use,
+            hours=passing,
+            size=st.integers(0, 60),
+            late_hours=st.integers(0, 30),
+            flowed_hours=st.integers(0, 3),
+        ),
+        top_ups(passing),
     ),
     max_size=14,
 )
@@ -58,17 +97,15 @@ def test_whatever_happens_the_balance_is_what_the_slow_world_has(taken: list[Ste
     for step in taken:
         now += step.hours * HOUR
         if isinstance(step, Use):
-            at = now - step.late_hours * HOUR
-            consume(balance, step.size, at, owes_overrun=owes)
-            balance.burn = burn_more(balance.burn, step.size, at)
-            world.use(step.size, at, at)
+            ended = now - step.late_hours * HOUR
+            began = ended - step.flowed_hours * HOUR
+            consume(balance, step.size, began, ended, owes_overrun=owes)
+            balance.burn = burn_more(balance.burn, step.size, ended)
+            world.use(step.size, began, ended)
         elif isinstance(step, TopUp) and cycle < MOST_TOP_UPS:
             cycle += 1
-            name, lapses = f"top-up-{cycle}", now + step.days * DAY
-            add_bucket(
-                balance, Granted(name, cycle, step.stacking, step.size, step.size, lapses, now), now, LATE
-            )
-            world.top_up(cycle, step.size, step.stacking, lapses, now)
+            add_bucket(balance, step.granted(cycle, now), now, LATE)
+            step.happens(world, cycle, now)
         heaps = {heap.name: (heap.here, heap.lapses) for heap in world.heaps}
         assert {b.bucket_id: (b.remaining_bytes, b.expires_at) for b in balance.buckets} == heaps
         assert (balance.overrun_bytes, balance.owed_bytes) == (world.overrun, world.owed)
@@ -77,6 +114,75 @@ def test_whatever_happens_the_balance_is_what_the_slow_world_has(taken: list[Ste
         assert {each.kind for each in said} == world.news(now, PERCENT, PREDICTED_SECONDS, EXPIRING_SECONDS)
         assert len(said) == len({each.kind for each in said})
         assert all(each.message.cycle == cycle for each in said)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(top_ups(a_few), min_size=1, max_size=4))
+def test_top_ups_in_any_order_end_in_the_buckets_of_the_slow_world_where_they_come_in_order(
+    steps: list[TopUp],
+) -> None:
+    world, now, granted = World(False, LATE), NOW, []
+    for cycle, step in enumerate(steps, start=1):
+        now += step.hours * HOUR
+        step.happens(world, cycle, now)
+        granted.append(step.granted(cycle, now))
+    heaps = [(heap.name, heap.here, heap.lapses) for heap in in_their_order(world.heaps)]
+    for order in permutations(granted):
+        balance = Balance("sub-1")
+        for each in order:
+            add_bucket(balance, each, now, LATE)
+        assert [(b.bucket_id, b.remaining_bytes, b.expires_at) for b in balance.buckets] == heaps
+
+
+kept: st.SearchStrategy[Stacking] = st.sampled_from(("extend", "queue"))
+bought = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 40), kept), min_size=1, max_size=4)
+flowed = st.lists(st.tuples(st.integers(-5, 60), st.integers(0, 40), st.integers(0, 40)), max_size=8)
+
+
+@settings(deadline=None, max_examples=500)
+@given(bought, flowed)
+def test_late_records_leave_as_much_as_if_all_had_come_in_time(
+    bought: list[tuple[int, int, Stacking]], flowed: list[tuple[int, int, int]]
+) -> None:
+    """Of a carrier that writes overruns off. Hours after the one before, bytes; hours, bytes, hours late.
+
+    What comes even after a second top-up is not in it: buckets that are empty are forgotten by then.
+    """
+    top_ups, now = [], NOW
+    for cycle, (hours, size, stacking) in enumerate(bought, start=1):
+        now += hours * HOUR
+        top_ups.append((now, cycle, TopUp(0, size, stacking, 24 * 365, False)))
+    uses = []
+    for ended, size, late in flowed:
+        at = NOW + ended * HOUR
+        following = [when for when, _, _ in top_ups if when > at]
+        arrival = min([at + late * HOUR, *(when - HOUR / 2 for when in following[1:])])
+        uses.append((at, size, arrival))
+
+    world = World(False, LATE)
+    in_time: list[tuple[datetime, int, TopUp | None]] = [
+        *top_ups,
+        *((at, size, None) for at, size, _ in uses),
+    ]
+    for at, number, step in sorted(in_time, key=lambda each: (each[0], each[2] is None)):
+        if step is None:
+            world.use(number, at, at)
+        else:
+            step.happens(world, number, at)
+
+    balance = Balance("sub-1")
+    as_it_came: list[tuple[datetime, int, datetime, TopUp | None]]
+    as_it_came = [(at, cycle, at, step) for at, cycle, step in top_ups]
+    as_it_came += [(arrival, size, at, None) for at, size, arrival in uses]
+    for came, number, at, step in sorted(as_it_came, key=lambda each: (each[0], each[3] is None)):
+        if step is None:
+            consume(balance, number, at, at, owes_overrun=False)
+        else:
+            add_bucket(balance, step.granted(number, at), came, LATE)
+
+    heaps = {heap.name: heap.here for heap in world.heaps if heap.here}
+    assert {b.bucket_id: b.remaining_bytes for b in balance.buckets if b.remaining_bytes} == heaps
+    assert balance.overrun_bytes == world.overrun
 
 
 @settings(deadline=None)
@@ -108,12 +214,10 @@ def test_whoever_looks_only_when_it_is_due_misses_no_lapse(taken: list[Step]) ->
         assert {each.kind for each in take_due(balance, now, wants)} == set()
         if isinstance(step, TopUp) and cycle < MOST_TOP_UPS:
             cycle += 1
-            lapses = now + step.days * DAY
-            granted = Granted(f"top-up-{cycle}", cycle, step.stacking, step.size, step.size, lapses, now)
-            add_bucket(balance, granted, now, LATE)
-            world.top_up(cycle, step.size, step.stacking, lapses, now)
+            add_bucket(balance, step.granted(cycle, now), now, LATE)
+            step.happens(world, cycle, now)
         elif isinstance(step, Use):
-            consume(balance, step.size, now, owes_overrun=False)
+            consume(balance, step.size, now, now, owes_overrun=False)
             world.use(step.size, now, now)
         take_due(balance, now, wants)
         world.news(now, PERCENT, 0, EXPIRING_SECONDS)

@@ -51,7 +51,7 @@ def _applied(order: Order, top_up: TopUp) -> TopUpApplied:
         or top_up.applied_at is None
     ):
         raise ValueError("an applied top-up lacks what was bought")
-    ends_at = top_up.expires_at or top_up.applied_at + timedelta(seconds=order.grant.validity_seconds)
+    earliest_end = top_up.applied_at + timedelta(seconds=order.grant.validity_seconds)
     return TopUpApplied(
         renewal_id=order.renewal_id,
         subscription_id=order.subscription_id,
@@ -63,7 +63,8 @@ def _applied(order: Order, top_up: TopUp) -> TopUpApplied:
         currency=order.currency,
         cycle=top_up.cycle or 0,
         applied_at=top_up.applied_at,
-        expires_at=ends_at,
+        expires_at=top_up.expires_at or earliest_end,
+        expiry_stated=top_up.expires_at is not None,
     )
 
 
