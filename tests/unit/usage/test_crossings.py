@@ -75,6 +75,7 @@ def test_a_threshold_is_announced_once_with_what_is_left() -> None:
         cycle=4,
         remaining_bytes=120,
         granted_bytes=1000,
+        lapsed_bytes=0,
         cycle_began_at=NOW,
         occurred_at=NOW,
         threshold_bytes=120,
@@ -97,7 +98,7 @@ def test_the_end_is_announced_even_of_what_was_never_measured() -> None:
     [said] = take_announced(Balance("sub-1"), KINDS["exhausted"], 0, NOW, WANTS)
     assert said.kind == "exhausted"
     assert said.message == QuotaExhausted(
-        subscription_id="sub-1", cycle=0, remaining_bytes=0, occurred_at=NOW
+        subscription_id="sub-1", cycle=0, remaining_bytes=0, lapsed_bytes=0, occurred_at=NOW
     )
 
 
