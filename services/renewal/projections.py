@@ -84,3 +84,7 @@ async def keep_projections(transaction: Transaction, batch: Sequence[Received]) 
             rows = [projection.row(states[key]) for key in sorted(states)]
             await transaction.connection.execute(_SQL[projection.query], *columns(rows, projection.width))
     await keep_numbers(transaction, batch)
+    ended = [key for key, state in newest[SubscriptionChanged].items() if state.status == "terminated"]
+    if ended:
+        # What waits for a pause, a stop or an answer would wait for ever, and be told to wait.
+        await transaction.connection.execute(_SQL["look_at_ended"], ended, transaction.now)

@@ -61,3 +61,19 @@ on conflict (offering_id) do update
         subscription_statuses = excluded.subscription_statuses,
         status = excluded.status
     where offerings.version < excluded.version;
+
+-- name: look_at_ended
+-- What is kept of subscriptions that are over is looked at once more, now, whatever holds it. Locked in key order.
+with ended as (
+    select k.subscription_id
+    from kept_triggers as k
+    inner join subscriptions as s on k.subscription_id = s.subscription_id
+    where k.subscription_id = any($1::text []) and s.status = 'terminated'
+    order by k.subscription_id
+    for update of k
+)
+
+update kept_triggers as k
+set held_by = 'time', not_before = $2
+from ended
+where k.subscription_id = ended.subscription_id;

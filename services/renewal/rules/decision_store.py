@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from services.renewal.domain.renewal import Renewal
-from services.renewal.rules.domain.decision import Decision, last_words
+from services.renewal.rules.domain.decision import JOINED, OVER, Decision, last_words
 from shared.database import Connection
 from shared.database.arrays import columns
 from shared.database.queries import load_queries
@@ -16,8 +16,17 @@ Place = tuple[datetime, int, str, int]
 
 
 async def keep(connection: Connection, decisions: Collection[Decision]) -> None:
-    """The last word about each trigger, where it is one: see `replaces`."""
+    """The last word about each trigger, where it is one (`replaces`), and of what it settles (`settled`)."""
     rows = last_words(decisions)
+    await _settle(connection, rows)
+    await _keep(connection, rows)
+
+
+async def _settle(connection: Connection, rows: Collection[Decision]) -> None:
+    await connection.execute(SQL["settle_decisions"], *columns(rows, len(Decision._fields)), OVER, JOINED)
+
+
+async def _keep(connection: Connection, rows: Collection[Decision]) -> None:
     await connection.execute(SQL["keep_decisions"], *columns(rows, len(Decision._fields)))
 
 

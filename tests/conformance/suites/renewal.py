@@ -23,7 +23,7 @@ from services.renewal.operators import charge_store
 from services.renewal.operators import store as operator_store
 from services.renewal.rules import decision_store
 from services.renewal.rules import store as rule_store
-from services.renewal.rules.domain.decision import OUTCOMES, Decision
+from services.renewal.rules.domain.decision import OUTCOMES, Decision, last_words
 from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.rule import Pause
 from services.renewal.rules.domain.spending import REPLIES
@@ -287,7 +287,7 @@ async def _decide(actor: Actor, lot: Lot) -> None:
             name,
             lot.number(1, 2),
             lot.one(("exhausted", "threshold")),
-            1,
+            lot.number(1, 2),
             lot.near(actor.stage.now),
             lot.one(OUTCOMES),
             lot.perhaps(lot.one(("cycle_over", "slot_taken"))),
@@ -301,7 +301,9 @@ async def _decide(actor: Actor, lot: Lot) -> None:
         )
         for name in [*lot.some(SUBSCRIPTIONS), *lot.some(SUBSCRIPTIONS, at_least=0)]
     ]
-    await actor.call(decision_store.keep, decisions)
+    rows = last_words(decisions)
+    await actor.call(decision_store._settle, rows)
+    await actor.call(decision_store._keep, rows)
     if lot.chance(0.3):
         await actor.call(decision_store.forget, lot.near(actor.stage.now), ALL)
 

@@ -582,7 +582,7 @@ async def test_a_batch_of_triggers_takes_as_many_statements_as_one(renewal: Wire
     of_one = list(renewal.statements)
     await renewal.consume("admission", *(other.exhausted() for other in others))
     assert renewal.statements == of_one
-    assert len(of_one) == 7, (
-        "what began lately, what rules say, who is live, how things stand, the renewals, the decisions, "
-        "and that one more began"
+    assert len(of_one) == 8, (
+        "what began lately, what rules say, who is live, how things stand, the renewals, what is settled by "
+        "it, the decisions, and that one more began"
     )

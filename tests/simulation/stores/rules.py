@@ -10,7 +10,7 @@ from services.renewal.domain.asking import PAUSED, UNTIL, Trigger
 from services.renewal.domain.renewal import Renewal
 from services.renewal.operators import store as operator_store
 from services.renewal.rules import decision_store, store
-from services.renewal.rules.domain.decision import Decision, last_words, replaces
+from services.renewal.rules.domain.decision import Decision, newest_word, replaces, settled
 from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
 from services.renewal.rules.domain.offering import OfferingTerms
@@ -195,9 +195,38 @@ async def upsert_offering_terms(transaction: Open, rows: Collection[tuple[Any, .
 
 
 @statement
-async def keep(transaction: Open, decisions: Collection[Decision]) -> None:
+async def settle_decisions(transaction: Open, rows: Collection[Decision]) -> None:
+    own = tables(transaction)
+    said: dict[str, list[Decision]] = {}
+    for row in rows:
+        said.setdefault(row.subscription_id, []).append(row)
+    places = {row.place for row in rows}
+    wanted = {
+        place: (_is_told if place in places else _is_open)
+        for place, _ in sorted(transaction.scan(own.decisions))
+        if place[0] in said
+    }
+    for place, old in await transaction.lock_where(own.decisions, wanted):
+        new = newest_word(said[old.subscription_id], old.cycle)
+        if place in places or new is None:
+            continue
+        kept = transaction.get(own.kept, old.subscription_id)
+        is_kept = kept is not None and (kept[0].cycle, kept[0].dunning_try) == (old.cycle, old.dunning_try)
+        transaction.put(own.decisions, place, settled(old, new, is_kept=is_kept))
+
+
+def _is_open(row: Decision) -> bool:
+    return row.outcome in ("waiting", "announced") or row.next_try_at is not None
+
+
+def _is_told(_row: Decision) -> bool:
+    return True
+
+
+@statement
+async def keep_decisions(transaction: Open, rows: Collection[Decision]) -> None:
     table = tables(transaction).decisions
-    for decision in last_words(decisions):
+    for decision in rows:
         known = await transaction.upsert(table, decision.place, decision)
         if known is not None and replaces(known, decision):
             transaction.put(table, decision.place, decision)
@@ -273,7 +302,12 @@ FUNCTIONS: Final = {
         "take_answered": take_answered,
         "upsert_offering_terms": upsert_offering_terms,
     },
-    decision_store: {"keep": keep, "read_of": read_of, "forget": forget},
+    decision_store: {
+        "_settle": settle_decisions,
+        "_keep": keep_decisions,
+        "read_of": read_of,
+        "forget": forget,
+    },
 }
 NOT_ASKED: Final = {
     operator_store: {
@@ -295,6 +329,6 @@ NOT_ASKED: Final = {
         "read_questions",
         "look_again",
     },
-    decision_store: {"list_decisions"},
+    decision_store: {"keep", "list_decisions"},
 }
 """Functions that only HTTP needs, or that are made of others."""

@@ -61,6 +61,12 @@ ASKS: Final = ("consent", "cap_charge")
 """Limits of a single charge: where the price is above one of them, somebody can be asked to raise it."""
 
 
+CYCLE_OVER: Final = "cycle_over"
+OVER: Final = "The data was topped up meanwhile: there is nothing to do."
+JOINED: Final = "Its cycle's renewal had been begun already."
+_OPEN: Final = ("waiting", "announced")
+
+
 class Decision(NamedTuple):
     """One row: the last word so far about one kind of trigger of one try in one cycle."""
 
@@ -85,6 +91,11 @@ class Decision(NamedTuple):
     def place(self) -> tuple[str, int, str, int]:
         return self.subscription_id, self.cycle, self.kind, self.dunning_try
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be followed by another word, and nothing was begun yet."""
+        return self.outcome in _OPEN and self.renewal_id is None
+
 
 def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
     """What is kept of the answer to a trigger."""
@@ -100,9 +111,7 @@ def decision_of(trigger: Trigger, answer: Answer, now: datetime) -> Decision:
                 bound_by=answer.bound_by,
             )
         case Joined(renewal_id=renewal_id):
-            return made._replace(
-                outcome="joined", detail="Its cycle's renewal had been begun already.", renewal_id=renewal_id
-            )
+            return made._replace(outcome="joined", detail=JOINED, renewal_id=renewal_id)
         case Refusal(reason=reason, detail=detail):
             return made._replace(outcome="refused", reason=reason, detail=detail)
         case NotMeant(reason=reason):
@@ -165,17 +174,69 @@ def replaces(old: Decision, new: Decision) -> bool:
     """
     if old.renewal_id is not None and (new.outcome == "joined" or new.renewal_id != old.renewal_id):
         return False
-    return new.reason != "cycle_over" or old.outcome in ("waiting", "announced")
+    return new.reason != CYCLE_OVER or old.outcome in _OPEN
 
 
 def last_words(decisions: Iterable[Decision]) -> list[Decision]:
-    """Of several about the same the one that stands, in the order of their rows."""
+    """Of several about the same the one that stands, in the order of their rows.
+
+    Of several cycles the newest alone can wait.
+    """
     kept: dict[tuple[str, int, str, int], Decision] = {}
     for decision in decisions:
         known = kept.get(decision.place)
         if known is None or replaces(known, decision):
             kept[decision.place] = decision
-    return [kept[place] for place in sorted(kept)]
+    newest: dict[str, Decision] = {}
+    for decision in kept.values():
+        known = newest.get(decision.subscription_id)
+        if known is None or known.cycle < decision.cycle:
+            newest[decision.subscription_id] = decision
+    told = (kept[place] for place in sorted(kept))
+    return [
+        _over(decision, newest[decision.subscription_id])
+        if decision.waits and decision.cycle < newest[decision.subscription_id].cycle
+        else decision
+        for decision in told
+    ]
+
+
+def settled(old: Decision, new: Decision, *, is_kept: bool) -> Decision:
+    """An earlier word once `new` is said of another trigger; settle_decisions says the same in SQL.
+
+    Of a subscription one trigger is kept. It stands for all of its cycle and try that wait, so what it leads
+    to is said of them, too; of an older cycle nothing is kept any more, and no next try of one that has come
+    to its end is still due. `is_kept`: one is kept of the cycle and try of `old`; then it does not end with
+    another one that is not meant.
+    """
+    if old.waits and old.cycle < new.cycle:
+        return _over(old, new)
+    if old.waits and old.cycle == new.cycle and old.dunning_try <= new.dunning_try:
+        if new.outcome == "not_meant" and is_kept:
+            return old
+        told = new._replace(kind=old.kind, dunning_try=old.dunning_try)
+        return told._replace(outcome="joined", detail=JOINED) if new.outcome == "renewed" else told
+    is_past = old.cycle < new.cycle or (
+        old.cycle == new.cycle and old.dunning_try < new.dunning_try and new.outcome not in _OPEN
+    )
+    if is_past and not old.shadow and old.next_try_at is not None and old.next_try_at > new.decided_at:
+        return old._replace(next_try_at=None)
+    return old
+
+
+def newest_word(told: Iterable[Decision], cycle: int) -> Decision | None:
+    """What is said last, by cycle and try, of those that are not older than this cycle."""
+    return min(
+        (one for one in told if one.cycle >= cycle),
+        key=lambda one: (-one.cycle, -one.dunning_try, one.outcome == "not_meant", one.kind),
+        default=None,
+    )
+
+
+def _over(old: Decision, new: Decision) -> Decision:
+    return old._replace(
+        decided_at=new.decided_at, outcome="refused", reason=CYCLE_OVER, detail=OVER, next_try_at=None
+    )
 
 
 def after_end(decision: Decision, renewal: Renewal, now: datetime) -> Decision:

@@ -18,6 +18,7 @@ from services.renewal.domain.admission import (
 from services.renewal.domain.asking import FIRST_TRY, PAUSED, RULE, UNTIL, Request, Trigger
 from services.renewal.domain.charge_stop import stopping
 from services.renewal.domain.policy import Policy
+from services.renewal.rules.domain import decision
 from services.renewal.rules.domain.mandate import Mandate, consent
 from services.renewal.rules.domain.offering import OfferingTerms, chosen
 from services.renewal.rules.domain.question import in_words, question_of, too_low
@@ -72,11 +73,14 @@ def answer_trigger(trigger: Trigger, told: Told, standing: Standing, now: dateti
     if standing.existing_hash is not None:
         return Joined(standing.renewal_id)
     standing = standing._replace(
-        cycle=_newest(standing.cycle, told.applied_cycle),
+        # A trigger of a later cycle is kept: that is over which this one is about, whoever has not heard it.
+        cycle=_newest(standing.cycle, told.applied_cycle, told.waiting and told.waiting.cycle),
         device_matches=standing.device_matches and not _is_offended(trigger, standing),
     )
     if standing.cycle is not None and trigger.cycle < standing.cycle:
         return CYCLE_OVER
+    if standing.status == "terminated":
+        return ENDED
     can_pay = bool(wish_of(told, trigger).payment_method_ids)
     if _is_early(trigger, now) and not (trigger.declined is not None and can_pay):
         return Kept(trigger._replace(held_by=UNTIL), "dunning")
@@ -106,8 +110,8 @@ def _is_offended(trigger: Trigger, standing: Standing) -> bool:
     return standing.bound_imei in (None, trigger.offended_imei)
 
 
-def _newest(one: int | None, other: int | None) -> int | None:
-    return max((cycle for cycle in (one, other) if cycle is not None), default=None)
+def _newest(*cycles: int | None) -> int | None:
+    return max((cycle for cycle in cycles if cycle is not None), default=None)
 
 
 def _held(trigger: Trigger, rule: RenewalRule, standing: Standing) -> Kept | None:
@@ -236,7 +240,8 @@ def _announced(trigger: Trigger) -> tuple[str, int, str] | None:
     return offering_id, int(amount), currency
 
 
-CYCLE_OVER = Refusal("cycle_over", "The data was topped up meanwhile: there is nothing to do.")
+CYCLE_OVER = Refusal(decision.CYCLE_OVER, decision.OVER)
+ENDED = Refusal("status_not_eligible", "The subscription is terminated: nothing of it is renewed any more.")
 RULE_EXPIRED = Refusal(
     "valid_until", "The rule was valid until an instant that has passed. Set it anew with a later one."
 )

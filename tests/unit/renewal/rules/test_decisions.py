@@ -1,6 +1,6 @@
 """What is kept of a trigger: what became of it, in words, and what an end of its renewal adds."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,9 @@ from services.renewal.rules.domain.decision import (
     after_end,
     decision_of,
     last_words,
+    newest_word,
     replaces,
+    settled,
 )
 from tests.unit.renewal.rules.given import TRIGGER, pull, told
 from tests.unit.renewal.story import T0
@@ -127,4 +129,73 @@ def test_of_several_in_a_batch_the_last_word_is_what_row_by_row_would_have_left(
     for decision in told_of:
         if decision.place not in rows or replaces(rows[decision.place], decision):
             rows[decision.place] = decision
-    assert last_words(told_of) == [rows[place] for place in sorted(rows)]
+    newest = max((decision.cycle for decision in rows.values()), default=0)
+    left = [rows[place] for place in sorted(rows)]
+    assert last_words(told_of) == [over(row) if row.waits and row.cycle < newest else row for row in left], (
+        "of several cycles the newest alone waits"
+    )
+
+
+# -- what settles an earlier word -----------------------------------------------------------------------
+
+WAITS = decision_of(TRIGGER, Kept(TRIGGER._replace(held_by=UNTIL, not_before=LATER), "quiet_hours"), T0)
+
+
+def over(row: Decision, at: datetime = T0) -> Decision:
+    detail = "The data was topped up meanwhile: there is nothing to do."
+    return row._replace(
+        decided_at=at, outcome="refused", reason="cycle_over", detail=detail, next_try_at=None
+    )
+
+
+def said(answer: Any, **different: Any) -> Decision:
+    """A word about another trigger, an hour later."""
+    return decision_of(TRIGGER._replace(kind="threshold", **different), answer, LATER)
+
+
+def test_what_waits_in_a_cycle_is_over_once_anything_is_said_of_a_later_one() -> None:
+    for answer in (pull(), Kept(TRIGGER), NotMeant("rule_off"), Refusal("consent_missing", "None.")):
+        new = said(answer, cycle=TRIGGER.cycle + 1)
+        assert settled(WAITS, new, is_kept=False) == over(WAITS, LATER)
+        assert settled(BEGUN, new, is_kept=False) == BEGUN, "its own renewal tells its end"
+
+
+def test_what_waits_beside_the_kept_trigger_shares_what_that_leads_to() -> None:
+    begun = settled(WAITS, said(pull()), is_kept=False)
+    assert (begun.kind, begun.outcome, begun.renewal_id) == ("exhausted", "joined", TRIGGER.renewal_id)
+    assert (begun.next_try_at, begun.decided_at) == (None, LATER)
+    refused = settled(WAITS, said(Refusal("consent_missing", "None.")), is_kept=False)
+    assert (refused.kind, refused.outcome, refused.reason) == ("exhausted", "refused", "consent_missing")
+    again = settled(WAITS, said(Kept(TRIGGER._replace(not_before=LATER), "cool_down")), is_kept=True)
+    assert (again.outcome, again.reason, again.next_try_at) == ("waiting", "cool_down", LATER)
+
+
+def test_that_another_kind_is_not_meant_settles_nothing_while_one_is_kept() -> None:
+    new = said(NotMeant("trigger_not_wanted"))
+    assert settled(WAITS, new, is_kept=True) == WAITS
+    assert settled(WAITS, new, is_kept=False).outcome == "not_meant"
+
+
+def test_a_later_try_is_not_settled_by_what_is_said_of_an_earlier_one() -> None:
+    second = WAITS._replace(dunning_try=2)
+    assert settled(second, said(Joined(TRIGGER.renewal_id)), is_kept=True) == second
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_over"), [(Refusal("cycle_over", "Over."), True), (pull(), True), (Kept(TRIGGER), False)]
+)
+def test_a_next_try_is_not_announced_any_more_once_it_has_been(answer: Any, is_over: bool) -> None:
+    failed = WAITS._replace(outcome="refused", reason="declined", next_try_at=LATER + timedelta(days=1))
+    told_then = settled(failed, said(answer, dunning_try=2), is_kept=False)
+    assert told_then == failed._replace(next_try_at=None if is_over else failed.next_try_at)
+    past = failed._replace(next_try_at=T0)
+    assert settled(past, said(answer, dunning_try=2), is_kept=False) == past, "it was then"
+
+
+def test_of_several_words_the_newest_counts_and_what_is_not_meant_last() -> None:
+    first, second = said(pull()), said(NotMeant("rule_off"), dunning_try=2)
+    later = said(Kept(TRIGGER), cycle=TRIGGER.cycle + 1)
+    assert newest_word([first, second], TRIGGER.cycle) == second
+    assert newest_word([second, later, first], TRIGGER.cycle) == later
+    assert newest_word([first, said(NotMeant("rule_off"))], TRIGGER.cycle) == first
+    assert newest_word([first], TRIGGER.cycle + 1) is None
