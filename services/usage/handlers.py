@@ -127,7 +127,7 @@ def _granted(top_up: TopUpApplied) -> Granted:
         initial_bytes=grant.data_bytes,
         expires_at=top_up.expires_at,
         began_at=top_up.applied_at,
-        sold_for=None if top_up.expiry_stated else timedelta(seconds=grant.validity_seconds),
+        sold_seconds=None if top_up.expiry_stated else grant.validity_seconds,
     )
 
 

@@ -27,7 +27,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REBOUND: Final = 2
 """The first version is one binding, the second may be another: only a later one may be the first again."""
 _MICROSECOND: Final = timedelta(microseconds=1)
-_SECOND: Final = timedelta(seconds=1)
 Row = Sequence[Any] | asyncpg.Record
 _BURN_AT: Final = 12
 _BURN_UNTIL: Final = _BURN_AT + len(Burn._fields)
@@ -134,7 +133,7 @@ def _bucket_of(
         _EPOCH + expires * _MICROSECOND,
         _EPOCH + began * _MICROSECOND,
         None if own_end is None else _EPOCH + own_end * _MICROSECOND,
-        None if sold_seconds is None else timedelta(seconds=sold_seconds),
+        sold_seconds,
         borrowed_bytes,
     )
 
@@ -155,7 +154,7 @@ def _open_buckets(balance: Balance) -> str:
                 (b.expires_at - _EPOCH) // _MICROSECOND,
                 (b.began_at - _EPOCH) // _MICROSECOND,
                 None if b.own_end is None else (b.own_end - _EPOCH) // _MICROSECOND,
-                None if b.sold_for is None else b.sold_for // _SECOND,
+                b.sold_seconds,
                 b.borrowed_bytes,
             )
             for b in balance.buckets

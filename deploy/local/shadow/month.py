@@ -270,7 +270,6 @@ class Month:
         item = self.world.offerings.get(offering_id)
         if item is None:
             return
-        sold_for = timedelta(seconds=item.validity_seconds)
         cycle = self.balance.cycle + 1
         granted = Granted(
             top_up_bucket_id(cycle),
@@ -278,9 +277,9 @@ class Month:
             item.stacking,
             item.data_bytes,
             item.data_bytes,
-            now + sold_for,
+            now + timedelta(seconds=item.validity_seconds),
             now,
-            sold_for,
+            item.validity_seconds,
         )
         add_bucket(self.balance, granted, now, self.world.late_records)
 

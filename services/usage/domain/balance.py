@@ -48,7 +48,7 @@ class Bucket:
     """A record that ended before is not of its time."""
     own_end: datetime | None = None
     """When it would lapse had no other prolonged it; None: none did."""
-    sold_for: timedelta | None = None
+    sold_seconds: int | None = None
     """How long it lasts as sold. None: its end was stated."""
     borrowed_bytes: int = 0
     """What records of its time took from older buckets: as much of it is there for late records of before."""
@@ -58,9 +58,9 @@ class Bucket:
         """When it lapses by itself."""
         return self.own_end or self.expires_at
 
-    def end(self, at: datetime, sold_for: timedelta | None = None) -> None:
-        """Let it lapse then, whatever prolonged it; without `sold_for`, because somebody says so."""
-        self.expires_at, self.own_end, self.sold_for = at, None, sold_for
+    def end(self, at: datetime, sold_seconds: int | None = None) -> None:
+        """Let it lapse then, whatever prolonged it; without `sold_seconds`, because somebody says so."""
+        self.expires_at, self.own_end, self.sold_seconds = at, None, sold_seconds
 
     def prolong(self, until: datetime) -> None:
         self.own_end, self.expires_at = self.ends_at, until
@@ -78,7 +78,7 @@ class Granted:
     expires_at: datetime
     began_at: datetime
     """When it was applied: how long a cycle lasts is counted from here."""
-    sold_for: timedelta | None = None
+    sold_seconds: int | None = None
     """How long it lasts as sold, where the carrier does not say when it ends: `expires_at` is known once it
     is added."""
 
@@ -200,10 +200,11 @@ def _in_its_time(buckets: list[Bucket], bucket: Bucket, size: int, ended_at: dat
 
 
 def end_as_sold(
-    stacking: Stacking | None, began_at: datetime, sold_for: timedelta, left_until: Iterable[datetime]
+    stacking: Stacking | None, began_at: datetime, sold_seconds: int, left_until: Iterable[datetime]
 ) -> datetime:
     """When a top-up ends of which the carrier says nothing: what was sold comes after all that is left."""
-    return (began_at if stacking == "replace" else max([began_at, *left_until])) + sold_for
+    begins_at = began_at if stacking == "replace" else max([began_at, *left_until])
+    return begins_at + timedelta(seconds=sold_seconds)
 
 
 def add_bucket(balance: Balance, granted: Granted, now: datetime, late_records: timedelta) -> Granted:
@@ -221,7 +222,7 @@ def add_bucket(balance: Balance, granted: Granted, now: datetime, late_records: 
         remaining_bytes=granted.initial_bytes,
         expires_at=granted.expires_at,
         began_at=EVER if granted.stacking is None else granted.began_at,
-        sold_for=granted.sold_for,
+        sold_seconds=granted.sold_seconds,
     )
     if bucket.stacking == "replace":
         _replace_earlier(balance, bucket)
@@ -269,10 +270,10 @@ def _stack(balance: Balance, bucket: Bucket, *, is_late: bool) -> None:
     earlier = [other for other in balance.buckets if other.cycle < bucket.cycle]
     bucket.priority = _priority(bucket, earlier)
     ends_at = bucket.ends_at
-    if bucket.sold_for is not None:
+    if bucket.sold_seconds is not None:
         left = [o.ends_at if is_late else o.expires_at for o in earlier if is_late or o.remaining_bytes]
-        ends_at = end_as_sold(bucket.stacking, bucket.began_at, bucket.sold_for, left)
-    bucket.end(ends_at, bucket.sold_for)
+        ends_at = end_as_sold(bucket.stacking, bucket.began_at, bucket.sold_seconds, left)
+    bucket.end(ends_at, bucket.sold_seconds)
     if bucket.stacking == "extend":
         for other in earlier:
             if bucket.began_at < other.expires_at < ends_at:

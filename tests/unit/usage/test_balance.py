@@ -40,7 +40,7 @@ def before_recarga(bucket_id: str, size: int, remaining: int, expires_at: dateti
 def as_sold(cycle: int, size: int, stacking: Stacking, sold_for: timedelta, at: datetime = NOW) -> Granted:
     """A top-up of which the carrier does not say when it ends."""
     name = top_up_bucket_id(cycle)
-    return Granted(name, cycle, stacking, size, size, at + sold_for, at, sold_for)
+    return Granted(name, cycle, stacking, size, size, at + sold_for, at, int(sold_for.total_seconds()))
 
 
 def add(balance: Balance, granted: Granted, now: datetime | None = None) -> Granted:

@@ -51,7 +51,7 @@ class TopUp(Step):
             self.size,
             now + sold_for,
             now,
-            None if self.is_stated else sold_for,
+            None if self.is_stated else self.hours_left * 3600,
         )
 
     def happens(self, world: World, cycle: int, now: datetime) -> None:
