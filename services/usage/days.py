@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from services.usage import store
+from services.usage import kept_reports, store
 from shared.database import Connection
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
@@ -55,6 +55,7 @@ class Days:
         before = datetime(first.year, first.month, first.day, tzinfo=UTC)
         await connection.execute(store.SQL["forget_quarantined"], before, _QUARANTINED_AT_ONCE)
         await connection.execute(store.SQL["forget_reports"], before, _REPORTS_AT_ONCE)
+        await connection.execute(kept_reports.SQL["forget_kept_reports"], before, _REPORTS_AT_ONCE)
         if over:
             transaction.after_commit(lambda: _log.info("usage_records_dropped", days=len(over)))
 

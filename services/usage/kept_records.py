@@ -1,11 +1,15 @@
-"""Usage records whose ICCID belongs to nobody yet: bounded, counted, and taken up once it does."""
+"""Usage records whose ICCID belongs to nobody yet: bounded, counted, and taken up once it does.
+
+With them what carriers have said of such ICCIDs (kept_reports.py).
+"""
 
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
 
-from services.usage import metrics, store
+from services.usage import kept_reports, metrics, store
 from services.usage.counting import Carriers, Use, count_use
+from services.usage.reports import Reports
 from shared.messaging.transaction import Transaction, Transactions
 from shared.observability.logging import get_logger
 
@@ -19,9 +23,10 @@ _log = get_logger(__name__)
 class KeptRecords:
     """Knows how many records wait, and takes up those whose subscription has appeared."""
 
-    def __init__(self, transactions: Transactions, carriers: Carriers, limit: int) -> None:
+    def __init__(self, transactions: Transactions, carriers: Carriers, reports: Reports, limit: int) -> None:
         self._transactions = transactions
         self._carriers = carriers
+        self._reports = reports
         self._limit = limit
         self._count = 0
         self._iccids: set[str] = set()
@@ -71,14 +76,16 @@ class KeptRecords:
 
     async def sweep(self) -> None:
         """Take up what was kept while its subscription was just being learnt, and count the rest."""
-        rows = await self._transactions.pool.fetch(store.SQL["kept_iccids_with_subscription"], _SWEEP_ICCIDS)
+        pool = self._transactions.pool
+        rows = await pool.fetch(store.SQL["kept_iccids_with_subscription"], _SWEEP_ICCIDS)
+        rows += await pool.fetch(kept_reports.SQL["reported_iccids_with_subscription"], _SWEEP_ICCIDS)
         if rows:
-            await self.drain([row["iccid"] for row in rows])
-        self._count = await self._transactions.pool.fetchval(store.SQL["count_kept_records"], 2 * self._limit)
+            await self.drain({row["iccid"] for row in rows})
+        self._count = await pool.fetchval(store.SQL["count_kept_records"], 2 * self._limit)
         metrics.KEPT.set(self._count)
 
     async def drain(self, iccids: Collection[str]) -> int:
-        """Take up every kept record of these ICCIDs; how many there were."""
+        """Take up every kept record of these ICCIDs, then what carriers said; how many records there were."""
         drained = 0
         while taken := await self._transactions.run(lambda transaction: self._take_up(transaction, iccids)):
             drained += taken
@@ -86,6 +93,9 @@ class KeptRecords:
             metrics.KEPT.set(self._count)
         if drained:
             _log.info("kept_usage_records_counted", count=drained)
+        # Behind the records: what a carrier says was left is compared with what they took.
+        while await self._transactions.run(lambda transaction: self._reports.take_up(transaction, iccids)):
+            pass
         return drained
 
     async def _take_up(self, transaction: Transaction, iccids: Collection[str]) -> int:

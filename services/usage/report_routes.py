@@ -38,7 +38,8 @@ class ReportResult(Answer):
     index: int
     result: Verdict = Field(
         description="stale: no newer than the last one; unsettled: so close to a top-up that it may or may "
-        "not have it; of an unknown_iccid nothing was compared"
+        "not have it; of an unknown_iccid: compared once it has a subscription, where none is newer then; "
+        "dropped: the same, but too many are kept already: send it again"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from services.usage import metrics, store
+from services.usage import kept_reports, metrics, store
 from services.usage.counting import Carriers, say
 from services.usage.domain import crossings
 from services.usage.domain.balance import Balance, Granted
@@ -21,6 +21,7 @@ from services.usage.domain.reconcile import (
     refusal,
 )
 from services.usage.domain.triggers import Trigger, next_due_at, take_announced, take_due
+from services.usage.kept_reports import Said
 from shared.contracts.usage_records import BalanceReported, ThresholdCrossed
 from shared.database import Connection
 from shared.database.arrays import columns
@@ -42,9 +43,11 @@ class Report(NamedTuple):
 class Reports:
     """Takes over what carriers say, in a constant number of statements for any number of reports."""
 
-    def __init__(self, carriers: Carriers, bounds: Bounds) -> None:
+    def __init__(self, carriers: Carriers, bounds: Bounds, most_kept: int) -> None:
+        """`most_kept` of unknown ICCIDs are kept at once, give or take a batch of each process."""
         self._carriers = carriers
         self._bounds = bounds
+        self._most_kept = most_kept
 
     async def hear(
         self,
@@ -57,8 +60,13 @@ class Reports:
         owners = await store.lock_balances_by_iccid(transaction.connection, iccids)
         if reports:
             await store.insert_balance_reports(transaction.connection, reports)
+        unknown: list[Said] = [each for each in reports if each.iccid not in owners]
+        unknown += [each for each in crossed if each.iccid not in owners]
+        early = await kept_reports.keep(transaction, unknown, self._most_kept) if unknown else {}
         carrier_of = await self._carriers.read(transaction)
-        counting, results = _sort(owners, crossed, carrier_of, transaction.now)
+        heard = [each for each in crossed if each.iccid in owners]
+        counting, results = _sort(owners, heard, carrier_of, transaction.now)
+        results += [early[each.event_id] for each in unknown if isinstance(each, ThresholdCrossed)]
         known = [_report(owners[each.iccid], each) for each in reports if each.iccid in owners]
         told = [
             Report(balance, each.source, left)
@@ -73,12 +81,21 @@ class Reports:
             said += new
         also = [balance for balance, _ in counting]
         await self._write(transaction, compared, also, said, carrier_of)
-        answers: list[Verdict] = ["unknown_iccid"] * len(reports)
-        places = (place for place, each in enumerate(reports) if each.iccid in owners)
-        for place, verdict in zip(places, verdicts, strict=False):
-            answers[place] = verdict
+        in_turn = iter(verdicts)
+        answers: list[Verdict] = [
+            next(in_turn) if each.iccid in owners else early[each.event_id] for each in reports
+        ]
         transaction.after_commit(lambda: _measure(answers, results))
         return answers
+
+    async def take_up(self, transaction: Transaction, iccids: Collection[str]) -> int:
+        """Hear what was kept of those of these ICCIDs that are known by now; how many there were."""
+        said = await kept_reports.take(transaction.connection, iccids)
+        if said:
+            reports = [each for each in said if isinstance(each, BalanceReported)]
+            crossed = [each for each in said if isinstance(each, ThresholdCrossed)]
+            await self.hear(transaction, reports, crossed)
+        return len(said)
 
     async def take_over(self, transaction: Transaction, reports: Sequence[Report]) -> None:
         """Reports that were asked for, of balances that are locked."""
@@ -155,10 +172,7 @@ def _sort(
     counting = []
     results: list[CrossingResult] = []
     for each in crossed:
-        balance = owners.get(each.iccid)
-        if balance is None:
-            results.append("unknown_iccid")
-            continue
+        balance = owners[each.iccid]
         why = crossings.refusal(balance, each, carrier_of(balance), now)
         if why is None:
             counting.append((balance, each))

@@ -61,7 +61,10 @@ class Settings(ServiceSettings):
         description="a report so close before or after a top-up may or may not have it: it is passed over",
     )
     usage_max_kept_records: int = Field(
-        100_000, ge=0, description="records of unknown ICCIDs that are kept until their subscription appears"
+        100_000,
+        ge=0,
+        description="records of unknown ICCIDs that are kept until their subscription appears; as many of "
+        "what carriers say of such",
     )
     usage_batch_records: int = Field(
         2000, ge=1, description="usage records that one transaction counts at most"

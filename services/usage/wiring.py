@@ -36,7 +36,6 @@ UNHURRIED_SECONDS = 0.25
 def build(settings: Settings, transactions: Transactions) -> Service:
     """The usage service."""
     carriers = Carriers(Carrier("records", "written_off", _wants(settings)))
-    kept = KeptRecords(transactions, carriers, settings.usage_max_kept_records)
     days = Days(transactions, settings.usage_record_days)
     bounds = Bounds(
         settings.usage_max_record_bytes,
@@ -45,7 +44,8 @@ def build(settings: Settings, transactions: Transactions) -> Service:
     )
     late_records = timedelta(seconds=settings.usage_late_records_seconds)
     settle = timedelta(seconds=settings.usage_settle_seconds)
-    reports = Reports(carriers, ReportBounds(late_records, settle))
+    reports = Reports(carriers, ReportBounds(late_records, settle), settings.usage_max_kept_records)
+    kept = KeptRecords(transactions, carriers, reports, settings.usage_max_kept_records)
     counting = CountUsage(bounds, carriers, kept, reports)
     polls = Polls(settings, transactions, reports)
     return Service(

@@ -16,10 +16,11 @@ AHEAD: Final = timedelta(minutes=5)
 """Clocks differ by less. One report from next year would keep all others from being looked at."""
 
 Verdict = Literal[
-    "taken_over", "within_tolerance", "stale", "too_old", "in_future", "unsettled", "unknown_iccid"
+    "taken_over", "within_tolerance", "stale", "too_old", "in_future", "unsettled", "unknown_iccid", "dropped"
 ]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-"""`stale`: no newer than the last one; `unsettled`: so close to a top-up that it may or may not be in it."""
+"""`stale`: no newer than the last one; `unsettled`: so close to a top-up that it may or may not be in it;
+`unknown_iccid`: kept until its subscription appears; `dropped`: too many are kept already."""
 
 
 class Reported(NamedTuple):

@@ -6,8 +6,10 @@ from datetime import timedelta
 from services.usage import metrics
 from services.usage.counting import Carriers
 from services.usage.domain.carrier import Carrier
+from services.usage.domain.reconcile import Bounds
 from services.usage.domain.triggers import Wants
 from services.usage.kept_records import KeptRecords
+from services.usage.reports import Reports
 from shared.contracts.quotas import QuotaExhausted
 from tests.integration.usage.conftest import T0, record, someone, subscription, top_up
 from tests.integration.wired import Wired
@@ -49,7 +51,8 @@ async def test_a_record_kept_while_its_subscription_was_being_learnt_is_found_by
     await usage.pool.execute("insert into balances (subscription_id) values ($1)", who)
     await usage.pool.execute("insert into iccids values ($1, $2, $3)", its_iccid, who, T0)
     carriers = Carriers(Carrier("records", "written_off", Wants(10)))
-    await KeptRecords(usage.transactions, carriers, 1000).sweep()
+    reports = Reports(carriers, Bounds(timedelta(days=2), timedelta()), 1000)
+    await KeptRecords(usage.transactions, carriers, reports, 1000).sweep()
     assert await used(usage, who) == 70
 
 

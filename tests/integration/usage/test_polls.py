@@ -205,7 +205,9 @@ async def test_an_answer_about_an_esim_that_was_replaced_meanwhile_is_not_taken(
     who, its_iccid = await subscribed(asking, "replaced")
     _, another = someone()
     await until(partial(is_left, asking, who, 0))
-    reports = Reports(Carriers(Carrier("snapshots", "written_off", Wants(10))), Bounds(DAY, timedelta()))
+    reports = Reports(
+        Carriers(Carrier("snapshots", "written_off", Wants(10))), Bounds(DAY, timedelta()), 1000
+    )
     calls = PollCalls({}, reports, 1.0, utc_now)
 
     async def answered(about: str, remaining: int) -> int:
