@@ -96,11 +96,14 @@ async def count_use(
 
 def _take(use: Use, carrier: Carrier) -> Taken | None:
     balance = use.balance
-    balance.burn = burn_more(balance.burn, use.size, use.ended_at)
+    is_reported = balance.reported_at is not None and use.ended_at <= balance.reported_at
+    if carrier.counting == "records" or not is_reported:
+        # Where the carrier counts, its report has told already how much was used by then.
+        balance.burn = burn_more(balance.burn, use.size, use.ended_at)
     if carrier.counting != "records":
         balance.used_bytes += use.size
         return None
-    if balance.reported_at is not None and use.ended_at <= balance.reported_at:
+    if is_reported:
         # The carrier's word of a later moment was taken over: what was used by then is in it already.
         balance.used_bytes += use.size
         return Taken((), 0)

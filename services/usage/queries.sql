@@ -218,11 +218,12 @@ update balances as b
 set
     cycle = c.cycle, cycle_began_at = c.cycle_began_at, replaced_cycle = c.replaced_cycle,
     granted_bytes = c.granted_bytes, owed_bytes = c.owed_bytes, said = c.said, next_due_at = c.next_due_at,
-    reported_at = c.reported_at, open_buckets = c.open_buckets
+    reported_at = c.reported_at, open_buckets = c.open_buckets, burn_window = c.burn_window,
+    burn_bytes = c.burn_bytes, burn_before_bytes = c.burn_before_bytes
 from unnest($1::text[], $2::integer[], $3::timestamptz[], $4::integer[], $5::bigint[], $6::bigint[], $7::smallint[],
-    $8::timestamptz[], $9::timestamptz[], $10::json[])
+    $8::timestamptz[], $9::timestamptz[], $10::json[], $11::integer[], $12::bigint[], $13::bigint[])
     as c (subscription_id, cycle, cycle_began_at, replaced_cycle, granted_bytes, owed_bytes, said, next_due_at,
-        reported_at, open_buckets)
+        reported_at, open_buckets, burn_window, burn_bytes, burn_before_bytes)
 where b.subscription_id = c.subscription_id
 
 -- name: insert_triggers

@@ -123,7 +123,8 @@ class Reports:
                 newest[who], chosen[who] = at, place
             else:
                 verdicts[place] = why
-        around = await _around(connection, [reports[place] for place in chosen.values()], last, granted)
+        chosen_ones = [reports[place] for place in chosen.values()]
+        around = await _around(connection, chosen_ones, last, granted, carrier_of)
         compared = []
         for who, place in chosen.items():
             carrier = carrier_of(reports[place].balance)
@@ -217,9 +218,15 @@ async def _around(
     reports: Sequence[Report],
     last: Mapping[str, datetime],
     granted: Mapping[str, Mapping[str, Granted]],
+    carrier_of: CarrierOf,
 ) -> dict[str, Around]:
     """What was taken after each report, and what was not since the one before."""
     rows = []
+    counted_there = {
+        report.balance.subscription_id
+        for report in reports
+        if carrier_of(report.balance).counting != "records"
+    }
     for balance, _, reported in reports:
         who, at = balance.subscription_id, reported.reported_at
         rows.append((who, last.get(who) or balance.cycle_began_at or at, at))
@@ -230,7 +237,12 @@ async def _around(
             untaken[who] = size
         else:
             taken[who][bucket_id] = size
-    return {who: Around(granted.get(who, {}), taken[who], untaken.get(who, 0)) for who, _, _ in rows}
+    return {
+        who: Around(
+            granted.get(who, {}), taken[who], untaken.get(who, 0), since if who in counted_there else None
+        )
+        for who, since, _ in rows
+    }
 
 
 async def _upsert_drifts(

@@ -258,10 +258,11 @@ async def update_cycles(connection: Connection, balances: Collection[Balance], n
             balance.next_due_at,
             balance.reported_at,
             _open_buckets(balance),
+            *balance.burn,
         )
         for balance in balances
     ]
-    await connection.execute(SQL["update_cycles"], *sparse(columns(rows, 10)))
+    await connection.execute(SQL["update_cycles"], *sparse(columns(rows, 13)))
     events = [(balance.subscription_id, *event) for balance in balances for event in balance.events]
     if events:
         await connection.execute(SQL["insert_bucket_events"], *columns(events, 5), now)

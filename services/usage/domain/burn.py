@@ -33,6 +33,21 @@ def burn_more(burn: Burn, size: int, at: datetime) -> Burn:
     return burn
 
 
+def burn_between(burn: Burn, size: int, since: datetime, until: datetime) -> Burn:
+    """With `size` bytes of which only is known that they were used between these: as if evenly.
+
+    What was used before both windows of `until` is left out: a rate is not raised by what is long ago.
+    """
+    seconds = _seconds(until) - _seconds(since)
+    if seconds <= 0:
+        return burn_more(burn, size, until)
+    elapsed = _seconds(until) % WINDOW_SECONDS
+    here = size * min(elapsed, seconds) // seconds
+    before = size * min(elapsed + WINDOW_SECONDS, seconds) // seconds - here
+    burn = burn_more(burn, before, until - timedelta(seconds=elapsed + 1))
+    return burn_more(burn, here, until)
+
+
 def burnt_bytes(burn: Burn, now: datetime) -> int:
     """Bytes used in the WINDOW_SECONDS before `now`, as if the earlier window had been used evenly."""
     seconds = _seconds(now)

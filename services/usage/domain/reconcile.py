@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, get_args
 
 from services.usage.domain.balance import Balance, Bucket, Granted, consumption_order
+from services.usage.domain.burn import burn_between
 
 AHEAD: Final = timedelta(minutes=5)
 """Clocks differ by less. One report from next year would keep all others from being looked at."""
@@ -49,6 +50,9 @@ class Around(NamedTuple):
     """Bytes by bucket, of records that ended after the report."""
     untaken_bytes: int = 0
     """Bytes of records that the carrier counts itself, from the last report to this one."""
+    since: datetime | None = None
+    """Since when less left means that so much was used: the last report, or the cycle's begin. None: where we
+    count, records alone say how fast data is used."""
 
 
 class Compared(NamedTuple):
@@ -90,7 +94,8 @@ def reconcile(balance: Balance, reported: Reported, around: Around, tolerance_by
     """Bring the balance to what the carrier says, unless there is a tolerance and it differs by no more.
 
     The expiry moves in any case. Bytes are taken from the first bucket in the order of consumption, and given
-    back to the last one that was taken from.
+    back to the last one that was taken from. Where the carrier counts, what is gone and no record told of is
+    how fast data is used, too: each byte once, for the next report is compared with what this one left.
     """
     at = reported.reported_at
     there = [b for b in balance.buckets if around.granted[b.bucket_id].began_at <= at]
@@ -110,6 +115,9 @@ def reconcile(balance: Balance, reported: Reported, around: Around, tolerance_by
         ]
         rest = _give_back(rooms, wanted, events) if wanted > 0 else _take(balance, at, -wanted, events)
         balance.reported_at = at
+        unseen = -(wanted + around.untaken_bytes)
+        if around.since is not None and unseen > 0:
+            balance.burn = burn_between(balance.burn, unseen, around.since, at)
     for bucket in balance.buckets:
         if bucket.bucket_id in events:
             balance.note(bucket, "reconciled", events[bucket.bucket_id])

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.usage.days import Days
-from shared.contracts.quotas import QuotaExhausted, QuotaThresholdReached
+from shared.clock import utc_now
+from shared.contracts.quotas import QuotaExhausted, QuotaExhaustionPredicted, QuotaThresholdReached
 from shared.contracts.usage_records import BalanceReported, ThresholdCrossed
 from tests.integration.usage.conftest import LATER, T0, record, someone, subscription, top_up
 from tests.integration.wired import Wired
@@ -151,6 +152,97 @@ async def test_more_than_was_ever_granted_finds_no_place_and_is_told(usage: Wire
     await usage.consume("records", report(its_iccid, 400, T0 + HOUR))
     await usage.consume("records", report(its_iccid, 1700, T0 + 2 * HOUR))
     assert (await left(usage, who), await drift(usage, who)) == (1000, (400, 1300, 600, 700))
+
+
+# -- how fast it is used --------------------------------------------------------------------------------
+
+
+async def using(usage: Wired, carrier: str) -> tuple[str, str, datetime]:
+    """Somebody topped up an hour ago, and the moment of that."""
+    who, its_iccid = someone()
+    await usage.consume("subscriptions", subscription(who, its_iccid).model_copy(update={"carrier": carrier}))
+    began = utc_now().replace(microsecond=0) - HOUR
+    message = top_up(who, 1, 1000).model_copy(
+        update={"applied_at": began, "expires_at": began + timedelta(days=30)}
+    )
+    await usage.consume("top-ups", message)
+    return who, its_iccid, began
+
+
+async def burnt(usage: Wired, who: str) -> int:
+    row = await usage.pool.fetchrow(
+        "select burn_bytes + burn_before_bytes as burnt from balances where subscription_id = $1", who
+    )
+    assert row is not None
+    found: int = row["burnt"]
+    return found
+
+
+def predicted(usage: Wired, who: str) -> list[int]:
+    return [
+        each.remaining_bytes for each in usage.said(QuotaExhaustionPredicted) if each.subscription_id == who
+    ]
+
+
+@pytest.mark.parametrize("counting", ["snapshots", "notifications"])
+async def test_reports_alone_tell_how_fast_data_is_used_and_predict_its_end(
+    usage: Wired, counted_by: Any, counting: str
+) -> None:
+    carrier = await counted_by(counting, predicted_seconds=3600, threshold_percent=1)
+    who, its_iccid, began = await using(usage, carrier)
+    await usage.consume("records", report(its_iccid, 900, began + timedelta(minutes=20)))
+    assert await burnt(usage, who) in (99, 100), "rounded down between two windows"
+    assert predicted(usage, who) == []
+    last = report(its_iccid, 100, began + timedelta(minutes=40))
+    await usage.consume("records", last, last)
+    assert await burnt(usage, who) in range(897, 901)
+    assert predicted(usage, who) == [100]
+    found = await usage.request("GET", f"/v1/subscriptions/{who}/forecast")
+    assert found.body["exhausted_at"] is not None
+    await usage.consume("records", last, report(its_iccid, 50, began + timedelta(minutes=30)))
+    assert await burnt(usage, who) in range(897, 901), "the same again and an older one add nothing"
+
+
+async def test_a_crossing_that_says_what_is_left_tells_how_fast_it_was_used(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid, began = await using(usage, await counted_by("notifications", predicted_seconds=600))
+    at = began + timedelta(minutes=30)
+    await usage.consume("records", crossing(its_iccid, "threshold", at, 400))
+    assert await burnt(usage, who) in (599, 600)
+
+
+async def test_what_records_told_of_is_not_counted_twice_whichever_comes_first(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid, began = await using(usage, await counted_by("snapshots"))
+    minute = timedelta(minutes=1)
+    # record() flows for some minutes: all of these lie between the top-up and the report.
+    early = record(its_iccid, f"{who}-early", 100, started_at=began + minute)
+    late = record(its_iccid, f"{who}-late", 200, started_at=began + 2 * minute)
+    after = record(its_iccid, f"{who}-after", 70, started_at=began + 50 * minute)
+    await usage.consume("records", early)
+    assert await burnt(usage, who) == 100
+    await usage.consume("records", report(its_iccid, 600, began + 40 * minute))
+    assert await burnt(usage, who) in (398, 399, 400)
+    await usage.consume("records", late)
+    assert await burnt(usage, who) in (398, 399, 400), "it is in the report"
+    await usage.consume("records", after)
+    assert await burnt(usage, who) in (468, 469, 470)
+
+
+async def test_what_a_top_up_brought_between_two_reports_is_no_negative_use(
+    usage: Wired, counted_by: Any
+) -> None:
+    who, its_iccid, began = await using(usage, await counted_by("snapshots"))
+    minute = timedelta(minutes=1)
+    await usage.consume("records", report(its_iccid, 900, began + 10 * minute))
+    second = top_up(who, 2, 1000).model_copy(
+        update={"applied_at": began + 20 * minute, "expires_at": began + timedelta(days=60)}
+    )
+    await usage.consume("top-ups", second)
+    await usage.consume("records", report(its_iccid, 1850, began + 30 * minute))
+    assert await burnt(usage, who) in range(147, 151)
 
 
 async def test_a_report_moves_the_expiry(usage: Wired, counted_by: Any) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.usage.domain.balance import Balance, Granted
+from services.usage.domain.burn import UNBURNT, burnt_bytes
 from services.usage.domain.reconcile import AHEAD, Around, Bounds, Compared, Reported, reconcile, refusal
 from tests.unit.usage.test_balance import DAY, NOW, add, before_recarga, left, top_up, use, with_top_ups
 
@@ -26,8 +27,9 @@ def compare(
     at: datetime = NOW,
     untaken: int = 0,
     granted: dict[str, Granted] = GRANTS,
+    since: datetime | None = None,
 ) -> Compared:
-    around = Around(granted, taken or {}, untaken)
+    around = Around(granted, taken or {}, untaken, since)
     return reconcile(balance, Reported(remaining, expires_at, at), around, tolerance)
 
 
@@ -58,6 +60,32 @@ def test_what_the_carrier_has_more_is_given_back_to_the_last_that_was_taken_from
     assert compare(balance, 220) == Compared(220, 150, 70, 70, 0, is_taken_over=True)
     assert list(left(balance).values()) == [20, 100, 100]
     assert noted(balance) == [("top-up-1", "reconciled", 20), ("top-up-2", "reconciled", 50)]
+
+
+@pytest.mark.parametrize(
+    ("reported", "untaken", "burnt"),
+    [(240, 0, 60), (240, 25, 35), (240, 60, 0), (240, 70, 0), (300, 0, 0)],
+)
+def test_what_no_record_told_of_was_used_since_the_last_report(
+    reported: int, untaken: int, burnt: int
+) -> None:
+    balance = three_buckets()
+    compare(balance, reported, untaken=untaken, since=NOW - HOUR / 2)
+    assert burnt_bytes(balance.burn, NOW) == burnt
+
+
+def test_each_byte_of_a_report_is_used_once_and_what_is_given_back_never_was() -> None:
+    balance = three_buckets()
+    for minutes, reported in ((10, 250), (20, 250), (30, 280), (40, 230)):
+        at = NOW + timedelta(minutes=minutes)
+        compare(balance, reported, at=at, since=at - timedelta(minutes=10))
+    assert balance.burn.used_bytes + balance.burn.before_bytes == 50 + 50
+
+
+def test_where_we_count_a_report_says_nothing_of_the_rate() -> None:
+    balance = three_buckets()
+    compare(balance, 240)
+    assert balance.burn == UNBURNT
 
 
 def test_no_bucket_ever_has_more_than_it_was_granted() -> None:
