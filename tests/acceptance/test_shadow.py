@@ -32,7 +32,7 @@ IMPORTED = ("subscriptions", "rules", "mandates", "offerings", "prices")
 """What the example has a file of, and the services know after the import."""
 
 PEOPLE = ("ana", "bea", "dora", "elio")
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 180
 
 
 @dataclass(frozen=True)
