@@ -48,5 +48,12 @@ def wants_of(rule: RenewalRuleChanged) -> tuple[int | None, ...] | None:
     """None where the rule leaves all to the carrier."""
     if rule.paused or not rule.enabled:
         return None
-    wants = (rule.threshold_percent, rule.threshold_bytes, rule.predicted_seconds, rule.expiring_seconds)
+    # Below 0: so much earlier than the carrier's setting. Processes of an older version say nothing then.
+    ahead = None if rule.lead_seconds is None else -rule.lead_seconds
+    wants = (
+        rule.threshold_percent,
+        rule.threshold_bytes,
+        ahead if rule.predicted_seconds is None else rule.predicted_seconds,
+        ahead if rule.expiring_seconds is None else rule.expiring_seconds,
+    )
     return wants if any(limit is not None for limit in wants) else None

@@ -61,7 +61,7 @@ LOGGABLE = frozenset(
         *("crossed_at", "cycle_began_at", "expiry_stated"),
         *("mandate_id", "charge_at", "asked_at", "next_try_at", "enabled", "paused"),
         *("limit", "counted", "window_seconds", "stopped_at"),
-        *("threshold_percent", "predicted_seconds", "expiring_seconds"),
+        *("threshold_percent", "predicted_seconds", "expiring_seconds", "lead_seconds"),
         *("terms", "grant"),
     }
 )

@@ -20,6 +20,9 @@ class RenewalRuleChanged(State):
     """This long before it would be used up."""
     expiring_seconds: AheadSeconds | None = None
     """This long before all that is left lapses."""
+    lead_seconds: AheadSeconds | None = None
+    """So long it may take from a trigger until the rule charges: its notice, and the quiet hours in which
+    that may end. Where the rule names no time of its own, it is to hear so much earlier."""
 
     @property
     def key(self) -> str:

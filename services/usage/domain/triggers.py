@@ -37,20 +37,29 @@ class Wants(NamedTuple):
         return max((self.threshold_percent or 0) * granted_bytes // 100, self.threshold_bytes or 0)
 
     def overruled_by(self, rule: tuple[int | None, ...]) -> "Wants":
-        """What a rule says instead, field by field; a threshold of its own is its whole threshold."""
+        """What a rule says instead, field by field; a threshold of its own is its whole threshold.
+
+        Seconds below 0 are what it takes from a trigger until the rule charges. A prediction is wanted so
+        much earlier; a lapse, which is known long before, early enough: at the carrier's warning or before.
+        """
         percent, size, predicted, expiring = rule
         if percent is None and size is None:
             percent, size = self.threshold_percent, self.threshold_bytes
-        return Wants(
-            percent,
-            size,
-            self.predicted_seconds if predicted is None else predicted,
-            self.expiring_seconds if expiring is None else expiring,
-        )
+        if predicted is None or predicted < 0:
+            predicted = _earlier(self.predicted_seconds, -(predicted or 0))
+        if expiring is None or expiring < 0:
+            enough = _earlier(self.predicted_seconds, -expiring) if expiring else None
+            expiring = self.expiring_seconds and max(self.expiring_seconds, enough or 0)
+        return Wants(percent, size, predicted, expiring)
 
     @property
     def has_threshold(self) -> bool:
         return self.threshold_percent is not None or self.threshold_bytes is not None
+
+
+def _earlier(seconds: int | None, lead_seconds: int) -> int | None:
+    """None stays: for that reason nothing is ever said."""
+    return None if seconds is None else seconds + lead_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ async def test_whoever_counts_is_told_what_a_rule_wants_and_nothing_about_money(
     assert (first.version, first.enabled, first.paused) == (1, True, False)
     assert (first.threshold_percent, first.threshold_bytes) == (10, 1000)
     assert (first.predicted_seconds, first.expiring_seconds) == (600, 7200)
+    assert first.lead_seconds == 3600 + 9 * 3600, "an hour of notice, and the night in which it may end"
     assert (second.version, second.paused) == (2, True)
 
 

@@ -8,7 +8,12 @@ from services.usage.domain.carrier import Carrier
 from services.usage.domain.triggers import Wants
 from services.usage.lapses import Lapses
 from shared.clock import utc_now
-from shared.contracts.quotas import BucketExpiring, QuotaExhausted, QuotaThresholdReached
+from shared.contracts.quotas import (
+    BucketExpiring,
+    QuotaExhausted,
+    QuotaExhaustionPredicted,
+    QuotaThresholdReached,
+)
 from shared.contracts.renewal_rules import RenewalRuleChanged
 from tests.integration.usage.conftest import record, someone, subscription, top_up
 from tests.integration.wired import Wired
@@ -78,6 +83,26 @@ async def test_a_rule_that_is_paused_or_off_leaves_all_to_the_carrier(usage: Wir
         assert wants == (None if different else "5,,,")
 
 
+async def test_a_rule_that_tells_its_payer_first_hears_so_much_earlier_that_data_will_be_used_up(
+    usage: Wired,
+) -> None:
+    now = utc_now()
+    people = [await topped_up(usage, expires_at=now + timedelta(days=30)) for _ in range(3)]
+    [(plain, _), (patient, _), (named, _)] = people
+    await usage.consume(
+        "rules",
+        rule(plain, threshold_percent=1),
+        rule(patient, threshold_percent=1, lead_seconds=11 * 3600),
+        rule(named, threshold_percent=1, lead_seconds=11 * 3600, predicted_seconds=60),
+    )
+    for who, iccid in people:
+        # 500 bytes in three hours: the other 500 last about three hours more, 900 seconds are far from that.
+        used = record(iccid, f"{who}-1", 500, started_at=now - timedelta(minutes=10))
+        await usage.consume("records", used)
+    said = {each.subscription_id for each in usage.said(QuotaExhaustionPredicted)}
+    assert [who in said for who in (plain, patient, named)] == [False, True, False]
+
+
 async def test_a_rule_hears_in_time_that_data_lapses(usage: Wired) -> None:
     who, _ = await topped_up(usage, expires_at=utc_now() + timedelta(hours=30))
     await usage.consume("rules", rule(who, expiring_seconds=31 * 3600))
@@ -98,6 +123,17 @@ async def test_what_lapsed_unused_is_told_though_nothing_is_left(usage: Wired) -
         await lapses.step(transaction)
     [said] = [each for each in usage.said(QuotaExhausted) if each.subscription_id == who]
     assert (said.remaining_bytes, said.lapsed_bytes, said.granted_bytes) == (0, 900, 1000)
+
+
+async def test_a_rule_that_takes_longer_to_charge_than_the_warning_hears_of_a_lapse_early_enough(
+    usage: Wired,
+) -> None:
+    ends_at = utc_now() + timedelta(days=2)
+    people = [await topped_up(usage, expires_at=ends_at) for _ in range(2)]
+    [(short, _), (long, _)] = people
+    await usage.consume("rules", rule(short, lead_seconds=3600), rule(long, lead_seconds=3 * 86_400))
+    said = {each.subscription_id for each in usage.said(BucketExpiring)}
+    assert [who in said for who in (short, long)] == [False, True]
 
 
 async def test_the_rule_of_somebody_unknown_is_kept_for_when_they_come(usage: Wired) -> None:

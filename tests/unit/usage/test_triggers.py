@@ -140,12 +140,24 @@ def test_a_top_up_arms_every_kind_again_and_nothing_else_does() -> None:
         ((10, None, None, None), Wants(10, None, 60, 70)),
         ((None, 5, None, None), Wants(None, 5, 60, 70)),
         ((None, None, 6, 7), Wants(20, 500, 6, 7)),
+        # Below 0: how long the rule itself has a charge wait.
+        ((None, None, -100, -100), Wants(20, 500, 160, 160)),
+        ((None, None, -5, -5), Wants(20, 500, 65, 70)),
+        ((None, None, 6, -100), Wants(20, 500, 6, 160)),
+        ((10, None, -100, 7), Wants(10, None, 160, 7)),
     ],
 )
 def test_a_rule_says_field_by_field_what_the_carrier_would(
     rule: tuple[int | None, ...], wants: Wants
 ) -> None:
     assert Wants(20, 500, 60, 70).overruled_by(rule) == wants
+
+
+def test_a_rule_that_has_charges_wait_makes_nothing_be_said_that_the_carrier_never_says() -> None:
+    never = Wants(20, None, None, None)
+    assert never.overruled_by((None, None, -100, -100)) == never
+    assert Wants(20, None, None, 70).overruled_by((None, None, -100, -100)) == Wants(20, None, None, 70)
+    assert Wants(20, None, 60, 0).overruled_by((None, None, None, -100)).expiring_seconds == 0
 
 
 def test_other_limits_may_say_again_what_is_not_so_by_them_and_nothing_else() -> None:

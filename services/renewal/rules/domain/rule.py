@@ -23,6 +23,8 @@ from shared.contracts.renewal_rules import RenewalRuleChanged
 
 DAY_SECONDS: Final = 86_400
 MAX_TRIGGERS: Final = 4
+MOST_AHEAD_SECONDS: Final = 31 * DAY_SECONDS
+"""Whoever counts looks no further ahead."""
 
 Days = Annotated[int, Field(ge=1, le=366)]
 WaitSeconds = Annotated[int, Field(ge=0, le=31 * DAY_SECONDS)]
@@ -97,6 +99,11 @@ class QuietHours(Part):
             raise ValueError("there is no such zone in the IANA time zone database") from error
         return zone
 
+    @property
+    def longest_seconds(self) -> int:
+        """From their begin to their end; an hour less or more where clocks are changed meanwhile."""
+        return (self.to_hour - self.from_hour) % 24 * 3600
+
     @model_validator(mode="after")
     def _leaves_time(self) -> "QuietHours":
         if self.from_hour == self.to_hour:
@@ -141,6 +148,12 @@ class Instruction(Limits):
     @property
     def dunned_by(self) -> Dunning:
         return self.dunning or HOUSE
+
+    @property
+    def lead_seconds(self) -> int:
+        """How long it may take from a trigger until it is charged, as far as the rule itself has it wait."""
+        quiet = 0 if self.quiet_hours is None else self.quiet_hours.longest_seconds
+        return self.notice_seconds + quiet
 
     def wants(self, trigger: Trigger) -> bool:
         return any(wish.is_met_by(trigger) for wish in self.triggers)
@@ -223,4 +236,5 @@ def changed(rule: RenewalRule) -> RenewalRuleChanged:
         threshold_bytes=threshold.bytes,
         predicted_seconds=predicted.within_seconds,
         expiring_seconds=expiring.within_seconds,
+        lead_seconds=min(rule.says.lead_seconds, MOST_AHEAD_SECONDS) or None,
     )

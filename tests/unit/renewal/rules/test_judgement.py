@@ -10,7 +10,7 @@ from services.renewal.domain.asking import PAUSED, UNTIL
 from services.renewal.domain.policy import POLICY
 from services.renewal.rules.domain.judgement import Told, wish_of
 from services.renewal.rules.domain.offering import OfferingTerms
-from services.renewal.rules.domain.rule import Offerings, Pause, QuietHours, TriggerWish
+from services.renewal.rules.domain.rule import Offerings, Pause, QuietHours, TriggerWish, changed
 from services.renewal.rules.domain.spending import Charge
 from tests.unit.renewal.rules.given import DETAILED, GIGABYTE, TRIGGER, mandate, pull, told
 from tests.unit.renewal.story import T0
@@ -329,3 +329,24 @@ def test_a_charge_is_not_announced_for_the_night() -> None:
     announced = pull(known=known)
     assert isinstance(announced, Announced)
     assert announced.trigger.not_before == end
+
+
+NIGHT = QuietHours(from_hour=22, to_hour=7, zone="America/Havana")
+
+
+@pytest.mark.parametrize(
+    ("different", "lead_seconds"),
+    [
+        ({}, None),
+        ({"notice_seconds": 7200}, 7200),
+        ({"quiet_hours": NIGHT}, 9 * 3600),
+        ({"quiet_hours": NIGHT, "notice_seconds": 60}, 9 * 3600 + 60),
+        ({"quiet_hours": NIGHT, "notice_seconds": 31 * 86_400}, 31 * 86_400),
+    ],
+)
+def test_whoever_counts_is_told_how_long_a_charge_may_have_to_wait(
+    different: dict[str, Any], lead_seconds: int | None
+) -> None:
+    rule = told(**different).rule
+    assert rule is not None
+    assert changed(rule).lead_seconds == lead_seconds
