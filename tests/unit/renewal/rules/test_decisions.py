@@ -1,13 +1,15 @@
 """What is kept of a trigger: what became of it, in words, and what an end of its renewal adds."""
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.renewal.domain.admission import Admitted, Joined, Kept, NotMeant, Refusal
+from services.renewal.domain.admission import Admitted, Joined, Kept, NotMeant, Refusal, Waits
 from services.renewal.domain.asking import UNTIL
 from services.renewal.domain.renewal import Renewal
 from services.renewal.rules.domain.decision import (
@@ -25,6 +27,7 @@ from tests.unit.renewal.rules.given import TRIGGER, pull, told
 from tests.unit.renewal.story import T0
 
 LATER = T0 + timedelta(hours=1)
+PAGE = (Path(__file__).parents[4] / "docs" / "rules.md").read_text(encoding="utf-8")
 BEGUN = decision_of(TRIGGER, pull(), T0)
 
 
@@ -35,8 +38,24 @@ def ended(reason: str | None, state: str = "failed") -> Renewal:
 
 
 def test_what_was_begun_is_kept_with_its_consent_and_its_limit() -> None:
-    assert (BEGUN.outcome, BEGUN.reason, BEGUN.renewal_id) == ("renewed", None, TRIGGER.renewal_id)
-    assert (BEGUN.mandate_id, BEGUN.bound_by) == ("m-1", "cap_charge")
+    begun = decision_of(TRIGGER, pull(), T0)
+    assert (begun.outcome, begun.reason, begun.renewal_id) == ("renewed", None, TRIGGER.renewal_id)
+    assert (begun.mandate_id, begun.bound_by) == ("m-1", "cap_charge")
+    assert begun.detail == "A renewal was begun."
+
+
+def test_what_was_announced_is_kept_with_its_consent() -> None:
+    assert decision_of(TRIGGER, pull(known=told(notice_seconds=3600)), T0).mandate_id == "m-1"
+
+
+def test_a_word_is_about_one_kind_of_trigger_of_one_try_in_one_cycle() -> None:
+    second = TRIGGER._replace(cycle=4, kind="expiring", dunning_try=2)
+    assert decision_of(second, NotMeant("rule_off"), T0).place == ("sub-1", 4, "expiring", 2)
+
+
+def test_no_trigger_waits_for_a_slot_as_people_do() -> None:
+    with pytest.raises(AssertionError):
+        decision_of(TRIGGER, Waits(TRIGGER.renewal_id, "ana", 3), T0)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +78,18 @@ def test_every_answer_is_kept_in_words_and_with_the_next_try(answer: Any, outcom
     assert decision.next_try_at == (kept and kept.not_before)
 
 
-def test_every_reason_to_wait_has_its_sentence() -> None:
+def reasons_on_the_page(*outcomes: str) -> set[str]:
+    """The reasons that docs/rules.md names beside these outcomes."""
+    rows = (line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `"))
+    named = [re.findall(r"`(\w+)`", row[2]) for row in rows if row[0].strip(" `") in outcomes]
+    assert len(named) == len(outcomes)
+    return {reason for reasons in named for reason in reasons} - {"next_try_at"}
+
+
+def test_every_reason_that_comes_without_a_sentence_has_one_of_its_own() -> None:
+    assert set(SENTENCES) == reasons_on_the_page("waiting", "announced", "not_meant")
+    assert len(set(SENTENCES.values())) == len(SENTENCES)
     assert all(sentence.endswith(".") for sentence in SENTENCES.values())
-    assert "wait" not in SENTENCES
 
 
 @pytest.mark.parametrize(
@@ -71,6 +99,7 @@ def test_every_reason_to_wait_has_its_sentence() -> None:
         ("price_changed", "cap_charge", "asked", "cap_charge"),
         ("price_changed", "cap_day", "refused", "cap_day"),
         ("price_changed", "cap_period", "refused", "cap_period"),
+        ("price_changed", None, "refused", "price_above_consent"),
         ("declined_hard", "consent", "refused", "declined"),
         ("declined_soft", "cap_day", "refused", "declined"),
         ("deadline_passed", "consent", "refused", "deadline_passed"),
@@ -78,7 +107,7 @@ def test_every_reason_to_wait_has_its_sentence() -> None:
     ],
 )
 def test_a_renewal_that_ends_badly_gives_its_trigger_the_reason(
-    ending: str | None, bound_by: str, outcome: str, reason: str
+    ending: str | None, bound_by: str | None, outcome: str, reason: str
 ) -> None:
     decision = after_end(BEGUN._replace(bound_by=bound_by), ended(ending), LATER)
     assert (decision.outcome, decision.reason, decision.decided_at) == (outcome, reason, LATER)
@@ -86,9 +115,21 @@ def test_a_renewal_that_ends_badly_gives_its_trigger_the_reason(
     assert decision.detail.endswith(".")
 
 
-@pytest.mark.parametrize(("state", "word"), [("cancelled", "called off"), ("refunded", "given back")])
+@pytest.mark.parametrize(
+    ("state", "word"), [("cancelled", "called off"), ("refunded", "given back"), ("failed", "failed:")]
+)
 def test_how_it_ended_is_said(state: str, word: str) -> None:
     assert word in after_end(BEGUN, ended("customer_cancelled", state), LATER).detail
+
+
+def test_a_declined_payment_is_said_to_be_one_and_of_which_kind() -> None:
+    told_then = after_end(BEGUN, ended("declined_hard"), LATER).detail
+    assert "The payment was declined (declined_hard)" in told_then
+
+
+def test_what_costs_more_than_the_caps_have_left_is_said_to_have_charged_nothing() -> None:
+    dear = after_end(BEGUN._replace(bound_by="cap_day"), ended("price_changed"), LATER)
+    assert "caps have left: nothing was charged." in dear.detail
 
 
 def test_a_trigger_that_is_read_twice_does_not_hide_what_became_of_the_first() -> None:

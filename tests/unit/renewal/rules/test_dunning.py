@@ -4,21 +4,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.renewal.domain.admission import Admitted, Kept
 from services.renewal.domain.asking import PAUSED, UNTIL, Trigger
 from services.renewal.domain.renewal import Renewal
 from services.renewal.rules.domain.decision import decision_of
-from services.renewal.rules.domain.dunning import HOUSE, Dunning, failure_of, next_try
+from services.renewal.rules.domain.dunning import ASKS, HOUSE, Dunning, Failure, failure_of, next_try
 from services.renewal.rules.domain.judgement import CYCLE_OVER, NO_OTHER_CARD, wish_of
 from services.renewal.rules.domain.rule import Offerings, Pause
-from tests.unit.renewal.rules.given import TRIGGER, pull, told
+from tests.unit.renewal.rules.given import TRIGGER, pull, says, told
 from tests.unit.renewal.story import T0
 
 HOUR = timedelta(hours=1)
 SECOND = TRIGGER._replace(dunning_try=2, held_by=UNTIL, not_before=T0 - HOUR)
 TWO_CARDS: dict[str, Any] = {"payment_method_ids": ("card-1", "card-2")}
-METHODS = {"methods": ["card-1 ana active", "card-2 ana active"]}
+METHODS: dict[str, Any] = {"methods": ["card-1 ana active", "card-2 ana active"]}
 
 
 def failed(reason: str) -> Renewal:
@@ -85,6 +86,56 @@ def test_the_schedule_is_the_one_of_the_failure() -> None:
     assert unanswered.not_before == T0 + timedelta(seconds=90)
 
 
+@pytest.mark.parametrize(
+    ("failure", "days"), [("soft", [1, 2, 4]), ("hard", [3, 4]), ("needs_customer", [1, 3])]
+)
+def test_a_rule_that_says_nothing_is_dunned_as_the_page_says(failure: Failure, days: list[int]) -> None:
+    """docs/rules.md: after 1, 2 and 4 days; 3 and 4; 1 and 3."""
+    waits = [HOUSE.after(failure, failed_try) for failed_try in range(1, len(days) + 2)]
+    assert waits == [*(timedelta(days=each) for each in days), None]
+
+
+def test_a_rule_is_dunned_as_it_says_itself_or_else_as_the_house_does() -> None:
+    own = Dunning(soft_after_seconds=(60,))
+    assert says(dunning=own).dunned_by == own
+    assert says().dunned_by == HOUSE
+
+
+def test_a_schedule_has_ten_tries_at_most_and_no_wait_beyond_a_month() -> None:
+    month = 31 * 24 * 3600
+    longest = Dunning(soft_after_seconds=(month,) * 9)
+    assert longest.after("soft", 9) == timedelta(days=31)
+    for refused in ((60,) * 10, (month + 1,), (0,)):
+        with pytest.raises(ValidationError):
+            Dunning(soft_after_seconds=refused)
+
+
+@pytest.mark.parametrize(("failure", "is_asked"), [("soft", False), ("hard", True), ("needs_customer", True)])
+def test_the_payer_is_asked_for_another_card_where_waiting_alone_helps_little(
+    failure: Failure, is_asked: bool
+) -> None:
+    assert (failure in ASKS) == is_asked
+
+
+def test_a_kept_try_waits_for_its_instant() -> None:
+    kept = following("declined_soft")
+    assert kept is not None
+    assert kept.held_by == UNTIL
+
+
+def test_of_several_cards_that_never_pay_again_none_is_tried_again() -> None:
+    answer = pull(known=told(**TWO_CARDS), **METHODS)
+    assert isinstance(answer, Admitted)
+    renewal = answer.renewal._replace(state="failed", reason="declined_hard", closed_at=T0)
+    kept = next_try(HOUSE, "hard", decision_of(TRIGGER, answer, T0), renewal, T0)
+    assert kept is not None
+    assert kept.declined == "card-1,card-2"
+    due = kept._replace(not_before=T0)
+    assert wish_of(told(**TWO_CARDS), due).payment_method_ids == ()
+    three = told(payment_method_ids=("card-1", "card-2", "card-3"))
+    assert wish_of(three, due).payment_method_ids == ("card-3",)
+
+
 def test_only_a_card_that_never_pays_again_is_left_out() -> None:
     soft, hard = following("declined_soft"), following("declined_hard")
     assert soft is not None
@@ -111,6 +162,10 @@ def test_a_try_looked_at_before_its_time_keeps_waiting_for_it() -> None:
     assert taken.trigger.not_before == early.not_before
 
 
+def test_a_try_is_due_at_its_very_instant() -> None:
+    assert isinstance(pull(SECOND._replace(not_before=T0)), Admitted)
+
+
 def test_a_first_try_has_no_time_of_its_own() -> None:
     assert isinstance(pull(TRIGGER._replace(not_before=T0 + HOUR)), Admitted)
 
@@ -129,6 +184,7 @@ def test_a_pause_holds_a_try_that_is_due() -> None:
 def test_a_declined_card_is_not_tried_again() -> None:
     hard = SECOND._replace(declined="card-1")
     assert pull(hard) == NO_OTHER_CARD
+    assert NO_OTHER_CARD.reason == "no_other_card"
     answer = pull(hard, told(**TWO_CARDS), **METHODS)
     assert isinstance(answer, Admitted)
     assert answer.terms.payment_method_ids == ("card-2",)

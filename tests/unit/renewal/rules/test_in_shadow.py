@@ -29,12 +29,14 @@ def test_a_renewal_that_would_have_begun_is_kept_with_its_terms_and_without_an_i
         "currency": "USD",
         "payment_method_id": "card-1",
     }
+    assert decision.detail == f"{NOT_LIVE} A renewal would have been begun."
 
 
 def test_what_would_have_been_announced_tells_when_it_would_have_been_charged() -> None:
     decision = decision_of(TRIGGER, shadowed(pull(known=told(notice_seconds=3600))), T0)
     assert (decision.outcome, decision.next_try_at) == ("would_renew", LATER)
     assert json.loads(decision.terms or "")["max_amount_minor"] == 800
+    assert decision.detail.startswith(f"{NOT_LIVE} The payer would have been told")
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,46 @@ def test_what_is_under_way_counts_so_that_nothing_is_ever_spent_twice(
             break
         assert within(limits, spent, T0, given_at, found.amount_minor)
         spent.append(Charge(T0, found.amount_minor, "USD"))
+
+
+# -- at the edges -------------------------------------------------------------------------------------
+
+DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
+
+
+def left(charges: Sequence[Charge], given_at: datetime = T0 - DAY, **caps: Any) -> Room | NoRoom:
+    """Of a consent to 100 a charge, by a rule that allows as much."""
+    says: dict[str, Any] = {"payment_method_ids": ("card-1",), "cap_amount_minor": 100, "currency": "USD"}
+    limits = Limits(**says | caps)
+    return room(limits, 100, given_at, charges, T0)
+
+
+def test_what_was_charged_a_whole_day_ago_counts_for_the_day_no_more() -> None:
+    day_ago = Charge(T0 - DAY, 30, "USD")
+    assert left([day_ago], cap_day_minor=50) == Room(50, "cap_day")
+    assert left([day_ago._replace(at=T0 - DAY + SECOND)], cap_day_minor=50) == Room(20, "cap_day")
+
+
+def test_there_is_room_again_only_once_something_can_be_charged() -> None:
+    charges = [Charge(T0 - 2 * HOUR, 50, "USD"), Charge(T0 - HOUR, 100, "USD")]
+    assert left(charges, cap_day_minor=100) == NoRoom("cap_day", T0 - HOUR + DAY)
+    assert left(charges, cap_day_minor=101) == NoRoom("cap_day", T0 - 2 * HOUR + DAY)
+
+
+def test_what_was_charged_in_the_moment_of_the_consent_stands_on_it() -> None:
+    charge = Charge(T0 - DAY, 30, "USD")
+    assert left([charge], max_renewals=1) == NoRoom("max_number", None)
+    assert left([charge], T0 - DAY + SECOND, max_renewals=1) == Room(100, "consent")
+
+
+def test_the_cool_down_is_over_at_its_end() -> None:
+    assert left([Charge(T0 - HOUR, 30, "USD")], cool_down_seconds=3600) == Room(100, "consent")
+    assert left([Charge(T0 - HOUR + SECOND, 30, "USD")], cool_down_seconds=3600) == NoRoom(
+        "cool_down", T0 + SECOND
+    )
+
+
+def test_of_equal_limits_the_one_that_somebody_can_be_asked_to_raise_is_named() -> None:
+    assert left([], cap_amount_minor=100, cap_day_minor=100) == Room(100, "consent")
+    assert left([], cap_amount_minor=90, cap_day_minor=90, cap_period_minor=90) == Room(90, "cap_charge")
+    assert left([], cap_day_minor=90, cap_period_minor=90) == Room(90, "cap_day")
