@@ -24,6 +24,8 @@ def says(*entries: Entry, destination: str | None = "CU", country: str | None = 
         ((("CU", ANY, ANY, "refuse"), (ANY, "US", ANY, "allow")), "refuse"),
         (((ANY, "US", ANY, "refuse"), (ANY, ANY, "card", "allow")), "refuse"),
         ((("CU", ANY, "card", "allow"), (ANY, "US", "card", "refuse")), "allow"),
+        # Two that are named are more than one, though that one is the destination.
+        ((("CU", ANY, ANY, "refuse"), (ANY, "US", "card", "allow")), "allow"),
         (
             (("MX", ANY, ANY, "refuse"), ("CU", "ES", ANY, "refuse"), ("CU", "US", "paypal", "refuse")),
             "allow",
@@ -62,7 +64,16 @@ def test_where_none_is_left_the_refusal_says_what_to_do() -> None:
     )
     unknown = acceptance_refusal(("x",), says(Entry(ANY, ANY, ANY, "refuse"), destination=None, country=None))
     assert unknown is not None
+    assert "For this destination no payment" in unknown.detail
     assert "by unknown is taken from a payer in an unknown country" in unknown.detail
+    both = acceptance_refusal(("wallet-1", "card-1"), says(Entry(ANY, ANY, ANY, "refuse")))
+    assert both is not None
+    assert "by card, wallet is taken" in both.detail, "each kind, in order"
+
+
+def test_an_asterisk_is_all() -> None:
+    """As it is written over HTTP and in the table."""
+    assert says(Entry("*", "*", "*", "refuse"), destination=None).verdict("card-9") == "refuse"
 
 
 def test_admission_begins_with_what_is_left_and_refuses_where_nothing_is() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.renewal.domain.acceptance import ANY, Acceptance, Entry
 from services.renewal.domain.admission import (
     CHECKS,
     REUSED,
@@ -65,6 +66,18 @@ def ask(asked: Request | None = None, **different: Any) -> object:
     return answer_request(asked or request(), standing(**different), T0, POLICY)
 
 
+REFUSING = Acceptance("CU", "US", {"card-1": "card"}, [Entry("CU", ANY, ANY, "refuse")])
+
+
+def merged(each: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {name: value for different in each.values() for name, value in different.items()}
+
+
+def reason_of(answer: object) -> str:
+    assert isinstance(answer, Refusal)
+    return answer.reason
+
+
 def test_a_request_that_may_is_admitted_on_its_own_terms() -> None:
     admitted = ask()
     assert isinstance(admitted, Admitted)
@@ -121,6 +134,7 @@ def test_the_same_request_again_joins_and_another_under_its_id_is_refused() -> N
     known = request().fingerprint
     assert ask(existing_hash=known) == Joined(request().renewal_id)
     assert ask(request(max_amount_minor=1), existing_hash=known) == REUSED
+    assert REUSED.reason == "idempotency_key_reused"
     assert ask(existing_hash=known, open_renewal_id=request().renewal_id) == Joined(request().renewal_id)
 
 
@@ -132,6 +146,31 @@ def test_a_kept_refusal_is_repeated_only_to_those_it_was_told() -> None:
     }
     assert ask(**before) == Refusal("slot_taken", "Wait.")
     assert isinstance(ask(request(is_told=False), **before), Admitted)
+
+
+def test_of_all_that_stands_in_the_way_the_first_is_said() -> None:
+    """Each is seen once the one before it is gone; the slot, which frees by itself, comes last."""
+    in_the_way: list[tuple[str, dict[str, Any]]] = [
+        ("subscription_unknown", {"status": None}),
+        ("identity_not_verified", {"identity_verified": False}),
+        ("device_not_bound", {"device_bound": False}),
+        ("device_changed", {"device_matches": False}),
+        ("offering_withdrawn", {"offering_status": "withdrawn"}),
+        ("brand_not_eligible", {"offering_brands": ["zeta"]}),
+        ("carrier_not_eligible", {"offering_carriers": ["zeta"]}),
+        ("status_not_eligible", {"offering_statuses": []}),
+        ("payment_method_unknown", {"methods": []}),
+        ("not_accepted", {"acceptance": REFUSING}),
+        ("slot_taken", {"open_renewal_id": request().renewal_id}),
+    ]
+    reasons = [reason for reason, _ in in_the_way]
+    said, left = [], dict(in_the_way)
+    assert reason_of(ask(request(act_before=T0), **merged(left))) == "too_late"
+    for reason in reasons:
+        said.append(reason_of(ask(**merged(left))))
+        del left[reason]
+    assert said == reasons
+    assert isinstance(ask(**merged(left)), Admitted)
 
 
 @pytest.mark.parametrize("origin", ["customer", "rule"])

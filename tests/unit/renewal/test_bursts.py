@@ -20,7 +20,14 @@ def test_a_bucket_is_a_tenth_of_its_window_and_the_window_reaches_back_in_full()
     bucket = limit.bucket(T0)
     assert bucket <= T0 < bucket + timedelta(seconds=10)
     assert limit.since(T0) == bucket - timedelta(seconds=100)
-    assert BurstLimit(1, 5).bucket(T0 + timedelta(seconds=0.7)) == T0, "a second at least"
+    assert [limit.bucket(T0 + timedelta(seconds=later)) for later in (9.9, 10, 17)] == [
+        T0,
+        T0 + timedelta(seconds=10),
+        T0 + timedelta(seconds=10),
+    ]
+    assert BurstLimit(1, 5).bucket(T0 + timedelta(seconds=1.7)) == T0 + timedelta(seconds=1), (
+        "a second at least"
+    )
 
 
 @pytest.mark.parametrize(

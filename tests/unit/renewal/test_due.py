@@ -50,7 +50,7 @@ def test_closed_and_parked_renewals_wait_for_nothing() -> None:
 
 
 def test_behind_only_a_planned_retry_fires() -> None:
-    assert isinstance(look(requested(), 60, caught_up=False), type(T0))
+    assert look(requested(), 60, caught_up=False) == T0 + 60 * MINUTE + timedelta(seconds=1), "looks again"
     planned = requested()._replace(state="priced", retry_at=T0)
     renewal = planned._replace(deadline_at=T0 + 90 * MINUTE)
     assert look(renewal, 60, caught_up=False) == RetryDue()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.renewal.domain.actions import CustomerCancels, Deadline
+from services.renewal.domain.actions import CustomerCancels, Deadline, OperatorCancels, OperatorRefunds
 from shared.contracts.payment_commands import CancelPayment
 from shared.contracts.renewals import RenewalCancelled
 from shared.contracts.topup_commands import ApplyTopUp
@@ -22,7 +22,11 @@ def test_a_customer_cancels_before_the_capture(before: list[str]) -> None:
     assert story.told(RenewalCancelled)[0].reason == "customer_cancelled"
 
 
-@pytest.mark.parametrize("why", [CustomerCancels("ana"), Deadline()], ids=["customer", "deadline"])
+@pytest.mark.parametrize(
+    "why",
+    [CustomerCancels("ana"), Deadline(), OperatorCancels("otto")],
+    ids=["customer", "deadline", "operator"],
+)
 def test_a_capture_too_late_for_a_renewal_that_was_called_off_is_given_back(why: object) -> None:
     story = new().when(says.priced(), why, says.captured())
     assert story.state == "cancelling_top_up"
@@ -50,8 +54,9 @@ def test_a_late_capture_used_after_the_deadline_has_time_for_its_top_up() -> Non
     assert story.waits_for["Deadline"] > story.at + timedelta(minutes=4)
 
 
-def test_a_customer_who_cancels_what_is_failing_gets_a_late_capture_back() -> None:
-    story = new("card-1").when(says.priced(), says.declined("hard"), CustomerCancels("ana"))
+@pytest.mark.parametrize("who", [CustomerCancels("ana"), OperatorCancels("otto"), OperatorRefunds("otto")])
+def test_whoever_calls_off_what_is_failing_has_a_late_capture_given_back(who: object) -> None:
+    story = new("card-1").when(says.priced(), says.declined("hard"), who)
     assert story.just_said == []
     story.when(says.captured())
     assert story.state == "cancelling_top_up"

@@ -57,6 +57,10 @@ def test_an_operator_cancels_what_is_parked_as_far_as_it_has_come() -> None:
     assert undetermined().when(OperatorCancels("otto")).just_said == ["CancelTopUp"]
     refund = captured().when(says.top_up_rejected(), says.refund_rejected(), OperatorCancels("otto"))
     assert refund.state == "parked"
+    unpaid = new("card-1").when(says.priced(), says.declined("hard"))
+    unpaid.when(*[Silence()] * ((POLICY.patience["cancelling_payment"].budget or 0) + 1))
+    assert unpaid.state == "parked"
+    assert unpaid.when(OperatorCancels("otto")).just_said == ["CancelPayment"]
 
 
 @pytest.mark.parametrize("outcome", ["completed", "refunded", "failed", "cancelled"])

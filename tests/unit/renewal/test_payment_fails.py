@@ -11,6 +11,12 @@ from tests.unit.renewal.story import PRICE, T0, Says, Story, new, requested, ter
 says = Says()
 
 
+def test_what_it_would_have_cost_is_known_where_that_was_too_much() -> None:
+    dear = says.rejected().model_copy(update={"amount_minor": 1200})
+    story = new().when(dear)
+    assert (story.state, story.renewal.amount_minor) == ("cancelling_payment", 1200)
+
+
 def test_a_decline_moves_on_to_the_next_method_at_once() -> None:
     story = new("card-1", "card-2").when(says.priced(), says.declined("soft"))
     assert story.state == "priced"

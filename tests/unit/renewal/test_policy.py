@@ -246,6 +246,20 @@ def test_a_soft_decline_that_is_spent_takes_the_next_step_of_its_row() -> None:
     assert story.state == "awaiting_customer"
 
 
+def test_what_a_row_does_not_say_is_half_a_jitter_and_giving_up() -> None:
+    assert Backoff(10, 1, 60).seconds(0, 0) == 5
+    story = Story(requested()).when(says.priced())
+    story.policy = replace(POLICY, payment_retries={ANY_OTHER: Retry(budget=0, backoff=Backoff(2, 2, 60))})
+    assert story.when(says.payment_failed()).state == "cancelling_payment"
+
+
+def test_a_row_of_declines_must_end_somehow() -> None:
+    story = new("card-1")
+    story.policy = replace(POLICY, declines={("hard", "customer"): ("next_method",)})
+    with pytest.raises(AssertionError, match="does not end in give_up"):
+        story.when(says.priced(), says.declined("hard"))
+
+
 def test_jitter_is_the_rows_own() -> None:
     assert Backoff(10, 1, 60, jitter=0).seconds(0, 0) == 10
     assert Backoff(10, 1, 60, jitter=0.5).seconds(0, 0) == 5

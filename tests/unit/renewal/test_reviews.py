@@ -22,7 +22,7 @@ from services.renewal.domain.admission import (
 )
 from services.renewal.domain.asking import UNTIL
 from services.renewal.domain.policy import POLICY
-from services.renewal.domain.review import WITHDRAWN, Review, review_of
+from services.renewal.domain.review import REVIEW_OPEN, WITHDRAWN, Review, review_of
 from services.renewal.rules.domain.decision import SENTENCES, decision_of
 from tests.unit.renewal.rules.given import TRIGGER, pull, told
 from tests.unit.renewal.story import T0
@@ -117,6 +117,16 @@ def test_an_approval_is_good_for_the_methods_that_were_seen() -> None:
     assert other.reason == "not_accepted"
 
 
+@pytest.mark.parametrize("state", ["refused", "withdrawn"])
+def test_what_was_decided_against_is_refused(state: ReviewState) -> None:
+    decided = policy(reviewed(state), card="review", wallet="allow")
+    assert [decided.verdict(method) for method in ("card-1", "wallet-1")] == ["refuse", "allow"]
+
+
+def test_while_a_person_may_be_asked_nothing_speaks_against_it() -> None:
+    assert policy(card="review").objection(["card-1"]) is None
+
+
 def test_an_approval_does_not_undo_what_the_table_refuses_by_now() -> None:
     answer = asked_of(policy(reviewed("approved"), card="refuse"))
     assert isinstance(answer, Refusal)
@@ -162,12 +172,24 @@ def test_what_is_kept_is_the_request_as_it_was_made_and_what_is_asked_about_it()
     assert not kept.is_a_rules
 
 
+def test_a_method_that_nobody_told_us_of_is_of_unknown_kind() -> None:
+    wanted = request(payment_method_ids=("card-9",))
+    table = Acceptance("CU", "US", KINDS, [Entry(ANY, ANY, ANY, "review")])
+    assert review_of(InReview(wanted.renewal_id, wanted, table, "ana", 3, T0 + DAY), T0).kinds == "unknown"
+
+
+def test_the_reasons_that_are_told_are_those_of_the_page() -> None:
+    """Clients and pages know refusals by them."""
+    assert (WITHDRAWN.reason, REVIEW_OPEN.reason) == ("customer_cancelled", "review_open")
+
+
 def test_what_is_due_cannot_be_decided_any_more_and_what_has_ended_neither() -> None:
     kept = review()
     assert kept.is_open(T0)
     assert not kept.is_open(kept.deadline_at)
     ended = kept.ended("refused", T0, REVIEW_EXPIRED)
     assert (ended.version, ended.ended_at, ended.reason) == (2, T0, "review_expired")
+    assert ended.detail == REVIEW_EXPIRED.detail
     assert not ended.is_open(T0)
     assert kept.ended("approved", T0).reason is None
 

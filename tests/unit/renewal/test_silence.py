@@ -5,13 +5,21 @@ from datetime import timedelta
 import pytest
 
 from services.renewal.domain.actions import CustomerCancels, DelayPromise, Silence
-from services.renewal.domain.policy import POLICY
+from services.renewal.domain.policy import POLICY, Moment
+from services.renewal.domain.renewal import State
+from services.renewal.domain.time_rules import command_of
 from shared.contracts.payment_commands import CapturePayment
 from shared.contracts.renewals import RenewalDelayed, RenewalParked, RenewalRequested
 from shared.contracts.topup_commands import ApplyTopUp
 from tests.unit.renewal.story import T0, Says, captured, new
 
 says = Says()
+
+
+@pytest.mark.parametrize("state", ["awaiting_customer", "parked", "completed"])
+def test_where_an_authority_was_asked_nothing_there_is_nothing_to_ask_again(state: State) -> None:
+    with pytest.raises(AssertionError, match=f"nothing is asked while {state}"):
+        command_of(state, new().renewal, Moment(T0, POLICY))
 
 
 def test_silence_before_the_price_asks_the_same_question_with_the_same_id() -> None:

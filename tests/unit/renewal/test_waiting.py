@@ -9,7 +9,7 @@ import pytest
 from services.renewal.domain.admission import GIVES_WAY, SLOT_TAKEN, Joined, Waits
 from services.renewal.domain.policy import POLICY
 from services.renewal.domain.renewal import OPEN_STATES
-from services.renewal.domain.waiting import COMPLETED_AFTER_ALL, Waiting, waits
+from services.renewal.domain.waiting import COMPLETED_AFTER_ALL, WAITED_TOO_LONG, WITHDRAWN, Waiting, waits
 from tests.unit.renewal.rules.given import pull
 from tests.unit.renewal.story import T0
 from tests.unit.renewal.test_admission import ask, request
@@ -54,6 +54,13 @@ def test_what_waits_is_the_request_as_it_was_made() -> None:
     asked = request(payment_method_ids=("card-1",), traceparent="00-trace")
     assert waiting(traceparent="00-trace").request == asked
     assert waiting().request_hash == waiting().request.fingerprint
+    both = {"payment_method_ids": ("card-1", "card-2")}
+    methods = ["card-1 ana active", "card-2 ana active"]
+    answer = ask(request(**both), **HELD, methods=methods)
+    assert isinstance(answer, Waits)
+    kept = waits(request(**both), answer, T0, POLICY)
+    assert (kept.request, kept.payment_method_ids) == (request(**both), "card-1,card-2")
+    assert kept.state == "waiting"
 
 
 def test_it_waits_as_long_as_a_customers_renewal_may_take_and_no_longer_than_was_asked() -> None:
@@ -65,3 +72,10 @@ def test_it_waits_as_long_as_a_customers_renewal_may_take_and_no_longer_than_was
 def test_what_has_ended_says_why() -> None:
     ended = waiting().ended("refused", T0, COMPLETED_AFTER_ALL)
     assert (ended.state, ended.ended_at, ended.reason) == ("refused", T0, "automatic_completed")
+    assert ended.detail == COMPLETED_AFTER_ALL.detail
+
+
+def test_the_reasons_that_are_told_are_those_of_the_page() -> None:
+    """docs/rules.md; clients know refusals by them."""
+    assert WAITED_TOO_LONG.reason == "waited_too_long"
+    assert WITHDRAWN.reason == "customer_cancelled"
