@@ -56,6 +56,13 @@ def test_the_narrowest_share_holds(brand: str, carrier: str, percent: int) -> No
     assert share_of(Cohort(10, shares), brand, carrier) == percent
 
 
+@pytest.mark.parametrize("brand_first", [True, False])
+def test_a_carriers_share_is_narrower_than_a_brands(brand_first: bool) -> None:
+    shares = [Share("ola", None, 20), Share(None, "cubacel", 30)]
+    cohort = Cohort(10, shares if brand_first else shares[::-1])
+    assert share_of(cohort, "ola", "cubacel") == 30
+
+
 def test_who_is_named_is_live_or_in_shadow_whatever_the_percentage() -> None:
     assert is_live(Cohort(0, listed=True), NAMES[0], "ola", "cubacel")
     assert not is_live(Cohort(100, listed=False), NAMES[0], "ola", "cubacel")

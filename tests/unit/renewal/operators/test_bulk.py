@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.renewal.operators.domain.bulk import MOST_AT_ONCE, Job, Result, Target, hindrance, is_as_seen
+from services.renewal.operators.domain.bulk import Job, Result, Target, hindrance, is_as_seen
 from services.renewal.operators.domain.decision import Decision
 from tests.unit.renewal.operators.renewals import a_renewal
 
@@ -53,13 +53,26 @@ def test_a_start_names_the_number_that_the_dry_run_showed() -> None:
     assert refused(job(renewals=0), renewals=0) == "bulk-empty"
 
 
-@pytest.mark.parametrize("state", ["running", "done", "stopped"])
-def test_a_job_is_started_once(state: Any) -> None:
-    assert refused(job(state=state)) == "bulk-not-startable"
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("running", "It is running. Possible now: stop."),
+        ("done", "It is done."),
+        ("stopped", "It was stopped, for good."),
+    ],
+)
+def test_a_job_is_started_once_and_says_what_became_of_it(state: Any, words: str) -> None:
+    against = hindrance(job(state=state), "ana", 10, NOW)
+    assert against is not None
+    assert against.problem == "bulk-not-startable"
+    assert words in against.detail
 
 
 def test_an_old_dry_run_is_not_acted_upon() -> None:
-    assert refused(job(), now=JOB.expires_at) == "bulk-not-startable"
+    against = hindrance(job(), "ana", 10, JOB.expires_at)
+    assert against is not None
+    assert against.problem == "bulk-not-startable"
+    assert "good until 2026-11-23 16:00 UTC" in against.detail
     assert job().state_at(JOB.expires_at) == "expired"
     assert job(state="running").state_at(JOB.expires_at) == "running"
 
@@ -81,9 +94,11 @@ def test_what_is_not_there_any_more_is_not_as_it_was_seen() -> None:
 
 @pytest.mark.parametrize(
     ("per_second", "renewals", "batch"),
-    [(0.1, 100, 1), (5.0, 100, 1), (20.0, 100, 5), (50.0, 3, 3), (1000.0, 1000, MOST_AT_ONCE)],
+    [(0.1, 100, 1), (5.0, 100, 1), (20.0, 100, 5), (50.0, 3, 3), (1000.0, 1000, 50)],
 )
-def test_a_batch_is_what_the_rate_allows_within_bounds(per_second: float, renewals: int, batch: int) -> None:
+def test_a_batch_is_what_the_rate_allows_one_at_least_and_50_at_most(
+    per_second: float, renewals: int, batch: int
+) -> None:
     assert job(per_second=per_second, renewals=renewals).batch(0.25) == batch
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.renewal.domain.renewal import STATES, State
+from services.renewal.domain.renewal import CLOSED, STATES, State
 from services.renewal.domain.saga import MATRIX
 from services.renewal.operators.domain.decision import (
     CHOICES,
@@ -46,6 +46,18 @@ def test_every_action_can_be_asked_for_and_says_who_and_why(name: ActionName) ->
         assert type(action) is CLASSES[name]
         assert action.told == "by ana, approved by ben: as told"
         assert action.signed == "ana:ben"
+
+
+def test_what_is_released_is_closed_as_one_of_the_ends_and_what_is_resolved_is_a_finding() -> None:
+    """docs/operators.md; nothing else has to be chosen for the other actions."""
+    assert set(CHOICES) == {"resolve", "release"}
+    assert set(CHOICES["release"]) == CLOSED
+    assert set(CHOICES["resolve"]) == {"applied", "not_applied", "captured", "not_captured", "refunded"}
+
+
+def test_a_proposal_is_about_its_own_decision() -> None:
+    assert about().decision == Decision("release", "failed")
+    assert about(action="refund", choice=None).decision == Decision("refund")
 
 
 def test_whoever_decides_alone_signs_alone() -> None:

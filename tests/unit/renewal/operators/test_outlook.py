@@ -6,7 +6,7 @@ import pytest
 
 from services.renewal.domain.due import Stall
 from services.renewal.domain.policy import POLICY, Moment
-from services.renewal.domain.renewal import CLOSED_STATES, STATES, State
+from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, STATES, State
 from services.renewal.operators.domain.outlook import upcoming, waits_for
 from tests.unit.renewal.operators.renewals import REQUESTED_AT, a_renewal
 
@@ -31,10 +31,17 @@ def test_the_deadline_gives_up() -> None:
     assert deadline.then == "Its deadline is over: it becomes cancelling_top_up, CancelTopUp is said."
 
 
+def test_a_promise_of_time_is_told_once_it_is_broken() -> None:
+    promise = next(one for one in upcoming(a_renewal("captured"), NOW, []) if one.timer == "DelayPromise")
+    assert promise.at == REQUESTED_AT + timedelta(seconds=POLICY.promise_seconds)
+    assert promise.then == "It takes longer than was promised: RenewalDelayed is said."
+
+
 def test_a_planned_attempt_takes_the_place_of_silence() -> None:
     planned = a_renewal("priced", retry_at=NOW.after(5))
     [first, *rest] = upcoming(planned, NOW, [])
     assert (first.at, first.timer, first.says) == (NOW.after(5), "RetryDue", ["CapturePayment"])
+    assert first.then.startswith("The back-off has passed: ")
     assert "Silence" not in {one.timer for one in rest}
 
 
@@ -53,6 +60,23 @@ def test_a_stall_of_ours_shifts_what_counts_from_before_it() -> None:
     ] * len(without)
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_every_state_says_whom_it_waits_for(state: State) -> None:
-    assert waits_for(a_renewal(state))
+@pytest.mark.parametrize(
+    ("whom", "states"),
+    [
+        ("catalog", ["requested"]),
+        ("payment", ["priced", "cancelling_payment", "refunding"]),
+        ("provisioning", ["captured", "cancelling_top_up"]),
+        ("the payer", ["awaiting_customer"]),
+        ("an operator", ["parked"]),
+        ("nothing", list(CLOSED_STATES)),
+    ],
+)
+def test_every_state_says_whom_it_waits_for(whom: str, states: list[State]) -> None:
+    assert {state for state in STATES if waits_for(a_renewal(state)).startswith(f"{whom}:")} == set(states)
+
+
+def test_every_open_state_waits_for_something_of_its_own_and_a_closed_one_for_nothing() -> None:
+    assert len({waits_for(a_renewal(state)) for state in OPEN_STATES}) == len(OPEN_STATES)
+    assert {waits_for(a_renewal(state)) for state in CLOSED_STATES} == {"nothing: it is closed"}
+    assert waits_for(a_renewal("refunding")) == "payment: the refund"
+    assert waits_for(a_renewal("cancelling_payment")) == "payment: that no money is held"

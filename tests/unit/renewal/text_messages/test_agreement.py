@@ -40,6 +40,12 @@ def test_it_asks_as_a_person_for_the_rules_offering_up_to_what_was_agreed_to() -
     assert (request.caller, request.request_id, request.dunning_try) == ("text-messages:sms-a", "m-1", None)
 
 
+def test_it_is_traced_as_the_message_was() -> None:
+    found = agreed(REPLY, HOLDER, told(), T0, "00-trace")
+    assert isinstance(found, Request)
+    assert found.traceparent == "00-trace"
+
+
 def test_one_message_is_one_renewal_and_another_gateways_message_is_another() -> None:
     replies = [REPLY, REPLY._replace(message_id="m-2"), REPLY._replace(gateway="sms-b")]
     first = [wanted(reply=reply).renewal_id for reply in replies]
