@@ -76,6 +76,7 @@ def test_every_answer_is_kept_in_words_and_with_the_next_try(answer: Any, outcom
     assert decision.detail.endswith(".")
     kept = getattr(answer, "trigger", None)
     assert decision.next_try_at == (kept and kept.not_before)
+    assert decision.renewal_id == (TRIGGER.renewal_id if outcome == "joined" else None)
 
 
 def reasons_on_the_page(*outcomes: str) -> set[str]:
@@ -205,10 +206,13 @@ def test_what_waits_beside_the_kept_trigger_shares_what_that_leads_to() -> None:
     begun = settled(WAITS, said(pull()), is_kept=False)
     assert (begun.kind, begun.outcome, begun.renewal_id) == ("exhausted", "joined", TRIGGER.renewal_id)
     assert (begun.next_try_at, begun.decided_at) == (None, LATER)
+    assert begun.detail == "Its cycle's renewal had been begun already."
     refused = settled(WAITS, said(Refusal("consent_missing", "None.")), is_kept=False)
     assert (refused.kind, refused.outcome, refused.reason) == ("exhausted", "refused", "consent_missing")
     again = settled(WAITS, said(Kept(TRIGGER._replace(not_before=LATER), "cool_down")), is_kept=True)
     assert (again.outcome, again.reason, again.next_try_at) == ("waiting", "cool_down", LATER)
+    by_second = settled(WAITS, said(Refusal("consent_missing", "None."), dunning_try=2), is_kept=False)
+    assert (by_second.outcome, by_second.place) == ("refused", WAITS.place)
 
 
 def test_that_another_kind_is_not_meant_settles_nothing_while_one_is_kept() -> None:
@@ -229,8 +233,11 @@ def test_a_next_try_is_not_announced_any_more_once_it_has_been(answer: Any, is_o
     failed = WAITS._replace(outcome="refused", reason="declined", next_try_at=LATER + timedelta(days=1))
     told_then = settled(failed, said(answer, dunning_try=2), is_kept=False)
     assert told_then == failed._replace(next_try_at=None if is_over else failed.next_try_at)
-    past = failed._replace(next_try_at=T0)
-    assert settled(past, said(answer, dunning_try=2), is_kept=False) == past, "it was then"
+    for past in (failed._replace(next_try_at=T0), failed._replace(next_try_at=LATER)):
+        assert settled(past, said(answer, dunning_try=2), is_kept=False) == past, "it was then"
+    assert settled(failed, said(answer), is_kept=False) == failed, (
+        "another kind of the same try ends no other"
+    )
 
 
 def test_of_several_words_the_newest_counts_and_what_is_not_meant_last() -> None:
@@ -238,5 +245,6 @@ def test_of_several_words_the_newest_counts_and_what_is_not_meant_last() -> None
     later = said(Kept(TRIGGER), cycle=TRIGGER.cycle + 1)
     assert newest_word([first, second], TRIGGER.cycle) == second
     assert newest_word([second, later, first], TRIGGER.cycle) == later
-    assert newest_word([first, said(NotMeant("rule_off"))], TRIGGER.cycle) == first
+    for told_of in ([first, said(NotMeant("rule_off"))], [said(NotMeant("rule_off")), first]):
+        assert newest_word(told_of, TRIGGER.cycle) == first
     assert newest_word([first], TRIGGER.cycle + 1) is None

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from services.renewal.domain.admission import Admitted, Kept
 from services.renewal.domain.asking import PAUSED, UNTIL
-from services.renewal.rules.domain.judgement import CYCLE_OVER
+from services.renewal.rules.domain.judgement import CYCLE_OVER, ENDED
 from services.renewal.rules.domain.question import Question
-from services.renewal.rules.domain.rule import QuietHours
+from services.renewal.rules.domain.rule import Pause, QuietHours
 from tests.unit.renewal.rules.given import TRIGGER, mandate, pull, told
 from tests.unit.renewal.story import T0
 
@@ -30,6 +30,13 @@ def test_what_a_stop_holds_waits_for_its_end_and_for_no_instant() -> None:
     kept = pull(TRIGGER._replace(held_by=UNTIL, not_before=T0 - HOUR), charges_stopped=["everywhere"])
     assert isinstance(kept, Kept)
     assert kept.trigger == TRIGGER._replace(held_by="everywhere", not_before=None)
+
+
+def test_what_is_terminated_waits_for_nothing() -> None:
+    """docs/rules.md: refused with `status_not_eligible`, whatever would have held it."""
+    assert ENDED.reason == "status_not_eligible"
+    assert pull(known=told(pause=Pause(T0, "ana", "Travelling.")), status="terminated") == ENDED
+    assert pull(status="terminated", charges_stopped=["everywhere"]) == ENDED
 
 
 def test_a_question_holds_what_had_waited_for_something_else() -> None:

@@ -52,29 +52,31 @@ def test_a_night_ends_at_the_first_minute_that_is_not_in_it(night: QuietHours, i
     assert found == awake_at(night, instant) == minute
 
 
-HAVANA = ZoneInfo("America/Havana")
+HAVANA, NEW_YORK = "America/Havana", "America/New_York"
 
 
 @pytest.mark.parametrize(
-    ("night", "now", "end"),
+    ("night", "zone", "now", "end"),
     [
-        ((22, 7), "2026-06-10 21:59:59.999999", None),
-        ((22, 7), "2026-06-10 22:00:00", "2026-06-11 07:00:00"),
-        ((22, 7), "2026-06-11 03:14:15.926535", "2026-06-11 07:00:00"),
-        ((22, 7), "2026-06-11 07:00:00", None),
-        ((1, 5), "2026-06-11 00:59:59", None),
-        ((1, 5), "2026-06-11 01:00:00", "2026-06-11 05:00:00"),
-        ((1, 5), "2026-06-11 05:00:00", None),
-        # Midnight comes twice in the night in which clocks go back: the first one ends it.
-        ((22, 0), "2026-10-31 23:30:00", "2026-11-01 00:00:00"),
+        ((22, 7), HAVANA, "2026-06-10 21:59:59.999999", None),
+        ((22, 7), HAVANA, "2026-06-10 22:00:00", "2026-06-11 07:00:00"),
+        ((22, 7), HAVANA, "2026-06-11 03:14:15.926535", "2026-06-11 07:00:00"),
+        ((22, 7), HAVANA, "2026-06-11 07:00:00", None),
+        ((1, 5), HAVANA, "2026-06-11 00:59:59", None),
+        ((1, 5), HAVANA, "2026-06-11 01:00:00", "2026-06-11 05:00:00"),
+        ((1, 5), HAVANA, "2026-06-11 05:00:00", None),
+        # Midnight comes twice where clocks go back, elsewhere one o'clock: the first one ends the night.
+        ((22, 0), HAVANA, "2026-10-31 23:30:00", "2026-11-01 00:00:00"),
+        ((22, 1), NEW_YORK, "2026-11-01 00:30:00", "2026-11-01 01:00:00"),
     ],
 )
 def test_a_night_goes_from_the_first_hour_to_before_the_second_and_ends_on_the_hour(
-    night: tuple[int, int], now: str, end: str | None
+    night: tuple[int, int], zone: str, now: str, end: str | None
 ) -> None:
-    quiet = QuietHours(from_hour=night[0], to_hour=night[1], zone="America/Havana")
-    found = quiet_until(quiet, datetime.fromisoformat(now).replace(tzinfo=HAVANA))
-    ends = None if end is None else datetime.fromisoformat(end).replace(tzinfo=HAVANA).astimezone(UTC)
+    quiet = QuietHours(from_hour=night[0], to_hour=night[1], zone=zone)
+    there = ZoneInfo(zone)
+    found = quiet_until(quiet, datetime.fromisoformat(now).replace(tzinfo=there))
+    ends = None if end is None else datetime.fromisoformat(end).replace(tzinfo=there).astimezone(UTC)
     assert found == ends
 
 

@@ -8,7 +8,8 @@ import pytest
 from services.renewal.rules.domain.judgement import Told, Wish, wish_of
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES
 from services.renewal.rules.domain.offering import OfferingTerms
-from services.renewal.rules.domain.rule import Offerings, TriggerWish, short_form
+from services.renewal.rules.domain.rule import Offerings, Pause, RenewalRule, TriggerWish, changed, short_form
+from shared.contracts.renewal_rules import RenewalRuleChanged
 from tests.unit.renewal.rules.given import DETAILED, TRIGGER, mandate, says, told
 from tests.unit.renewal.story import T0
 
@@ -43,6 +44,25 @@ def test_a_short_rule_is_on_or_off_as_it_was_said() -> None:
     for enabled in (True, False):
         rule = short_form(("exhausted",), "cuba-1gb", ("card-1",), 800, "USD", enabled=enabled)
         assert (rule.enabled, rule.is_short) == (enabled, True)
+
+
+def test_whoever_counts_is_told_when_to_tell_us() -> None:
+    wishes = (
+        TriggerWish(kind="threshold", percent=20, bytes=500),
+        TriggerWish(kind="predicted", within_seconds=900),
+        TriggerWish(kind="expiring", within_seconds=86_400),
+    )
+    for pause in (None, Pause(T0, "ana", "Travelling.")):
+        assert changed(RenewalRule("sub-1", 7, says(triggers=wishes), "m-1", pause)) == RenewalRuleChanged(
+            subscription_id="sub-1",
+            version=7,
+            enabled=True,
+            paused=pause is not None,
+            threshold_percent=20,
+            threshold_bytes=500,
+            predicted_seconds=900,
+            expiring_seconds=86_400,
+        )
 
 
 def test_where_there_is_no_rule_nothing_is_wished_for() -> None:
