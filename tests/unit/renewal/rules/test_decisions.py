@@ -140,8 +140,12 @@ def test_a_trigger_that_is_read_twice_does_not_hide_what_became_of_the_first() -
     for again in (joined, over, off):
         assert not replaces(BEGUN, again)
     waiting = decision_of(TRIGGER, Kept(TRIGGER), T0)
+    told_of = decision_of(TRIGGER, pull(known=told(notice_seconds=3600)), T0)
     for further in (BEGUN, joined, over, off):
         assert replaces(waiting, further)
+        assert replaces(told_of, further)
+    assert waiting.waits
+    assert told_of.waits
     refused = decision_of(TRIGGER, Refusal("consent_missing", "Record one."), T0)
     assert not replaces(refused, over)
     assert replaces(refused, BEGUN)

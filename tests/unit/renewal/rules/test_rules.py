@@ -1,14 +1,24 @@
 """What a rule asks for, how it reads in its short form, and the evidence of consent that it stands on."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
+from services.renewal.domain.asking import TriggerKind
 from services.renewal.rules.domain.judgement import Told, Wish, wish_of
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES
 from services.renewal.rules.domain.offering import OfferingTerms
-from services.renewal.rules.domain.rule import Offerings, Pause, RenewalRule, TriggerWish, changed, short_form
+from services.renewal.rules.domain.rule import (
+    Instruction,
+    Offerings,
+    Pause,
+    RenewalRule,
+    TriggerWish,
+    changed,
+    short_form,
+)
 from shared.contracts.renewal_rules import RenewalRuleChanged
 from tests.unit.renewal.rules.given import DETAILED, TRIGGER, mandate, says, told
 from tests.unit.renewal.story import T0
@@ -44,6 +54,23 @@ def test_a_short_rule_is_on_or_off_as_it_was_said() -> None:
     for enabled in (True, False):
         rule = short_form(("exhausted",), "cuba-1gb", ("card-1",), 800, "USD", enabled=enabled)
         assert (rule.enabled, rule.is_short) == (enabled, True)
+
+
+def test_a_rule_has_a_wish_for_every_kind_of_trigger_and_no_more() -> None:
+    every = tuple(TriggerWish(kind=kind) for kind in get_args(TriggerKind))
+    assert all(says(triggers=every).wants(TRIGGER._replace(kind=wish.kind)) for wish in every)
+    for refused in ((), (*every, TriggerWish(kind="threshold", bytes=500))):
+        with pytest.raises(ValidationError):
+            says(triggers=refused)
+
+
+def test_what_a_rule_leaves_out_is_as_the_page_says() -> None:
+    """docs/rules.md: halves of validity and data, and neither a wait nor a switch that anybody has to set."""
+    plain = says()
+    assert (plain.offerings.up_within_percent, plain.offerings.down_unused_percent) == (50, 50)
+    assert (plain.period_days, plain.cool_down_seconds, plain.notice_seconds) == (30, 0, 0)
+    body = {name: getattr(plain, name) for name in Instruction.model_fields if name != "enabled"}
+    assert Instruction(**body).enabled
 
 
 def test_whoever_counts_is_told_when_to_tell_us() -> None:
