@@ -248,8 +248,10 @@ def test_a_soft_decline_that_is_spent_takes_the_next_step_of_its_row() -> None:
 
 def test_what_a_row_does_not_say_is_half_a_jitter_and_giving_up() -> None:
     assert Backoff(10, 1, 60).seconds(0, 0) == 5
+    unsaid = Retry(budget=0, backoff=Backoff(2, 2, 60))
+    assert unsaid.when_spent == "give_up"
     story = Story(requested()).when(says.priced())
-    story.policy = replace(POLICY, payment_retries={ANY_OTHER: Retry(budget=0, backoff=Backoff(2, 2, 60))})
+    story.policy = replace(POLICY, payment_retries={ANY_OTHER: unsaid})
     assert story.when(says.payment_failed()).state == "cancelling_payment"
 
 
