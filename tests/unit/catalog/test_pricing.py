@@ -134,6 +134,14 @@ def test_the_maximum_is_what_may_be_charged_and_not_what_is() -> None:
     assert rejected(price_renewal(request(max_amount_minor=999), LIST)) == "price_changed"
 
 
+def test_a_price_above_the_maximum_is_told_so_that_it_can_be_agreed_and_no_other_rejection_has_one() -> None:
+    too_dear = price_renewal(request(max_amount_minor=999), LIST)
+    unknown = price_renewal(request(offering_id="nothing"), LIST)
+    assert isinstance(too_dear, RenewalRejected)
+    assert isinstance(unknown, RenewalRejected)
+    assert (too_dear.amount_minor, unknown.amount_minor) == (1000, None)
+
+
 def test_an_unknown_offering() -> None:
     assert rejected(price_renewal(request(offering_id="nothing"), LIST)) == "offering_unknown"
 

@@ -14,6 +14,7 @@ from tests.unit.provisioning.given import NOW
 
 ICCID = "899999000000000001" + luhn_digit("899999000000000001")
 IMEI = "35000000000001" + luhn_digit("35000000000001")
+OTHER_IMEI = "35000000000002" + luhn_digit("35000000000002")
 HELD = Subscription(
     "sub-1", "ola", "cubacel", ICCID, eid_with_check("8" * 30), IMEI, "owner-1", "active", False, 7, 3
 )
@@ -30,6 +31,21 @@ def test_a_change_is_one_version_later_and_leaves_the_count_of_top_ups_alone() -
 
 def test_a_newly_bound_device_matches() -> None:
     assert revised(HELD, replace(HELD, bound_imei=None)).device_matches
+
+
+def test_usage_by_another_device_marks_the_subscription_and_is_one_version_later() -> None:
+    fresh = replace(HELD, device_matches=True)
+    assert used_by(fresh, OTHER_IMEI) == replace(
+        fresh, device_matches=False, foreign_imei=OTHER_IMEI, version=fresh.version + 1
+    )
+
+
+def test_the_mark_of_another_device_stays_until_a_device_is_bound_anew() -> None:
+    marked = used_by(HELD, OTHER_IMEI)
+    suspended = revised(marked, replace(HELD, status="suspended"))
+    assert (suspended.foreign_imei, suspended.device_matches) == (OTHER_IMEI, False)
+    rebound = revised(marked, replace(HELD, bound_imei=OTHER_IMEI))
+    assert (rebound.foreign_imei, rebound.device_matches) == (None, True)
 
 
 def test_a_number_is_a_change_like_any_other() -> None:

@@ -102,3 +102,11 @@ def test_a_repeat_of_what_is_dropped_is_dropped_too() -> None:
     arrived.keep({record_key(record("a"))}, has_room=False)
     assert arrived.results == ["dropped", "counted", "dropped"]
     assert [each.record.record_id for each in arrived.fresh.values()] == ["b"]
+
+
+def test_only_a_true_repeat_of_what_is_dropped_is_dropped_with_it() -> None:
+    arrived = batch(record("a"), record("b"), record("a", 6), record("b"))
+    arrived.compare({})
+    arrived.keep({record_key(record("a"))}, has_room=False)
+    # What is set aside stays so, and a repeat of what counts is one still.
+    assert arrived.results == ["dropped", "counted", "changed_repeat", "duplicate"]

@@ -82,6 +82,19 @@ def test_each_byte_of_a_report_is_used_once_and_what_is_given_back_never_was() -
     assert balance.burn.used_bytes + balance.burn.before_bytes == 50 + 50
 
 
+def test_one_byte_that_no_record_told_of_was_used_and_no_byte_moves_no_window() -> None:
+    balance = three_buckets()
+    compare(balance, 299, since=NOW - HOUR / 2)
+    assert burnt_bytes(balance.burn, NOW) == 1
+    before = balance.burn
+    compare(balance, 299, at=NOW + 3 * HOUR, since=NOW)
+    assert balance.burn == before
+
+
+def test_what_nobody_says_that_the_carrier_counts_itself_is_nothing() -> None:
+    assert reconcile(three_buckets(), Reported(300, None, NOW), Around(GRANTS, {}), 0).drift_bytes == 0
+
+
 def test_where_we_count_a_report_says_nothing_of_the_rate() -> None:
     balance = three_buckets()
     compare(balance, 240)

@@ -6,7 +6,7 @@ import pytest
 
 from services.usage.domain.balance import Balance
 from services.usage.domain.burn import burn_more
-from services.usage.domain.triggers import Wants, next_due_at, rearm, take_due
+from services.usage.domain.triggers import KINDS, Wants, next_due_at, rearm, take_announced, take_due
 from shared.contracts.fields import MAX_BYTES
 from shared.contracts.quotas import (
     BucketExpiring,
@@ -15,7 +15,7 @@ from shared.contracts.quotas import (
     QuotaMessage,
     QuotaThresholdReached,
 )
-from tests.unit.usage.test_balance import DAY, NOW, add, top_up, use, with_top_ups
+from tests.unit.usage.test_balance import DAY, NOW, add, before_recarga, top_up, use, with_top_ups
 
 HOUR = 3600
 
@@ -158,6 +158,32 @@ def test_a_rule_that_has_charges_wait_makes_nothing_be_said_that_the_carrier_nev
     assert never.overruled_by((None, None, -100, -100)) == never
     assert Wants(20, None, None, 70).overruled_by((None, None, -100, -100)) == Wants(20, None, None, 70)
     assert Wants(20, None, 60, 0).overruled_by((None, None, None, -100)).expiring_seconds == 0
+
+
+def test_that_nothing_is_left_is_said_again_after_a_top_up_only() -> None:
+    balance = with_top_ups(top_up(1, 100))
+    use(balance, 100)
+    assert [type(said) for said in messages(balance, Wants(None))] == [QuotaExhausted]
+    # The carrier gives something back, and other limits hold.
+    balance.buckets[0].remaining_bytes = 10
+    rearm(balance, NOW, Wants(None))
+    use(balance, 10)
+    assert messages(balance, Wants(None)) == []
+
+
+def test_of_data_from_before_recarga_it_is_said_that_it_runs_out() -> None:
+    balance = with_top_ups(before_recarga("old", 1000, 100, NOW + DAY))
+    assert [type(said) for said in messages(balance, Wants(10))] == [QuotaThresholdReached]
+
+
+def test_what_was_said_is_kept_as_the_same_number_for_ever() -> None:
+    """Rows that were written by an earlier version are read by a later one."""
+    kept = {}
+    for kind in KINDS:
+        balance = with_top_ups(top_up(1, 1000))
+        take_announced(balance, kind, 0, NOW, Wants(10))
+        kept[kind] = balance.said
+    assert kept == {"threshold_reached": 1, "exhausted": 2, "predicted": 4, "expiring": 8}
 
 
 def test_other_limits_may_say_again_what_is_not_so_by_them_and_nothing_else() -> None:
