@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import HttpUrl
 
 from deploy.compose.passwords import (
     CUSTOMER_LINK_SECRET,
@@ -108,8 +109,20 @@ def test_the_settings_accept_what_a_service_is_told(service: str, monkeypatch: p
 
 
 def test_services_find_the_sandbox_where_it_listens() -> None:
-    assert environment_of("payment")["RECARGA_PSP_URL"] == "http://sandbox:9100"
-    assert environment_of("provisioning")["RECARGA_CARRIER_URL"] == "http://sandbox:9200"
+    sandbox = {"psp_url": "http://sandbox:9100", "carrier_url": "http://sandbox:9200"}
+    asked = {
+        service: [
+            name
+            for name, field in settings_class(service).model_fields.items()
+            if field.annotation is HttpUrl
+        ]
+        for service in NAMES
+    }
+    # Untold, each of these is of the service's own container, where nobody listens.
+    for service, names in asked.items():
+        for name in names:
+            assert environment_of(service)[f"RECARGA_{name}".upper()] == sandbox[name], f"{service}: {name}"
+    assert {name for names in asked.values() for name in names} == set(sandbox)
     assert {PORT.fullmatch(port)["container"] for port in SERVICES["sandbox"]["ports"]} == {"9100", "9200"}  # type: ignore[index]
 
 
