@@ -140,6 +140,7 @@ def test_a_top_up_arms_every_kind_again_and_nothing_else_does() -> None:
         ((10, None, None, None), Wants(10, None, 60, 70)),
         ((None, 5, None, None), Wants(None, 5, 60, 70)),
         ((None, None, 6, 7), Wants(20, 500, 6, 7)),
+        ((None, None, 0, 0), Wants(20, 500, 0, 0)),
         # Below 0: how long the rule itself has a charge wait.
         ((None, None, -100, -100), Wants(20, 500, 160, 160)),
         ((None, None, -5, -5), Wants(20, 500, 65, 70)),
