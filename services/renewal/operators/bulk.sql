@@ -71,21 +71,14 @@ where job_id = $1
 for update;
 
 -- name: claim_job
--- The job whose turn it is, if its rate allows: the first that was started, alone, in whichever process.
+-- The job whose turn it is: of those whose rate allows, the one that has been due longest. A slow one holds up no other.
 select
     job_id, action, choice, why, filter, by_state, matched, renewals, per_second, made_by, made_at, expires_at,
     state, reached, done, moved, refused, started_by, started_at, next_at, ended_by, ended_at
 from bulk_jobs
-where
-    job_id = (
-        select first.job_id
-        from bulk_jobs as first
-        where first.state = 'running'
-        order by first.started_at, first.job_id
-        limit 1
-    )
-    and state = 'running'
-    and next_at <= $1
+where state = 'running' and next_at <= $1
+order by next_at, job_id
+limit 1
 for update skip locked;
 
 -- name: save_job

@@ -63,7 +63,7 @@ async def lock(connection: Connection, job_id: UUID) -> Job | None:
 
 
 async def claim(connection: Connection, now: datetime) -> Job | None:
-    """The one job whose turn it is, locked; None where there is none, or another process is at it."""
+    """A job whose turn it is, locked; None where there is none that no other process is at."""
     row = await connection.fetchrow(SQL["claim_job"], now)
     return None if row is None else Job._make(row)
 

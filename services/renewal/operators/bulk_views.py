@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field, model_validator
 
 from services.renewal.domain.renewal import OpenState
-from services.renewal.operators.domain.bulk import Job, JobState, Target
+from services.renewal.operators.domain.bulk import LEAST_PER_SECOND, Job, JobState, Target
 from services.renewal.operators.domain.decision import ActionName, Choice
 from services.renewal.operators.domain.filter import Filter
 from services.renewal.operators.views import Because
@@ -64,7 +64,9 @@ class NewJob(Because):
     action: ActionName
     choice: Choice | None = None
     filter: BulkFilter
-    per_second: Annotated[float, Field(gt=0, le=MOST_PER_SECOND, description="Renewals acted upon.")] = 5.0
+    per_second: Annotated[
+        float, Field(ge=LEAST_PER_SECOND, le=MOST_PER_SECOND, description="Renewals acted upon.")
+    ] = 5.0
 
 
 class Start(Because):

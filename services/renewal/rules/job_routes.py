@@ -12,7 +12,14 @@ from uuid_utils.compat import uuid7
 from services.renewal.operators.views import Because
 from services.renewal.operators.who import Acting, Gate, Looking
 from services.renewal.rules import job_store
-from services.renewal.rules.domain.job import JobAction, JobState, RuleFilter, RuleJob, hindrance
+from services.renewal.rules.domain.job import (
+    LEAST_PER_SECOND,
+    JobAction,
+    JobState,
+    RuleFilter,
+    RuleJob,
+    hindrance,
+)
 from services.renewal.rules.jobs import note
 from shared.contracts.fields import Count, Id
 from shared.http.body import Answer, Body
@@ -44,7 +51,9 @@ class NewRuleJob(Because):
 
     action: JobAction
     filter: FilterBody
-    per_second: Annotated[float, Field(gt=0, le=800, description="Rules paused or resumed.")] = 200.0
+    per_second: Annotated[
+        float, Field(ge=LEAST_PER_SECOND, le=800, description="Rules paused or resumed.")
+    ] = 200.0
 
 
 class StartRules(Because):

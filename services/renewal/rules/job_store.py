@@ -38,7 +38,7 @@ async def lock(connection: Connection, job_id: UUID) -> RuleJob | None:
 
 
 async def claim(connection: Connection, now: datetime) -> RuleJob | None:
-    """The one job whose turn it is, locked; None where there is none, or another process is at it."""
+    """A job whose turn it is, locked; None where there is none that no other process is at."""
     row = await connection.fetchrow(SQL["claim_rule_job"], now)
     return None if row is None else RuleJob._make(row)
 

@@ -54,13 +54,13 @@ where job_id = $1
 for update;
 
 -- name: claim_rule_job
--- The job whose turn it is, if its rate allows: the first that was started, alone, in whichever process.
+-- The job whose turn it is: of those whose rate allows, the one that has been due longest. A fast one holds up no other.
 select
     job_id, action, why, brand, carrier, offering_id, payer_id, rules, per_second, made_by, made_at, expires_at,
     state, reached, changed, started_by, started_at, next_at, ended_by, ended_at
 from rule_jobs
 where state = 'running' and next_at <= $1
-order by started_at, job_id
+order by next_at, job_id
 limit 1
 for update skip locked;
 

@@ -207,6 +207,49 @@ async def test_a_running_job_keeps_its_rate_and_can_be_stopped_for_good(renewal:
     assert "Make a new one for what is left." in reply.body["detail"]
 
 
+async def test_a_slow_job_that_was_started_first_holds_up_no_other(renewal: Wired) -> None:
+    slow_brand, _people, _abouts = await of_a_new_brand(renewal, 3)
+    brand, _people, abouts = await of_a_new_brand(renewal, 3)
+    ana = Operator(renewal)
+    slow, quick = await dry_run(ana, slow_brand, per_second=0.1), await dry_run(ana, brand)
+    await start(ana, slow)
+    await start(ana, quick)
+    job = await ended(ana, quick)
+    assert (job["state"], job["done"]) == ("done", 3)
+    assert await states(renewal, abouts) == ["cancelling_payment"] * 3
+    path = f"/v1/operator/jobs/{slow.body['job_id']}"
+    assert (await ana.post(f"{path}/stop", why=WHY)).body["left"] > 0
+
+
+async def test_of_several_that_are_due_it_is_the_turn_of_the_one_that_has_waited_longest(
+    renewal: Wired,
+) -> None:
+    jobs, made = BulkJobs(renewal.transactions, POLICY), []
+    for _ in range(2):
+        brand, _people, _abouts = await of_a_new_brand(renewal, 20)
+        made.append((await dry_run(Operator(renewal), brand)).body["job_id"])
+    async with renewal.transactions.begin() as transaction:
+        for started, job_id in enumerate(made, 1):
+            # The one that was started last has been due longest.
+            await transaction.connection.execute(
+                "update bulk_jobs set state = 'running', started_by = 'ana', "
+                "started_at = '2026-01-01'::timestamptz + $2 * interval '1 day', "
+                "next_at = '2026-02-01'::timestamptz - $2 * interval '1 day' where job_id = $1",
+                job_id,
+                started,
+            )
+        await jobs.go_on(transaction)
+        await jobs.go_on(transaction)
+        reached = [
+            await transaction.connection.fetchval("select reached from bulk_jobs where job_id = $1", job_id)
+            for job_id in made
+        ]
+        assert reached == [12, 12], "each had its turn, whichever was started first"
+        await transaction.connection.execute(
+            "update bulk_jobs set state = 'stopped' where job_id = any($1)", made
+        )
+
+
 async def test_two_processes_work_on_one_job_at_a_time(renewal: Wired) -> None:
     brand, _people, _abouts = await of_a_new_brand(renewal, 2)
     made = await dry_run(Operator(renewal), brand)
@@ -253,6 +296,8 @@ async def test_a_dry_run_that_is_too_old_is_refused(renewal: Wired) -> None:
         ({"filter": {"state": ["completed"]}}, "invalid-request", "'requested'"),
         ({"action": "refound"}, "invalid-request", "'refund'"),
         ({"per_second": 51}, "invalid-request", "50"),
+        ({"per_second": 0.09}, "invalid-request", "0.1"),
+        ({"per_second": 1e-300}, "invalid-request", "0.1"),
         ({"why": ""}, "invalid-request", "3 characters"),
         ({"action": "resolve"}, "choice-not-allowed", "applied, not_applied"),
         ({"action": "resolve", "choice": "failed"}, "choice-not-allowed", "applied, not_applied"),

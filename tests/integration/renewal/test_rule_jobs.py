@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from services.renewal.domain.policy import POLICY
 from services.renewal.rules import pausing
+from services.renewal.rules.jobs import RuleJobs
 from shared.contracts.renewals import RenewalRequested
 from tests.integration.renewal.conftest import Subscriber, offering, someone
 from tests.integration.renewal.operating import Operator
@@ -131,6 +133,41 @@ async def test_a_job_that_was_not_seen_as_it_is_or_is_over_is_not_started(renewa
     assert again.problem == "rule-job-not-stoppable"
     empty = await make(renewal, "pause", brand="rj-nobody")
     assert (await start(renewal, empty)).problem == "rule-job-empty"
+
+
+@pytest.mark.parametrize("per_second", [0.09, 1e-300, 801])
+async def test_a_rate_that_is_none_is_refused_with_its_bounds(renewal: Wired, per_second: float) -> None:
+    body = {"action": "pause", "filter": {"brand": "rj-rate"}, "why": WHY, "per_second": per_second}
+    reply = await Operator(renewal).post(JOBS, **body)
+    assert (reply.status, reply.problem) == (422, "invalid-request")
+    assert ("800" if per_second > 1 else "0.1") in str(reply.body)
+
+
+async def test_of_several_that_are_due_it_is_the_turn_of_the_one_that_has_waited_longest(
+    renewal: Wired,
+) -> None:
+    made = []
+    for brand in ("rj-first", "rj-second"):
+        await ruled(renewal, brand, 3)
+        made.append((await make(renewal, "pause", brand=brand)).body["job_id"])
+    jobs = RuleJobs(renewal.transactions, POLICY)
+    async with renewal.transactions.begin() as transaction:
+        for started, job_id in enumerate(made, 1):
+            # The one that was started last has been due longest.
+            await transaction.connection.execute(
+                "update rule_jobs set state = 'running', started_by = 'ana', per_second = 4, "
+                "started_at = '2026-01-01'::timestamptz + $2 * interval '1 day', "
+                "next_at = '2026-02-01'::timestamptz - $2 * interval '1 day' where job_id = $1",
+                job_id,
+                started,
+            )
+        assert await jobs.go_on(transaction) == 1
+        reached = "select job_id from rule_jobs where job_id = any($1) and reached <> ''"
+        [row] = await transaction.connection.fetch(reached, made)
+        assert str(row["job_id"]) == made[1]
+        await transaction.connection.execute(
+            "update rule_jobs set state = 'stopped' where job_id = any($1)", made
+        )
 
 
 async def test_a_filter_that_would_take_everything_is_refused(renewal: Wired) -> None:

@@ -9,7 +9,7 @@ from services.renewal.operators.domain.decision import ActionName, Choice, Decis
 
 JobState = Literal[
     "dry_run",  # shows what it would do
-    "running",  # does it; one after the other, where several were started
+    "running",  # does it; in turns, where several were started
     "done",  # has reached its end
     "stopped",  # an operator ended it
     "expired",  # was not started in time
@@ -22,6 +22,8 @@ Result = Literal[
 
 MOST_AT_ONCE: Final = 50
 """Renewals in one transaction of a job."""
+LEAST_PER_SECOND: Final = 0.1
+"""Slower is no rate but a stop, and a next step at no date that there is."""
 
 
 class Job(NamedTuple):
@@ -78,7 +80,7 @@ class Job(NamedTuple):
             done=self.done + results.count("done"),
             moved=self.moved + results.count("moved"),
             refused=self.refused + results.count("refused"),
-            next_at=now + timedelta(seconds=len(results) / self.per_second),
+            next_at=now + timedelta(seconds=len(results) / max(self.per_second, LEAST_PER_SECOND)),
             state="done" if is_over else "running",
             ended_at=now if is_over else None,
         )

@@ -8,7 +8,7 @@ from uuid import UUID
 JobAction = Literal["pause", "resume"]
 JobState = Literal[
     "dry_run",  # shows what it would do
-    "running",  # does it; one after the other, where several were started
+    "running",  # does it; in turns, where several were started
     "done",  # has reached its end
     "stopped",  # somebody ended it
     "expired",  # was not started in time
@@ -18,6 +18,8 @@ AT_ONCE: Final = 200
 """Rules in one transaction."""
 MOST_COUNTED: Final = 1_000_000
 """A dry-run counts no further."""
+LEAST_PER_SECOND: Final = 0.1
+"""Slower is no rate but a stop, and a next step at no date that there is."""
 
 
 class RuleFilter(NamedTuple):
@@ -73,7 +75,7 @@ class RuleJob(NamedTuple):
         return self._replace(
             reached=looked_at[-1] if looked_at else self.reached,
             changed=self.changed + changed,
-            next_at=now + timedelta(seconds=len(looked_at) / self.per_second),
+            next_at=now + timedelta(seconds=len(looked_at) / max(self.per_second, LEAST_PER_SECOND)),
             state="done" if is_last else "running",
             ended_at=now if is_last else None,
         )

@@ -6,7 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from services.renewal.operators.domain.bulk import Job, Result, Target, hindrance, is_as_seen
+from services.renewal.operators.domain.bulk import (
+    LEAST_PER_SECOND,
+    Job,
+    Result,
+    Target,
+    hindrance,
+    is_as_seen,
+)
 from services.renewal.operators.domain.decision import Decision
 from tests.unit.renewal.operators.renewals import a_renewal
 
@@ -108,6 +115,12 @@ def test_after_a_batch_it_rests_as_long_as_its_rate_says() -> None:
     assert (after.reached, after.done, after.moved, after.refused) == (5, 3, 1, 1)
     assert after.next_at == NOW + timedelta(seconds=1)
     assert (after.state, after.ended_at, after.left) == ("running", None, 5)
+
+
+@pytest.mark.parametrize("per_second", [1e-300, 1e-6, LEAST_PER_SECOND])
+def test_however_slow_it_was_made_it_goes_on_within_seconds(per_second: float) -> None:
+    after = job(state="running", per_second=per_second).after(NOW, ["done"])
+    assert after.next_at == NOW + timedelta(seconds=10)
 
 
 def test_it_is_done_when_it_has_come_to_all() -> None:

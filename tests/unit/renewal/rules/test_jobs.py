@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.renewal.rules.domain.job import MOST_COUNTED, RuleFilter, RuleJob, hindrance
+from services.renewal.rules.domain.job import LEAST_PER_SECOND, MOST_COUNTED, RuleFilter, RuleJob, hindrance
 from tests.unit.renewal.story import T0
 
 DAY = timedelta(days=1)
@@ -120,6 +120,12 @@ def test_after_a_batch_it_goes_on_behind_the_last_one_once_its_rate_allows() -> 
     assert (after.reached, after.changed, after.state) == ("sub-10", 7, "running")
     assert (after.next_at, after.ended_at) == (T0 + SECOND, None), "five a second"
     assert after.why == before.why
+
+
+@pytest.mark.parametrize("per_second", [1e-300, 1e-6, LEAST_PER_SECOND])
+def test_however_slow_it_was_made_it_goes_on_within_seconds(per_second: float) -> None:
+    after = job(state="running", per_second=per_second).after(T0, ["sub-01"], 1, is_last=False)
+    assert after.next_at == T0 + 10 * SECOND
 
 
 def test_the_last_batch_ends_it() -> None:
