@@ -420,8 +420,8 @@ async def test_what_an_older_process_wrote_of_a_stop_is_the_subscribers_word(ren
     assert await renewal.pool.fetchval(older, one.subscription_id) == "olga"
 
     await renewal.pool.execute(
-        "update renewal_rules set paused_at = now(), paused_by = $2, paused_why = 'Stopped.', opted_out_at = null"
-        " where subscription_id = $1",
+        "update renewal_rules set paused_at = now(), paused_by = $2, paused_why = 'Stopped.',"
+        " opted_out_at = null where subscription_id = $1",
         other.subscription_id,
         GATEWAY_NAME,
     )
