@@ -22,6 +22,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from pydantic import BaseModel
 
 from shared import crash_points
+from shared.clock import utc_now
 from shared.messaging import metrics
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.gathering import (
@@ -34,12 +35,16 @@ from shared.messaging.handling import BatchHandler, Handling, MemoryHandler, Sta
 from shared.messaging.received import Decoder, Received, Record, Skipped, Unreadable
 from shared.messaging.records import read_any_header_name
 from shared.observability.logging import get_logger
+from shared.pause import pause
 
 COMMIT_EVERY_SECONDS = 0.1
+LOOK_EVERY_SECONDS = 1.0
 REFRESH_EVERY_SECONDS = 5.0
 BATCH_DEADLINE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+DEAF_AFTER_SECONDS = 3.0
+"""A fetch that finds nothing is answered twice a second. Where none is for so long, nobody knows the end."""
 _log = get_logger(__name__)
 
 read_any_header_name()
@@ -61,7 +66,10 @@ class Consumer:
     from_start_every_time: bool = False
     """No group: every process reads the topics wholly, for a projection in memory."""
     lag: dict[tuple[str, int], int] = field(default_factory=dict)
-    """Records not read yet by (topic, partition), for what this process is assigned; once a second."""
+    """Records not read yet by (topic, partition), for what this process is assigned; once a second.
+
+    A partition of which Kafka has said nothing for a while is not in it, rather than with a lag of none.
+    """
 
     @property
     def caught_up(self) -> bool:
@@ -238,18 +246,39 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- meanwhile ----------------------------------------------------------------------------------
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Commit offsets, measure the lag and refresh what waits, until stopping."""
-        loop = asyncio.get_running_loop()
-        next_lag = next_refresh = 0.0
+        """Commit offsets, measure the lag and refresh what waits, until stopping.
+
+        Beside each other: a commit that Kafka does not answer must not keep the lag as it was.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_committing(stopping))
+                tasks.create_task(self._keep_looking(stopping))
+        except* Exception as broken:
+            raise broken.exceptions[0] from None  # as it is: whoever starts the loop anew logs it
+
+    async def _keep_committing(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await asyncio.sleep(COMMIT_EVERY_SECONDS)
             await self.commit()
-            if loop.time() >= next_lag:
-                next_lag = loop.time() + 1.0
-                await self._measure_lag()
+
+    async def _keep_looking(self, stopping: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        next_refresh = 0.0
+        while not stopping.is_set():
+            await self._look()
             if loop.time() >= next_refresh:
                 next_refresh = loop.time() + REFRESH_EVERY_SECONDS
                 await self._handling.refresh()
+            await pause(stopping, LOOK_EVERY_SECONDS)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(DEAF_AFTER_SECONDS):
+                await self._measure_lag()
+        except (TimeoutError, KafkaError) as error:
+            _log.warning("lag_unknown", consumer=self.consumer.name, error=_named(error))
+            self.consumer.lag.clear()
 
     async def _measure_lag(self) -> None:
         consumer = self._subscriber.consumer
@@ -265,8 +294,17 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             if position is None:
                 position = await consumer.position(partition)
             lag = max(0, end - position)
+            if not lag and _is_deaf(consumer, partition):
+                self.consumer.lag.pop((partition.topic, partition.partition), None)
+                continue
             self.consumer.lag[(partition.topic, partition.partition)] = lag
             self._metrics.lag(partition.topic, partition.partition, lag)
+
+
+def _is_deaf(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
+    """Whether the high water mark is of a while ago: no fetch was answered since."""
+    answered_ms = consumer.last_poll_timestamp(partition)
+    return answered_ms is not None and utc_now().timestamp() - answered_ms / 1000 > DEAF_AFTER_SECONDS
 
 
 def _first_of_each_partition(records: Sequence[Record]) -> dict[TopicPartition, int]:

@@ -1,7 +1,8 @@
 """A batch is one transaction; a bad record is a dead letter or is set aside; nothing behind it waits."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -207,6 +208,45 @@ async def test_lag_is_known_and_falls_to_nothing(bench: Bench) -> None:
     loop = await bench.consume(count)
     await bench.send("key", 1)
     await until(lambda: _caught_up(loop), "caught up")
+
+
+async def test_where_kafka_says_nothing_nobody_is_caught_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.consumer.DEAF_AFTER_SECONDS", 1.0)
+    loop = await bench.consume(count)
+    await bench.send("key", 1)
+    await until(lambda: _is_fetching(loop), "every partition was asked for")
+    with _deaf(loop):
+        [partition, *_] = loop._subscriber.consumer.assignment()
+        loop._handled[partition] = 0  # a commit that will not be answered
+        await until(lambda: _knows_nothing(loop), "what it has read is not taken for all there is")
+        await bench.send("key", 2)
+        assert not loop.consumer.caught_up
+    await until(lambda: _caught_up(loop), "caught up again")
+    assert await bench.counted() == [1, 2]
+
+
+@contextmanager
+def _deaf(loop: Any) -> Iterator[None]:
+    """Nothing that Kafka sends to this consumer is read from its connections."""
+    connections = list(loop._subscriber.consumer._client._conns.values())
+    for connection in connections:
+        connection._reader._transport.pause_reading()
+    try:
+        yield
+    finally:
+        for connection in connections:
+            connection._reader._transport.resume_reading()
+
+
+async def _is_fetching(loop: Any) -> bool:
+    consumer = loop._subscriber.consumer
+    return loop.consumer.caught_up and all(consumer.highwater(each) for each in consumer.assignment())
+
+
+async def _knows_nothing(loop: Any) -> bool:
+    return not loop.consumer.lag
 
 
 async def _caught_up(loop: Any) -> bool:
