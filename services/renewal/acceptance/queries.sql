@@ -39,6 +39,21 @@ left join lateral (
 ) as review on true
 order by asked.place;
 
+-- name: lock_entries
+-- Who writes waits for whoever else does: what was there before is told to the audit. Nobody who reads waits.
+lock table acceptance_entries in share row exclusive mode;
+
+-- name: read_entries
+-- What is said of these now; nothing of those that are not there.
+select
+    destination,
+    payer_country,
+    method_kind,
+    verdict
+from acceptance_entries
+inner join unnest($1::text [], $2::text [], $3::text []) as k (destination, payer_country, method_kind)
+    using (destination, payer_country, method_kind);
+
 -- name: write_entries
 -- In key order: two who write the same ones wait, they do not deadlock.
 insert into acceptance_entries (destination, payer_country, method_kind, verdict, why, set_by, set_at)

@@ -125,7 +125,7 @@ class AcceptanceRoutes:
             gone = await store.delete(transaction.connection, key)
             if gone is None:
                 raise _not_found(key)
-            deed = Deed(who.name, "done", "remove acceptance", " ".join(key), why)
+            deed = _deed(who.name, "remove acceptance", key, why, before=gone.verdict, after=None)
             await write_audit(transaction.connection, transaction.now, [deed])
             return _view(gone)
 
@@ -133,15 +133,19 @@ class AcceptanceRoutes:
 
 
 async def _write(transaction: Transaction, entries: list[Entry], why: str, by: str) -> None:
-    await store.write(transaction.connection, entries, why, by, transaction.now)
-    deeds = [
-        Deed(by, "done", "set acceptance", " ".join(entry[:3]), why, after=_told(entry)) for entry in entries
-    ]
+    known = await store.write(transaction.connection, entries, why, by, transaction.now)
+    deeds = []
+    for entry in entries:
+        key = entry[:3]
+        before = known[key].verdict if key in known else None
+        deeds.append(_deed(by, "set acceptance", key, why, before=before, after=entry.verdict))
     await write_audit(transaction.connection, transaction.now, deeds)
 
 
-def _told(entry: Entry) -> str:
-    return orjson.dumps({"verdict": entry.verdict}).decode()
+def _deed(by: str, action: str, key: store.Key, why: str, *, before: str | None, after: str | None) -> Deed:
+    """Its line of the audit; None where the table says nothing of it."""
+    was, becomes = (orjson.dumps({"verdict": verdict}).decode() for verdict in (before, after))
+    return Deed(by, "done", action, " ".join(key), why, before=was, after=becomes)
 
 
 def _view(row: store.KeptEntry) -> EntryView:

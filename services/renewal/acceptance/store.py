@@ -62,9 +62,14 @@ def _reviewed(row: Record) -> Reviewed | None:
     return Reviewed(row["state"], methods, row["deadline_at"], row["reason"], row["detail"])
 
 
-async def write(connection: Connection, entries: Collection[Entry], why: str, by: str, now: datetime) -> None:
-    """Set these, each at most once, in the place of what was said of the same before."""
+async def write(
+    connection: Connection, entries: Collection[Entry], why: str, by: str, now: datetime
+) -> dict[Key, Entry]:
+    """Set these, each at most once, in the place of what was said of the same before: that is returned."""
+    await connection.execute(SQL["lock_entries"])
+    rows = await connection.fetch(SQL["read_entries"], *columns([entry[:3] for entry in entries], 3))
     await connection.execute(SQL["write_entries"], *columns(sorted(entries), 4), why, by, now)
+    return {before[:3]: before for before in map(Entry._make, rows)}
 
 
 async def delete(connection: Connection, key: Key) -> KeptEntry | None:

@@ -122,6 +122,27 @@ async def test_entries_are_set_listed_and_removed_and_each_change_is_audited(ren
     assert (again.status, again.problem) == (404, "acceptance-entry-not-found")
     audit = (await uma.get("/v1/operator/audit?operator=uma&limit=3")).body["items"]
     assert [deed["action"] for deed in audit] == ["remove acceptance", "set acceptance", "set acceptance"]
+    told = [(deed["before"], deed["after"]) for deed in audit if deed["choice"] == "CU US card"]
+    assert told == [
+        ({"verdict": "allow"}, {"verdict": None}),
+        ({"verdict": None}, {"verdict": "refuse"}),
+    ]
+
+
+async def test_the_audit_says_what_an_entry_was_before_and_that_there_was_none(renewal: Wired) -> None:
+    """Of several that are set at once each has its own line."""
+    una = Operator(renewal, "una")
+    await put(renewal, "CU/US/card", "review")
+    items = [
+        {"destination": "CU", "payer_country": "US", "method_kind": kind, "verdict": "refuse", "why": WHY}
+        for kind in ("card", "wallet")
+    ]
+    assert (await una.post(f"{TABLE}/bulk", items=items)).body["accepted"] == 2
+    audit = (await una.get("/v1/operator/audit?operator=una&limit=2")).body["items"]
+    assert {deed["choice"]: (deed["before"]["verdict"], deed["after"]["verdict"]) for deed in audit} == {
+        "CU US card": ("review", "refuse"),
+        "CU US wallet": (None, "refuse"),
+    }
 
 
 async def test_only_operators_may_touch_it(renewal: Wired) -> None:
