@@ -13,7 +13,7 @@ from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.rule import Offerings, Pause
 from services.renewal.rules.domain.spending import Charge
 from services.renewal.rules.dunning import DUNNING
-from services.renewal.text_messages.domain.agreement import RULE_PAUSED, agreed, caller_of
+from services.renewal.text_messages.domain.agreement import NO_ROOM, RULE_PAUSED, agreed, caller_of
 from services.renewal.text_messages.domain.reply import Holder, Reply
 from tests.unit.renewal.rules.given import mandate, told
 from tests.unit.renewal.story import T0
@@ -107,3 +107,9 @@ def test_what_was_charged_upon_the_consent_counts_against_the_rules_caps(
     found = asked(told(**caps, charges=[one, two]))
     assert isinstance(found, Refusal)
     assert found.reason == reason
+
+
+def test_whoever_asks_too_soon_is_told_what_to_wait_for() -> None:
+    assert set(NO_ROOM) == {"cool_down", "cap_day", "cap_period"}
+    words = {"cool_down": "cool-down", "cap_day": "within a day", "cap_period": "in its period"}
+    assert all(words[reason] in sentence for reason, sentence in NO_ROOM.items())
