@@ -13,11 +13,13 @@ from services.payment.domain.payment import (
     Decision,
     Operation,
     State,
+    attempt_row,
+    begun_row,
     call_key,
     object_key,
 )
 from shared.contracts.message import deterministic_id
-from tests.unit.payment.story import PRICE, RENEWAL, Story, captured, capturing
+from tests.unit.payment.story import PRICE, RENEWAL, Story, captured, capturing, declined
 
 CARD = ("card-1", "sandbox")
 
@@ -222,3 +224,12 @@ def test_the_keys_are_what_they_have_always_been() -> None:
 def test_a_key_is_not_trusted_for_the_last_part_of_its_memory(hours: int, minutes: int) -> None:
     known = replace(GATEWAYS["sandbox"], key_memory=timedelta(hours=hours))
     assert known.key_margin.total_seconds() == minutes * 60
+
+
+def test_of_no_call_nothing_is_written() -> None:
+    row = declined().row
+    assert row.operation is None
+    with pytest.raises(ValueError, match="no call is under way"):
+        begun_row(row)
+    with pytest.raises(ValueError, match="no call is under way"):
+        attempt_row(row, CallStatus.SUCCEEDED)

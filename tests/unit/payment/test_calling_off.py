@@ -1,9 +1,12 @@
 """A capture that is called off: because somebody wants it, or because its outcome cannot be learned."""
 
+from datetime import timedelta
+
 import pytest
 
+from services.payment.domain.calls import spread
 from services.payment.domain.outcome import OBJECT_GONE, Kind
-from services.payment.domain.payment import LONG_PAST, CallStatus, Operation, State, object_key
+from services.payment.domain.payment import LONG_PAST, CallStatus, Decision, Operation, State, object_key
 from shared.contracts.payments import PaymentAttemptFailed, PaymentCancelled, PaymentCaptured
 from tests.unit.payment.story import Story, capturing, declined
 
@@ -83,3 +86,21 @@ def test_a_void_without_an_answer_is_tried_again_under_the_same_key() -> None:
     story = declined().cancel()
     first = story.row.ordinal
     assert story.outcome(Kind.UNKNOWN).row.ordinal == first
+
+
+def test_a_capture_that_was_never_confirmed_is_looked_at_again_and_not_called_off() -> None:
+    story = Story().priced().outcome(Kind.UNKNOWN, code="http_500")
+    assert (story.row.operation, story.row.provider_reference) == (Operation.CAPTURE, None)
+    assert story.row.due_at == story.now + timedelta(seconds=1) * spread(story.row)
+    assert (story.attempts[1].status, story.attempts[1].code) == (CallStatus.UNKNOWN, "http_500")
+
+
+def test_where_nothing_can_be_called_off_an_unresolved_capture_ends_when_its_object_is_gone() -> None:
+    story = capturing()
+    story.row.gateway = story.row.reference_gateway = "of nobody"
+    story.later(seconds=121).outcome(Kind.UNKNOWN)
+    assert (story.row.decision, story.row.operation) == (Decision.CANCELLED, Operation.CAPTURE)
+    story.outcome(Kind.FAILED, code=OBJECT_GONE)
+    assert (story.row.state, story.row.operation, story.row.due_at) == (State.CANCELLED, None, None)
+    assert (story.attempts[1].status, story.attempts[1].code) == (CallStatus.FAILED, OBJECT_GONE)
+    assert [said.unresolved for said in story.heard(PaymentCancelled)] == [True]

@@ -142,7 +142,13 @@ def test_nothing_else_that_comes_of_a_capture_counts(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["authentication_failed", "authentication_expired", "wallet_balance_too_low"]
+    "code",
+    [
+        "authentication_failed",
+        "authentication_expired",
+        "payment_intent_authentication_failure",
+        "wallet_balance_too_low",
+    ],
 )
 def test_what_was_never_sent_to_the_network_does_not_count(code: str) -> None:
     assert not counts(capturing().outcome(Kind.DECLINED, code=code).attempts[1])

@@ -1,8 +1,13 @@
 """Money that no renewal may keep: found, sent back, once per object."""
 
-from services.payment.domain.calls import call_of
+from datetime import timedelta
+
+import pytest
+
+from services.payment.domain.calls import call_of, spread
 from services.payment.domain.outcome import Kind
-from services.payment.domain.payment import CallStatus, Decision, Operation
+from services.payment.domain.payment import CallStatus, Decision, Operation, Transfer
+from shared.contracts.message import deterministic_id
 from shared.contracts.payments import PaymentCaptured, PaymentRefunded, SurplusRefunded
 from tests.unit.payment.story import PRICE, RENEWAL, Story, balances, captured, capturing, moved
 
@@ -114,3 +119,51 @@ def test_a_surplus_refunded_by_hand_while_another_goes_back_is_not_asked_for_aga
     story.outcome(Kind.REFUNDED)
     assert story.row.operation is None
     assert [answer.ordinal for answer in story.heard(SurplusRefunded)] == [2, 1]
+
+
+def sent_back(**refund: str) -> Story:
+    """A cancelled payment whose surplus went back, by a refund that is called so."""
+    story = Story().cancel()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
+    return story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_9", amount_minor=PRICE, **refund)
+
+
+def came_back(story: Story, **refund: str) -> Story:
+    """The gateway tells that a refund of the surplus came back."""
+    return story.fact(Kind.REFUND_RETURNED, gateway="sandbox", object_reference="pi_9", **refund)
+
+
+def test_a_surplus_that_came_back_is_owed_again_by_the_psp() -> None:
+    story = came_back(sent_back(reference="re_1"), reference="re_1")
+    assert story.last is not None
+    once_more = deterministic_id(RENEWAL, "surplus_returned", "sandbox", "pi_9", "re_1")
+    assert story.last.transfers == (
+        Transfer(once_more, "surplus_found", "psp:sandbox", "surplus", PRICE, "USD", RENEWAL),
+    )
+    assert balances(story.transfers) == {"surplus": PRICE, "psp:sandbox": -PRICE}
+
+
+def test_a_surplus_that_came_back_is_not_sent_at_once() -> None:
+    story = came_back(sent_back(reference="re_1"), reference="re_1")
+    assert story.last is not None
+    assert (story.last.begins, story.row.call_status) == (False, CallStatus.UNKNOWN)
+    assert story.row.due_at == story.now + timedelta(minutes=5) * spread(story.row)
+
+
+def test_a_refund_without_a_name_comes_back_without_one() -> None:
+    story = came_back(sent_back())
+    assert (story.row.operation, balances(story.transfers)["surplus"]) == (Operation.SURPLUS, PRICE)
+
+
+def test_a_refund_of_a_surplus_that_nobody_made_brings_nothing_back() -> None:
+    story = came_back(sent_back(reference="re_1"), reference="re_2")
+    assert (story.last, story.row.operation) == (None, None)
+    assert balances(story.transfers)["surplus"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(119.999, timedelta(seconds=1)), (120, timedelta(minutes=5))])
+def test_from_the_instant_of_its_deadline_a_surplus_is_tried_seldom(seconds: float, pause: timedelta) -> None:
+    story = Story().cancel()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
+    story.later(seconds=seconds).outcome(Kind.UNKNOWN)
+    assert story.row.due_at == story.now + pause * spread(story.row)

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.payment.domain import capabilities, commands, network_caps, payment
+from services.payment.domain import capabilities, commands, network_caps, outcome, payment
 from services.payment.domain.decline_codes import OURS, PROVIDERS, decline_class
+from tests.unit.payment.story import NOON, RENEWAL, TERMS
 
 SOFT = """
 wallet_balance_too_low card_being_tried insufficient_funds do_not_honor generic_decline processing_error
@@ -88,4 +89,21 @@ def test_how_often_a_card_may_be_declined() -> None:
 
 def test_words_that_others_know() -> None:
     assert (commands.NO_METHOD, payment.WALLET) == ("none", "wallet")
+    assert outcome.OBJECT_GONE == "object_cancelled", "stands in `payment_attempts`, for good"
     assert payment.LONG_PAST.isoformat() == "2000-01-01T00:00:00+00:00"
+
+
+def test_a_row_that_nothing_has_happened_to_counts_from_its_first_attempt() -> None:
+    row = payment.Payment(RENEWAL, "sub-1", TERMS, "USD")
+    assert (row.state, row.version, row.attempt) == (payment.State.HELD, 0, 1)
+    assert (row.ordinal, row.capture_ordinal, row.claim) == (0, 0, 0)
+    assert (row.objects, row.refund_attempt, row.surplus) == (0, 0, ())
+
+
+def test_what_a_gateway_does_not_say_is_not_made_up() -> None:
+    """An answer came, so it was reached; a webhook answers no call and is held by no worker."""
+    bare = outcome.Outcome(RENEWAL, outcome.Kind.FAILED, NOON)
+    assert (bare.reached_provider, bare.is_outage, bare.retry_after_seconds) == (True, False, None)
+    assert (bare.operation, bare.ordinal, bare.claim) == (None, 0, None)
+    assert (bare.gateway, bare.code, bare.amount_minor, bare.currency) == ("", "", 0, "")
+    assert (bare.reference, bare.object_reference) == (None, None)

@@ -1,5 +1,7 @@
 """A wallet pays where the row is locked, all or nothing, and is paid back there."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.payment.domain.outcome import Kind
@@ -92,3 +94,11 @@ def test_a_surplus_that_waited_for_a_wallets_refund_goes_back_after_it() -> None
     assert (story.wallet_minor, story.row.operation) == (PRICE, Operation.SURPLUS)
     story.outcome(Kind.REFUNDED)
     assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]
+
+
+def test_a_wallet_whose_turn_comes_after_the_wish_to_cancel_pays_nothing_and_says_so() -> None:
+    story = Story(wallet_minor=PRICE).capture(1, "purse")
+    story.payment = replace(story.row, cancel_wanted="customer_cancelled")
+    story.wallet()
+    assert [said.reason for said in story.heard(PaymentCancelled)] == ["customer_cancelled"]
+    assert (story.row.state, story.wallet_minor, story.transfers) == (State.CANCELLED, PRICE, {})
