@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tests.mutants.layers import LAYERS, Name
@@ -21,13 +22,15 @@ def show_listed(console: Console, tried: Sequence[Tried], layers: Sequence[Name]
     for one in tried:
         marks = [_mark(one, layer) for layer in layers]
         test, why = _last(one)
-        table.add_row(one.defect.name, str(one.defect.promise), *marks, f"{test}\n{why}" if why else test)
+        table.add_row(
+            one.defect.name, str(one.defect.promise), *marks, escape(f"{test}\n{why}" if why else test)
+        )
     console.print(table)
     alive = [one for one in tried if not one.caught_by]
     _show_by_layer(console, tried)
     for one in alive:
         why = one.trouble or one.defect.breaks
-        console.print(f"[red]survives[/red] {one.defect.name} ({one.defect.file}): {why}", soft_wrap=True)
+        console.print(f"survives: {one.defect.name} ({one.defect.file}): {why}", soft_wrap=True, markup=False)
     console.print(f"{len(tried) - len(alive)} of {len(tried)} listed defects were caught")
     return not alive
 
@@ -66,7 +69,7 @@ def show_generated(console: Console, killed: Mapping[str, str], explained: Mappi
     console.print(table)
     alive = [key for key, test in killed.items() if not test and key not in explained]
     for key in alive:
-        console.print(f"[red]survives unexplained[/red] {key}", soft_wrap=True, markup=True)
+        console.print(f"survives unexplained: {key}", soft_wrap=True, markup=False)
     for key in explained:
         if killed.get(key):
             console.print(f"explained, but caught by {killed[key]}: {key}", soft_wrap=True, markup=False)
