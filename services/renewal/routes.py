@@ -1,6 +1,6 @@
 """The HTTP API of renewals: ask for one, look at it, call it off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
 from uuid import UUID
@@ -12,14 +12,13 @@ from services.renewal import store, waiting, waiting_store
 from services.renewal.acceptance import decisions, review_store
 from services.renewal.acceptance import store as acceptance_store
 from services.renewal.domain import admission
-from services.renewal.domain.actions import CustomerCancels, CustomerRetries
+from services.renewal.domain.actions import Action, CustomerCancels, CustomerRetries
 from services.renewal.domain.admission import Admitted, InReview, Joined, Refusal, Waits
 from services.renewal.domain.asking import Request as Asked
-from services.renewal.domain.change import Ignored
-from services.renewal.domain.policy import CALLED_OFF, Policy
+from services.renewal.domain.policy import CALLED_OFF, Moment, Policy
 from services.renewal.domain.renewal import Renewal, State
 from services.renewal.domain.review import Review
-from services.renewal.domain.saga import MATRIX
+from services.renewal.domain.trial import does_something
 from services.renewal.domain.waiting import WITHDRAWN, Waiting
 from services.renewal.moves import Moves
 from services.renewal.views import (
@@ -156,7 +155,8 @@ class RenewalRoutes:
             moves = Moves(transaction, self._policy, locked)
             decision = moves.apply(renewal, action, None)
             if decision.history is None and not _is_called_off(renewal, action):
-                raise not_possible(renewal, decision.ignored, _CUSTOMERS)
+                can = _customers_can(renewal, Moment(transaction.now, self._policy))
+                raise not_possible(renewal, decision.ignored, can)
             await moves.write()
             return await read_view(transaction, renewal_id)
 
@@ -302,19 +302,19 @@ def _only_waits(request: Waiting | Review) -> Problem:
     )
 
 
-_CUSTOMERS: Final[dict[type, str]] = {CustomerCancels: "cancel", CustomerRetries: "pay"}
+def _customers_can(renewal: Renewal, moment: Moment) -> list[str]:
+    pays = CustomerRetries("", renewal.payment_method_id)
+    asked: dict[str, Action] = {"cancel": CustomerCancels(""), "pay": pays}
+    return [name for name, action in asked.items() if does_something(renewal, action, moment)]
 
 
-def not_possible(renewal: Renewal, why: str | None, actions: Mapping[type, str]) -> Problem:
-    """409 with what is possible instead: those of `actions` whose cell of the matrix has a rule."""
-    allowed = [
-        name for action, name in actions.items() if not isinstance(MATRIX[action][renewal.state], Ignored)
-    ]
+def not_possible(renewal: Renewal, why: str | None, allowed: Sequence[str]) -> Problem:
+    """409 with what would do something to this renewal instead."""
     return Problem(
         HTTPStatus.CONFLICT,
         type="not-possible-now",
         title="The renewal's state does not allow it",
         detail=f"The renewal is {renewal.state}: {why}. Possible now: {', '.join(allowed) or 'nothing'}.",
         state=renewal.state,
-        allowed=allowed,
+        allowed=list(allowed),
     )

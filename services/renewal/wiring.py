@@ -113,7 +113,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
             RuleDecisionRoutes(transactions).router,
             DecisionRoutes(transactions, policy, gate, proposals_live).router,
             SearchRoutes(transactions, policy, gate).router,
-            BulkRoutes(transactions, gate, settings.renewal_bulk_renewals, proposals_live).router,
+            BulkRoutes(transactions, policy, gate, settings.renewal_bulk_renewals, proposals_live).router,
             ChargeRoutes(transactions, gate).router,
             AcceptanceRoutes(transactions, gate).router,
             ReviewRoutes(transactions, policy, gate).router,

@@ -19,15 +19,14 @@ class Change(NamedTuple):
     alarm: bool = False
 
 
-# Events, timers and actions have no common base; each rule names the class that its row of the matrix has.
-Rule: TypeAlias = Callable[[Renewal, Any, Moment], Change | None]
-
-
 class Ignored(NamedTuple):
-    """A cell in which nothing happens, and why that is right."""
+    """A cell in which nothing happens, and why that is right. A rule answers it for one renewal."""
 
     why: str
 
+
+# Events, timers and actions have no common base; each rule names the class that its row of the matrix has.
+Rule: TypeAlias = Callable[[Renewal, Any, Moment], Change | Ignored | None]
 
 Cell: TypeAlias = Rule | Ignored
 

@@ -12,7 +12,7 @@ from services.renewal.domain.actions import (
     OperatorResolves,
     OperatorRetries,
 )
-from services.renewal.domain.change import Change, moved, noted
+from services.renewal.domain.change import Change, Ignored, ignored, moved, noted
 from services.renewal.domain.payment_rules import order_capture
 from services.renewal.domain.policy import CALLED_OFF, Moment
 from services.renewal.domain.renewal import Renewal
@@ -24,6 +24,9 @@ _REASONS: Final = {
     "OperatorCancels": "operator_cancelled",
     "OperatorRefunds": "operator_refunded",
 }
+_called_off: Final = ignored("it is called off already: whatever is captured yet goes back")
+_refund_hangs: Final = ignored("its refund hangs: there is nothing else to cancel")
+_unpaid: Final = ignored("nothing is captured: there is nothing to give back")
 
 
 def _by(change: Change, action: Action) -> Change:
@@ -38,27 +41,27 @@ def cancel_paid(renewal: Renewal, action: Action, moment: Moment) -> Change:
     return _by(endings.cancel_top_up(renewal, _REASONS[type(action).__name__], moment), action)
 
 
-def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | None:
+def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | Ignored:
     """It is being given up already; from now on a capture that comes too late is given back."""
     if renewal.reason in CALLED_OFF:
-        return None
+        return _called_off
     reason = _REASONS[type(action).__name__]
     return Change(noted(renewal, reason=reason), reason=reason, detail=action.told)
 
 
-def call_in(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
+def call_in(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignored:
     """Through the authorities, as far as it has come; a refund that hangs cannot be cancelled."""
     if renewal.parked_from == "refunding":
-        return None
+        return _refund_hangs
     if renewal.captured_at is None:
         return cancel(renewal, action, moment)
     return pay_back(renewal, action, moment)
 
 
-def pay_back(renewal: Renewal, action: Action, moment: Moment) -> Change | None:
+def pay_back(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignored:
     """Only what was captured, and only once provisioning has promised to apply nothing."""
     if renewal.captured_at is None:
-        return None
+        return _unpaid
     if renewal.top_up in ("rejected", "cancelled"):
         again = renewal._replace(refund_attempt=_refund_attempt(renewal))
         return _by(endings.refund(again, _REASONS[type(action).__name__], moment), action)

@@ -274,8 +274,8 @@ def decide(renewal: Renewal, message: Message | object, moment: Moment) -> Decis
     if isinstance(cell, Ignored):
         return Decision(renewal, ignored=cell.why)
     change = cell(renewal, message, moment)
-    if change is None:
-        return Decision(renewal, ignored=_KNOWN.why)
+    if change is None or isinstance(change, Ignored):
+        return Decision(renewal, ignored=(change or _KNOWN).why)
     return _recorded(renewal, message, change, moment)
 
 

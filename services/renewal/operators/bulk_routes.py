@@ -4,6 +4,7 @@ A job that decides about money is started by another operator than the one who m
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -14,6 +15,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field, TypeAdapter
 from uuid_utils.compat import uuid7
 
+from services.renewal import store as renewals
+from services.renewal.domain.policy import Moment, Policy
+from services.renewal.domain.trial import does_something
 from services.renewal.operators import bulk_store, store
 from services.renewal.operators.bulk import ended
 from services.renewal.operators.bulk_views import (
@@ -26,7 +30,7 @@ from services.renewal.operators.bulk_views import (
     target_view,
 )
 from services.renewal.operators.domain.bulk import Job, Result, hindrance
-from services.renewal.operators.domain.decision import CHOICES, possible
+from services.renewal.operators.domain.decision import CHOICES, Decision
 from services.renewal.operators.views import Because
 from services.renewal.operators.who import Acting, Gate, Looking
 from shared.http.paging import Cursor, Page
@@ -40,8 +44,11 @@ _TARGET: Final = TypeAdapter(tuple[Annotated[int, Field(ge=0, lt=2**31)]])
 class BulkRoutes:
     """The routes under /v1/operator/jobs. `most` bounds the renewals of one job."""
 
-    def __init__(self, transactions: Transactions, gate: Gate, most: int, jobs_live: timedelta) -> None:
+    def __init__(
+        self, transactions: Transactions, policy: Policy, gate: Gate, most: int, jobs_live: timedelta
+    ) -> None:
         self._transactions = transactions
+        self._policy = policy
         self._most = most
         self._jobs_live = jobs_live
         self.router = router = APIRouter(tags=["operators"], dependencies=[Depends(gate)])
@@ -62,7 +69,8 @@ class BulkRoutes:
             matched = await bulk_store.match(connection, body.filter.wanted, now, self._most + 1)
             if len(matched) > self._most:
                 raise _too_many(self._most)
-            targets = [one for one in matched if body.action in possible(one.state)]
+            able = await self._able(transaction, body, [one.renewal_id for one in matched])
+            targets = [one for one in matched if one.renewal_id in able]
             by_state = Counter(one.state for one in targets)
             job = Job(
                 uuid7(),
@@ -85,6 +93,17 @@ class BulkRoutes:
         view = await self._transactions.run(work)
         response.headers["Location"] = f"/v1/operator/jobs/{view.job_id}"
         return view
+
+    async def _able(self, transaction: Transaction, body: NewJob, ids: Sequence[UUID]) -> set[UUID]:
+        """Those to whom the action would do something. It is tried on one of each kind: there are few."""
+        connection, moment = transaction.connection, Moment(transaction.now, self._policy)
+        action = Decision(body.action, body.choice).asked_by("anybody", "")
+        able: set[UUID] = set()
+        for alike in await store.list_kinds(connection, ids):
+            one = await renewals.read(connection, alike[0])
+            if one is not None and does_something(one, action, moment):
+                able.update(alike)
+        return able
 
     async def start(self, job_id: UUID, body: Start, who: Acting) -> JobView:
         """Do it, to the renewals that are still as the dry-run saw them; each is audited by itself."""

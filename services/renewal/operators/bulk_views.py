@@ -97,7 +97,7 @@ class JobView(Answer):
     matched: int
     by_state: dict[str, int]
     renewals: int
-    """Of those that matched, as many are in a state that allows the action."""
+    """To so many of those that matched the action would do something."""
     needs_second: bool
     """Somebody else than `made_by` must start it."""
     per_second: float

@@ -16,7 +16,7 @@ from services.renewal.domain.renewal import Renewal
 from services.renewal.domain.saga import decide
 from services.renewal.moves import Moves
 from services.renewal.operators import store
-from services.renewal.operators.domain.decision import NAMES, Decision
+from services.renewal.operators.domain.decision import Decision, possible
 from services.renewal.operators.domain.proposal import Proposal, ProposalState, is_replaceable, objection
 from services.renewal.operators.store import Deed
 from services.renewal.routes import not_possible, renewal_not_found
@@ -40,7 +40,7 @@ async def act(transaction: Transaction, policy: Policy, renewal_id: UUID, wanted
         Problem: there is no such renewal, it has moved, or its state does not allow it.
     """
     renewal = await _locked(transaction, renewal_id)
-    _require_version(renewal, wanted.version)
+    _require_version(renewal, wanted.version, Moment(transaction.now, policy))
     await _carry_out(transaction, policy, renewal, wanted)
 
 
@@ -53,11 +53,12 @@ async def propose(
         Problem: as `act`, or something else is proposed already.
     """
     connection, now = transaction.connection, transaction.now
+    moment = Moment(now, policy)
     renewal = await _locked(transaction, renewal_id)
-    _require_version(renewal, wanted.version)
-    tried = decide(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), Moment(now, policy))
+    _require_version(renewal, wanted.version, moment)
+    tried = decide(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), moment)
     if tried.history is None:
-        raise not_possible(renewal, tried.ignored, NAMES)
+        raise not_possible(renewal, tried.ignored, possible(renewal, moment))
     earlier = await store.lock_open_proposal(connection, renewal_id)
     if earlier is not None:
         if not is_replaceable(earlier, renewal, now):
@@ -88,7 +89,10 @@ async def approve(transaction: Transaction, policy: Policy, proposal_id: UUID, b
         Problem: there is no such proposal, it is over, its own proposer approves, or the renewal has moved.
     """
     renewal, proposal = await _locked_proposal(transaction, proposal_id)
+    moment = Moment(transaction.now, policy)
     against = objection(proposal, by, renewal, transaction.now)
+    if against is not None and against.problem == "renewal-has-moved":
+        raise _moved(renewal, f"{against.detail} Nothing was done.", moment)
     if against is not None:
         status = HTTPStatus.FORBIDDEN if against.problem == "second-person-needed" else HTTPStatus.CONFLICT
         raise Problem(
@@ -103,7 +107,7 @@ async def approve(transaction: Transaction, policy: Policy, proposal_id: UUID, b
     moves = Moves(transaction, policy, [renewal])
     decided = moves.apply(renewal, action, None)
     if decided.history is None:
-        raise not_possible(renewal, decided.ignored, NAMES)
+        raise not_possible(renewal, decided.ignored, possible(renewal, moment))
     await moves.write()
     before, after = store.standing(renewal), store.standing(decided.renewal)
     await _note(transaction, proposal, by, "approved", why, before, after)
@@ -153,24 +157,35 @@ async def _locked_proposal(transaction: Transaction, proposal_id: UUID) -> tuple
     return renewal, await store.lock_proposal(transaction.connection, proposal_id)
 
 
-def _require_version(renewal: Renewal, version: int) -> None:
+def _require_version(renewal: Renewal, version: int, moment: Moment) -> None:
     if renewal.version != version:
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            type="renewal-has-moved",
-            title="The renewal has moved since it was looked at",
-            detail=f"The decision was made on version {version}, the renewal is {renewal.state} in version "
-            f"{renewal.version} now. Look at it again, then decide again.",
-            version=renewal.version,
-            state=renewal.state,
+        detail = (
+            f"The decision was made on version {version}, the renewal is {renewal.state} in version "
+            f"{renewal.version} now. Look at it again, then decide again."
         )
+        raise _moved(renewal, detail, moment)
+
+
+def _moved(renewal: Renewal, detail: str, moment: Moment) -> Problem:
+    """With how it stands now, so that whoever decides again knows on what and between what."""
+    allowed = possible(renewal, moment)
+    return Problem(
+        HTTPStatus.CONFLICT,
+        type="renewal-has-moved",
+        title="The renewal has moved since it was looked at",
+        detail=f"{detail} Possible now: {', '.join(allowed) or 'nothing'}.",
+        version=renewal.version,
+        state=renewal.state,
+        allowed=allowed,
+    )
 
 
 async def _carry_out(transaction: Transaction, policy: Policy, renewal: Renewal, wanted: Wanted) -> None:
     moves = Moves(transaction, policy, [renewal])
     decided = moves.apply(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), None)
     if decided.history is None:
-        raise not_possible(renewal, decided.ignored, NAMES)
+        can = possible(renewal, Moment(transaction.now, policy))
+        raise not_possible(renewal, decided.ignored, can)
     await moves.write()
     deed = Deed(
         wanted.operator,

@@ -11,6 +11,13 @@ from unnest(
     $10::json [], $11::json []
 ) as a;
 
+-- name: list_kinds
+-- Renewals by everything that the rules of operators' actions ask about.
+select array_agg(renewal_id) as renewal_ids
+from renewals
+where renewal_id = any($1::uuid [])
+group by state, reason, parked_from, parked_reason, top_up, captured_at is null, amount_minor is null;
+
 -- name: list_audit
 -- What operators did, newest first: about one renewal, in one bulk job, by one operator, or at all.
 select

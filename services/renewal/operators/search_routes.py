@@ -104,16 +104,16 @@ class SearchRoutes:
             stops = await charge_store.list_stops_of(connection, found.renewal.subscription_id)
             kept = await charge_store.read_kept(connection, found.renewal.subscription_id)
             caught_up = await renewals.is_caught_up(connection, now, timers.CATCH_UP_SECONDS)
-        renewal = found.renewal
+        renewal, moment = found.renewal, Moment(now, self._policy)
         events = [history_line(entry) for entry in history] + [deed_line(deed) for deed in reversed(deeds)]
         return Timeline(
             renewal=summary(renewal),
             brand=found.brand,
             carrier=found.carrier,
             waits_for=waits_for(renewal),
-            next=[upcoming_view(one) for one in upcoming(renewal, Moment(now, self._policy), stalls)],
+            next=[upcoming_view(one) for one in upcoming(renewal, moment, stalls)],
             timers_held=not caught_up,
-            allowed=list(possible(renewal.state)),
+            allowed=list(possible(renewal, moment)),
             open_proposal=proposal_view(proposals[0], now) if proposals else None,
             charges_stopped=in_force(stops, found.brand, found.carrier, renewal.subscription_id),
             kept_trigger=kept and kept_view(kept, stops),

@@ -71,6 +71,11 @@ async def write_audit(connection: Connection, now: datetime, deeds: Collection[D
     await connection.execute(SQL["write_audit"], now, *columns(deeds, len(Deed._fields)))
 
 
+async def list_kinds(connection: Connection, renewal_ids: Collection[UUID]) -> list[list[UUID]]:
+    """These renewals, by all that decides which actions do something to them: a few groups of many."""
+    return [row["renewal_ids"] for row in await connection.fetch(SQL["list_kinds"], renewal_ids)]
+
+
 async def list_audit(
     connection: Connection,
     renewal_id: UUID | None,

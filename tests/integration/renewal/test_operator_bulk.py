@@ -324,11 +324,21 @@ async def test_a_job_that_nobody_knows_is_not_found(renewal: Wired, what: str) -
 async def test_a_filter_that_takes_too_many_is_refused_with_the_bound(renewal: Wired) -> None:
     brand, _people, _abouts = await of_a_new_brand(renewal, 3)
     gate = Gate(Tokens(None, utc_now))
-    routes = BulkRoutes(renewal.transactions, gate, most=2, jobs_live=timedelta(hours=1))
+    routes = BulkRoutes(renewal.transactions, POLICY, gate, most=2, jobs_live=timedelta(hours=1))
     body = NewJob.model_validate({"action": "retry", "why": WHY, "filter": {"brand": brand}})
     with pytest.raises(Problem, match="More than 2 open renewals match") as refused:
         await routes.make(body, Who("ana", "operator"), Response())
     assert (refused.value.status, refused.value.type) == (422, "too-many-renewals")
+
+
+async def test_a_dry_run_counts_only_those_to_whom_the_action_would_do_something(renewal: Wired) -> None:
+    brand, abouts = await parked_ones(renewal, 3)
+    await renewal.consume("saga", abouts[0].top_up_rejected(), abouts[1].top_up_rejected())
+    await renewal.consume("saga", abouts[0].refund_rejected())
+    assert await states(renewal, abouts) == ["parked", "refunding", "parked"]
+    made = await dry_run(Operator(renewal), brand, "cancel")
+    assert (made.body["matched"], made.body["renewals"]) == (3, 1)
+    assert [one["renewal_id"] for one in made.body["sample"]] == [str(abouts[2].renewal_id)]
 
 
 async def test_the_jobs_are_listed_newest_first(renewal: Wired) -> None:

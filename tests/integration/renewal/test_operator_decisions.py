@@ -109,7 +109,9 @@ async def test_an_approval_is_about_the_version_that_was_seen(renewal: Wired) ->
     moved = await Operator(renewal, "otto").decide(about, "act", seen["version"], action="cancel")
     reply = await Operator(renewal, "ben").approve(proposal)
     assert (reply.status, reply.problem) == (409, "renewal-has-moved")
-    assert reply.body["version"] == moved.body["version"]
+    assert (reply.body["version"], reply.body["state"]) == (moved.body["version"], "cancelling_top_up")
+    assert reply.body["allowed"] == ["retry"]
+    assert "Possible now: retry." in reply.body["detail"]
     assert (await row(renewal, about.renewal_id))["state"] == "cancelling_top_up"
 
 
@@ -177,6 +179,7 @@ async def test_a_decision_on_an_older_version_is_refused_with_the_version_now(re
         reply = await Operator(renewal).decide(about, how, seen["version"] - 1, **body)
         assert (reply.status, reply.problem) == (409, "renewal-has-moved")
         assert (reply.body["version"], reply.body["state"]) == (seen["version"], "parked")
+        assert reply.body["allowed"] == ["retry", "cancel", "refund", "resolve", "release"]
     assert await Operator(renewal).audit(about) == []
 
 

@@ -36,7 +36,7 @@ class Job(NamedTuple):
     filter: str
     by_state: str
     matched: int
-    """Renewals that the filter found; `renewals` of them are in a state that allows the action."""
+    """Renewals that the filter found; to `renewals` of them the action would do something."""
     renewals: int
     per_second: float
     made_by: str

@@ -11,9 +11,9 @@ from services.renewal.domain.actions import (
     OperatorResolves,
     OperatorRetries,
 )
-from services.renewal.domain.change import Ignored
-from services.renewal.domain.renewal import State
-from services.renewal.domain.saga import MATRIX
+from services.renewal.domain.policy import Moment
+from services.renewal.domain.renewal import Renewal
+from services.renewal.domain.trial import does_something
 
 ActionName = Literal[
     "retry",  # the step's command again, now
@@ -33,7 +33,6 @@ CLASSES: Final[Mapping[ActionName, type[Action]]] = {
     "resolve": OperatorResolves,
     "release": OperatorReleases,
 }
-NAMES: Final[Mapping[type, ActionName]] = {action: name for name, action in CLASSES.items()}
 
 MONEY: Final[frozenset[ActionName]] = frozenset({"refund", "resolve", "release"})
 """Decides whose money it is: one operator proposes, another approves."""
@@ -64,6 +63,11 @@ class Decision(NamedTuple):
         return CLASSES[self.action](operator, why=why, approver=approver)
 
 
-def possible(state: State) -> list[ActionName]:
-    """The actions that have a rule in this state."""
-    return [name for name, action in CLASSES.items() if not isinstance(MATRIX[action][state], Ignored)]
+def possible(renewal: Renewal, moment: Moment) -> list[ActionName]:
+    """The actions that would do something to this renewal now, with one of their choices at least."""
+    return [name for name in CLASSES if _is_possible(name, renewal, moment)]
+
+
+def _is_possible(name: ActionName, renewal: Renewal, moment: Moment) -> bool:
+    tries = (Decision(name, choice).asked_by("anybody", "") for choice in CHOICES.get(name, (None,)))
+    return any(does_something(renewal, action, moment) for action in tries)

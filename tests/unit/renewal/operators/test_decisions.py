@@ -6,20 +6,22 @@ from uuid import UUID
 
 import pytest
 
-from services.renewal.domain.renewal import CLOSED, STATES, State
-from services.renewal.domain.saga import MATRIX
+from services.renewal.domain.policy import POLICY, Moment
+from services.renewal.domain.renewal import CLOSED, STATES, Renewal, State
+from services.renewal.domain.saga import MATRIX, decide
 from services.renewal.operators.domain.decision import (
     CHOICES,
     CLASSES,
-    NAMES,
     ActionName,
     Decision,
     possible,
 )
 from services.renewal.operators.domain.proposal import Proposal, is_replaceable, objection
 from tests.unit.renewal.operators.renewals import a_renewal
+from tests.unit.renewal.test_matrix import AT, standing
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+MOMENT = Moment(AT, POLICY)
 PROPOSAL = Proposal(
     UUID(int=1), UUID(int=2), 4, "release", "failed", "as told", "ana", NOW, NOW + timedelta(hours=4)
 )
@@ -31,7 +33,7 @@ def about(**different: Any) -> Proposal:
 
 def test_every_operators_row_of_the_matrix_has_a_name() -> None:
     rows = {action for action in MATRIX if action.__name__.startswith("Operator")}
-    assert rows == set(CLASSES.values()) == set(NAMES)
+    assert rows == set(CLASSES.values())
     assert set(get_args(ActionName)) == set(CLASSES)
 
 
@@ -78,7 +80,56 @@ def test_whoever_decides_alone_signs_alone() -> None:
 )
 def test_what_is_possible_follows_from_the_matrix(state: State, names: list[str]) -> None:
     assert state in STATES
-    assert possible(state) == names
+    assert possible(standing(state), MOMENT) == names
+
+
+@pytest.mark.parametrize(
+    ("renewal", "names"),
+    [
+        (standing("cancelling_payment")._replace(reason="declined_hard"), ["retry", "cancel", "refund"]),
+        (standing("cancelling_payment")._replace(reason="operator_cancelled"), ["retry"]),
+        (
+            standing("parked")._replace(
+                parked_from="refunding", parked_reason="refund_rejected", top_up="rejected"
+            ),
+            ["retry", "refund", "resolve", "release"],
+        ),
+        (
+            standing("parked")._replace(
+                parked_from="cancelling_payment",
+                parked_reason="silence_cancelling_payment",
+                top_up=None,
+                captured_at=None,
+            ),
+            ["retry", "cancel", "resolve", "release"],
+        ),
+    ],
+    ids=["given up", "called off already", "its refund hangs", "nothing was captured"],
+)
+def test_what_would_do_nothing_to_this_renewal_is_not_possible(renewal: Renewal, names: list[str]) -> None:
+    """The 409 and the timeline offer it: whoever follows must not be refused with the same words."""
+    assert possible(renewal, MOMENT) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "renewal", "why"),
+    [
+        ("cancel", standing("cancelling_payment"), "called off already"),
+        ("cancel", standing("parked")._replace(parked_from="refunding"), "its refund hangs"),
+        ("refund", standing("parked")._replace(captured_at=None), "nothing is captured"),
+    ],
+)
+def test_what_is_not_possible_says_why_of_this_renewal(name: ActionName, renewal: Renewal, why: str) -> None:
+    tried = decide(renewal, Decision(name).asked_by("ana", "as told"), MOMENT)
+    assert tried.history is None
+    assert tried.ignored is not None
+    assert why in tried.ignored
+    assert name not in possible(renewal, MOMENT)
+
+
+def test_what_needs_a_price_that_nobody_knows_is_not_possible() -> None:
+    unpriced = standing("captured")._replace(amount_minor=None, granted=None)
+    assert "retry" not in possible(unpriced, MOMENT)
 
 
 def test_another_person_may_approve_what_is_open_and_as_it_was() -> None:
