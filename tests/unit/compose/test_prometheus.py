@@ -42,6 +42,22 @@ def test_every_runbook_belongs_to_an_alert_and_says_what_to_do(runbook: Path) ->
         assert f"\n{heading}\n" in text, f"{runbook.name} lacks {heading}"
 
 
+def test_the_table_of_the_docs_has_every_alert_with_its_severity_and_runbook() -> None:
+    told = re.findall(
+        r"^\| \[(\w+)\]\((runbooks/[a-z-]+\.md)\) \| (\w+) \|",
+        (REPOSITORY / "docs" / "observability.md").read_text(),
+        re.MULTILINE,
+    )
+    assert sorted(told) == sorted(
+        (
+            alert["alert"],
+            alert["annotations"]["runbook_url"].removeprefix("docs/"),
+            alert["labels"]["severity"],
+        )
+        for alert in alerts()
+    )
+
+
 def test_every_severity_of_an_alert_has_somebody_to_tell() -> None:
     route = read_yaml(COMPOSE / "alertmanager.yml")["route"]
     told = " ".join(matcher for each in route["routes"] for matcher in each["matchers"])
