@@ -39,7 +39,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
                 "required": ["location", "message"],
                 "properties": {
                     "location": {"enum": ["body", "query", "path", "header", "cookie"]},
-                    "pointer": {"type": "string", "description": "JSON Pointer within the body"},
+                    "pointer": {"type": "string", "description": "JSON Pointer (RFC 6901) within the body"},
                     "name": {"type": "string"},
                     "message": {"type": "string"},
                 },
@@ -112,4 +112,4 @@ async def _answer_invalid_request(request: Request, error: RequestValidationErro
     faults = error.errors()
     if any(fault["type"] == "missing" and fault["loc"] == _KEY_LOCATION for fault in faults):
         return idempotency.key_missing().response(request.scope)
-    return problems.invalid_request(faults).response(request.scope)
+    return problems.invalid_request(faults, error.body).response(request.scope)

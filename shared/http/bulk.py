@@ -40,11 +40,8 @@ class _ByItself:
                 # strict types checked as if they were JSON, and no instant or UUID would pass.
                 return adapter().validate_python(value)
             except ValidationError as error:
-                return Invalid(
-                    invalid_request(
-                        error.errors(include_url=False, include_context=False, include_input=False)
-                    )
-                )
+                faults = error.errors(include_url=False, include_context=False, include_input=False)
+                return Invalid(invalid_request(faults, value))
 
         return core_schema.no_info_wrap_validator_function(read, handler(source))
 

@@ -93,7 +93,7 @@ def _fields(document: Document, schema: Schema, depth: int) -> str:
     schema = _resolved(document, schema)
     if "items" in schema:
         schema = _resolved(document, schema["items"])
-    for choice in schema.get("anyOf", ()):
+    for choice in schema.get("anyOf") or schema.get("oneOf") or ():
         if _resolved(document, choice).get("properties"):
             schema = _resolved(document, choice)
     if not schema.get("properties"):

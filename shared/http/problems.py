@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Scope
 
+from shared.http.faults import shown, told_once
 from shared.observability.masking import masked
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:recarga:problem:"
 MAX_ERRORS = 50
 """Faults listed in one document: a longer list helps nobody and makes the answer larger than the request."""
-
-_LONGEST_SEGMENT = 64
-_LOCATIONS = frozenset({"body", "query", "path", "header", "cookie"})
 
 
 class Problem(Exception):
@@ -72,33 +71,18 @@ def instance_of(scope: Scope) -> str:
     return masked(raw.split(b"?", 1)[0].decode("ascii", "replace"))
 
 
-def invalid_request(faults: Sequence[Mapping[str, Any]]) -> Problem:
-    """422: what pydantic found, without the values it found it in."""
-    listed = [_error(fault) for fault in faults[:MAX_ERRORS]]
-    count = len(faults)
+def invalid_request(faults: Sequence[Mapping[str, Any]], body: object) -> Problem:
+    """422: what pydantic found, without the values it found it in. `body` is what was sent, read as JSON."""
+    told = told_once(faults, body)
+    count = len(told)
     subject = "One field of the request is" if count == 1 else f"{count} fields of the request are"
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         type="invalid-request",
         title="The request is not valid",
         detail=f"{subject} wrong, so nothing was done. Correct what `errors` lists and send it again.",
-        errors=listed,
+        errors=[shown(place, messages) for place, messages in islice(told.items(), MAX_ERRORS)],
     )
-
-
-def _error(fault: Mapping[str, Any]) -> dict[str, str]:
-    """Where the fault is (a JSON Pointer within the body, a name elsewhere) and what it is."""
-    location, *path = ("", *fault["loc"]) if not _is_located(fault["loc"]) else fault["loc"]
-    segments = [masked(str(segment), _LONGEST_SEGMENT) for segment in path]
-    message = masked(str(fault["msg"])).removeprefix("Value error, ")
-    if location in ("", "body"):
-        pointer = "".join("/" + segment.replace("~", "~0").replace("/", "~1") for segment in segments)
-        return {"location": "body", "pointer": pointer, "message": message}
-    return {"location": location, "name": ".".join(segments), "message": message}
-
-
-def _is_located(path: Sequence[object]) -> bool:
-    return bool(path) and path[0] in _LOCATIONS
 
 
 def not_found() -> Problem:

@@ -6,13 +6,13 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
 import structlog
-from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, TypeAdapter
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from shared.contracts.fields import AmountMinor, Id, Instant
 from shared.http.application import create_app
@@ -30,12 +30,20 @@ MAX_BODY_BYTES = 20_000
 _PLACE = TypeAdapter(tuple[AwareDatetime, UUID])
 
 
+class Address(Body):
+    """One of the forms that a place is named in."""
+
+    street: Id
+    floor: int = 0
+
+
 class NewParcel(Body):
     name: Id
     amount_minor: AmountMinor
     at: Instant | None = None
     codes: tuple[Id, ...] = ()
     note: str = ""
+    stops: Annotated[tuple[Literal["home", "work"] | Address, ...] | None, Field(min_length=2)] = None
 
 
 class Parcel(Answer):
@@ -89,7 +97,9 @@ def parcels() -> APIRouter:
         return Parcel(name=body.name, key=key, caller=caller, traceparent=traceparent)
 
     @router.get("")
-    async def listed(cursor: Cursor) -> Page[str]:
+    async def listed(
+        cursor: Cursor, size: Annotated[list[Literal["s", "m"] | Literal["l"]] | None, Query()] = None
+    ) -> Page[str]:
         after = cursor.after(_PLACE)
         return Page(items=[] if after is None else [str(after[1])])
 
