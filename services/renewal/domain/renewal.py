@@ -17,7 +17,7 @@ OpenState = Literal[
     "parked",  # a person must decide; the slot stays taken
 ]
 ClosedState = Literal["completed", "refunded", "failed", "cancelled"]
-State = OpenState | ClosedState
+State = Literal[OpenState, ClosedState]
 
 OPEN_STATES: Final[tuple[OpenState, ...]] = (
     "requested",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 import orjson
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from services.renewal.domain.asking import TriggerKind
 from services.renewal.rules.domain.decision import Decision, Outcome
@@ -44,6 +44,26 @@ class TriggerBody(TriggerWish, Body):
     """One reason to renew, with its limit: when no more than this is left, or this long before the end."""
 
 
+def _form(given: object) -> str | None:
+    """Which of its forms a trigger is sent in, so that only that one says what is wrong with it."""
+    if isinstance(given, str):
+        return "text" if ":" in given else "kind"
+    return "object" if isinstance(given, dict | TriggerBody) else None
+
+
+AnyTrigger = Annotated[
+    Annotated[TriggerKind, Tag("kind")]
+    | Annotated[TriggerText, Tag("text")]
+    | Annotated[TriggerBody, Tag("object")],
+    Discriminator(
+        _form,
+        custom_error_type="trigger_type",
+        custom_error_message="Input should be a kind of trigger as text, or an object that has one",
+    ),
+]
+"""By its kind alone, with its limit in a few characters, or field by field."""
+
+
 class OfferingsBody(Offerings, Body):
     """What to buy: the same again, more where it ran out early, less where much was left."""
 
@@ -63,9 +83,7 @@ class RuleBody(Limits, Body):
     the mandate that it stood on before, or on the word of whoever sets it, up to the cap.
     """
 
-    triggers: Annotated[
-        tuple[TriggerKind | TriggerText | TriggerBody, ...], Field(min_length=1, max_length=MAX_TRIGGERS)
-    ]
+    triggers: Annotated[tuple[AnyTrigger, ...], Field(min_length=1, max_length=MAX_TRIGGERS)]
     offering_id: Annotated[Id | None, Field(description="The short form of `offerings`.")] = None
     offerings: OfferingsBody | None = None
     quiet_hours: QuietHoursBody | None = None

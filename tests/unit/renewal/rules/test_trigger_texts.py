@@ -1,24 +1,25 @@
 """A trigger with its limit in a few characters, as it stands in a field of CSV."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from pydantic import ValidationError
 
 from services.renewal.rules.domain.rule import TriggerWish
 from services.renewal.rules.views import BulkRule
+from shared.http.problems import invalid_request
+
+RULE: Final = {
+    "subscription_id": "sub-1",
+    "offering_id": "cuba-1gb",
+    "payment_method_ids": ["card-1"],
+    "cap_amount_minor": 800,
+    "currency": "USD",
+}
 
 
 def wishes(*triggers: Any) -> tuple[TriggerWish, ...]:
-    body = {
-        "subscription_id": "sub-1",
-        "triggers": list(triggers),
-        "offering_id": "cuba-1gb",
-        "payment_method_ids": ["card-1"],
-        "cap_amount_minor": 800,
-        "currency": "USD",
-    }
-    return BulkRule.model_validate(body).instruction.triggers
+    return BulkRule.model_validate({**RULE, "triggers": list(triggers)}).instruction.triggers
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,26 @@ def test_a_text_and_its_object_are_the_same() -> None:
 def test_a_slip_is_refused_and_not_guessed_at(text: str) -> None:
     with pytest.raises(ValidationError):
         wishes(text)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "pointer", "told"),
+    [
+        ("bogus", "/triggers/1", "Input should be 'exhausted', "),
+        ("threshold:500%", "/triggers/1", "String should match pattern"),
+        ({"kind": "threshold", "percent": 500}, "/triggers/1/percent", "less than or equal to 100"),
+        ({"percent": 5}, "/triggers/1/kind", "Field required"),
+        ({"kind": "exhausted", "percent": 5}, "/triggers/1", "go with the kind threshold"),
+        (5, "/triggers/1", "a kind of trigger as text, or an object"),
+    ],
+)
+def test_only_the_form_that_a_trigger_is_sent_in_tells_what_is_wrong(
+    trigger: Any, pointer: str, told: str
+) -> None:
+    body = {**RULE, "triggers": ["exhausted", trigger]}
+    with pytest.raises(ValidationError) as caught:
+        BulkRule.model_validate(body)
+    document = invalid_request(caught.value.errors(), body).document()
+    [error] = document["errors"]
+    assert error["pointer"] == pointer
+    assert told in error["message"]
