@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -79,8 +80,8 @@ async def call(office: Office, good: GoodRequest, body: bytes, headers: Mapping[
     return await send(url, good.method, good.path, body, {**keyed, **signed, **headers})
 
 
-def wrong_with(reply: Reply, wanted: str | None = None) -> str | None:
-    """What is wrong with a refusal; None where it is as it should be."""
+def wrong_with(reply: Reply, wanted: str | None = None, sent: object = None) -> str | None:
+    """What is wrong with a refusal of what was sent; None where it is as it should be."""
     if not 400 <= reply.status < 500:
         return f"status {reply.status}: {reply.content[:200]!r}"
     try:
@@ -90,7 +91,38 @@ def wrong_with(reply: Reply, wanted: str | None = None) -> str | None:
     detail = reply.body["detail"]
     if len(detail.split()) < 5 or not detail.endswith("."):
         return f"no sentence that says what to do: {detail!r}"
-    return None if wanted in (None, problem) else f"{problem} instead of {wanted}"
+    if wanted not in (None, problem):
+        return f"{problem} instead of {wanted}"
+    return nowhere(reply.body, sent)
+
+
+def nowhere(problem: Mapping[str, Any], sent: object) -> str | None:
+    """Which of its errors leads to nothing in the request, or where another does; None where none is so."""
+    places = [(one["location"], one.get("pointer", one.get("name"))) for one in problem.get("errors", ())]
+    if len(set(places)) < len(places):
+        return f"a place that is told twice: {places}"
+    for location, way in places:
+        if location != "body":
+            if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*(\.\d+)?", way) is None:
+                return f"no name of a parameter: {way!r}"
+        elif not leads_somewhere(way, sent):
+            return f"no JSON Pointer into {sent!r:.100}: {way!r}"
+    return None
+
+
+def leads_somewhere(pointer: str, sent: Any) -> bool:
+    """Whether it is a JSON Pointer (RFC 6901) to a value in what was sent, or to a member that it lacks."""
+    if re.fullmatch(r"(/([^/~]|~[01])*)*", pointer) is None:
+        return False
+    segments = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for number, segment in enumerate(segments, start=1):
+        if isinstance(sent, list) and segment.isdecimal() and int(segment) < len(sent):
+            sent = sent[int(segment)]
+        elif isinstance(sent, dict) and segment in sent:
+            sent = sent[segment]
+        else:
+            return isinstance(sent, dict) and number == len(segments)
+    return True
 
 
 async def test_every_operation_that_reads_a_body_is_tried_here(
@@ -126,7 +158,8 @@ async def test_a_body_that_no_route_could_read_is_refused_everywhere(
     for good in goods:
         for name, body, headers, problem in NOT_FOR_A_ROUTE:
             reply = await call(office, good, body, headers)
-            if found := wrong_with(reply, problem):
+            sent = json.loads(body) if problem == "invalid-request" and body else None
+            if found := wrong_with(reply, problem, sent):
                 wrong[good.operation, name] = found
     assert wrong == {}
 
@@ -136,7 +169,7 @@ async def test_a_field_that_is_wrong_is_refused_by_name(office: Office, goods: l
     for good in [good for good in goods if not good.is_bulk]:
         for name, body in bad_bodies(good):
             reply = await call(office, good, json.dumps(body).encode(), JSON)
-            if found := wrong_with(reply):
+            if found := wrong_with(reply, sent=body):
                 wrong[good.operation, name] = found
     assert wrong == {}
 
@@ -151,14 +184,16 @@ async def test_a_wrong_item_among_many_is_refused_by_its_place(
         reply = await call(office, good, json.dumps({"items": items}).encode(), JSON)
         assert reply.status == 200, (good.operation, reply.content[:500])
         refused = {one["index"]: one["problem"] for one in reply.body["refused"]}
-        for place, (name, _) in enumerate(named):
+        for place, (name, body) in enumerate(named):
             problem = refused.get(place)
             if problem is None or not problem["type"].startswith("urn:recarga:problem:"):
                 wrong[good.operation, name] = str(problem)
+            elif found := nowhere(problem, body):
+                wrong[good.operation, name] = found
         structures: list[dict[str, Any]] = [{"items": []}, {"items": [good.body] * 1_001}, {"things": []}]
         for structure in structures:
             reply = await call(office, good, json.dumps(structure).encode(), JSON)
-            if found := wrong_with(reply, "invalid-request"):
+            if found := wrong_with(reply, "invalid-request", structure):
                 wrong[good.operation, str(structure)[:40]] = found
     assert wrong == {}
 
@@ -224,7 +259,7 @@ async def test_ids_in_an_address_that_nobody_could_have_are_refused(office: Offi
                 )
                 for method in methods:
                     reply = await send(office.stack.service_url(service), method.upper(), path, b"{}", JSON)
-                    if found := wrong_with(reply):
+                    if found := wrong_with(reply, sent={}):
                         wrong[service, method, path] = found
     assert wrong == {}
 
@@ -246,6 +281,7 @@ async def test_a_caller_or_a_page_that_cannot_be_is_refused(office: Office) -> N
         send(url, "GET", "/v1/renewals?limit=201"),
         send(url, "GET", "/v1/renewals?cursor=invented"),
         send(url, "GET", "/v1/renewals?state=happy"),
+        send(url, "GET", "/v1/operator/renewals?state=happy", headers=office.signed_in("vera", "viewer")),
         send(url, "GET", "/v1/renewals?subscription_id=%00"),
         send(url, "DELETE", "/v1/renewals"),
     )
