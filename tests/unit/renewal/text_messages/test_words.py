@@ -1,5 +1,7 @@
 """Which word a text message says, and whom its number speaks for."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from services.renewal.text_messages.domain.reply import (
     NOT_ACTIVE,
     NUMBER_AMBIGUOUS,
     NUMBER_UNKNOWN,
+    TOO_MANY,
     WORDS,
     Holder,
     Word,
@@ -54,6 +57,19 @@ def test_a_word_is_recognised_alone_however_it_is_written(text: str, word: Word 
     assert word_of(text) == word
 
 
+@pytest.mark.parametrize("text", ["1", "renew", "renovar"])
+def test_these_words_renew(text: str) -> None:
+    assert word_of(text) == "renew"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "stop", "stopall", "unsubscribe", "cancel", "end", "quit", "baja", "alto", "cancelar"],
+)
+def test_whoever_opts_out_in_any_usual_way_is_understood(text: str) -> None:
+    assert word_of(text) == "stop"
+
+
 @given(
     said=st.sampled_from(sorted(WORDS)),
     upper=st.booleans(),
@@ -90,7 +106,15 @@ def test_a_number_speaks_for_one_subscription_or_for_none(holders: list[Holder],
 
 
 def test_a_number_that_too_many_have_had_speaks_for_nobody() -> None:
+    assert MOST_HOLDERS == 20, "so many names of one number are read at most"
     many = [Holder(f"sub-{n}", "terminated", "owner") for n in range(MOST_HOLDERS - 1)]
     only = Holder("sub-now", "active", "owner")
     assert addressed([*many[1:], only], "renew") == only
     assert addressed([*many, only], "renew") == NUMBER_AMBIGUOUS
+
+
+def test_why_a_reply_does_nothing_is_told_by_the_reasons_of_the_page() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "text-messages.md").read_text(encoding="utf-8")
+    reasons = [why.reason for why in (NUMBER_UNKNOWN, NUMBER_AMBIGUOUS, NOT_ACTIVE, TOO_MANY)]
+    assert len(set(reasons)) == len(reasons)
+    assert all(f"`{reason}`" in page for reason in reasons)
