@@ -24,7 +24,7 @@ ActionName = Literal[
 ]
 Finding = Literal["applied", "not_applied", "captured", "not_captured", "refunded"]
 Outcome = Literal["completed", "refunded", "failed", "cancelled"]
-Choice = Finding | Outcome
+Choice = Literal[Finding, Outcome]
 
 CLASSES: Final[Mapping[ActionName, type[Action]]] = {
     "retry": OperatorRetries,
