@@ -117,7 +117,7 @@ class RenewalRoutes:
         subscription_id: Annotated[Id | None, Query()] = None,
         state: Annotated[State | None, Query()] = None,
     ) -> Page[RenewalSummary]:
-        """Renewals, newest first."""
+        """Renewals that have begun, newest first: what waits or is in review is read by its id."""
         after = position.after(_PLACE)
         async with self._transactions.begin() as transaction:
             rows = await store.list_renewals(
@@ -285,7 +285,8 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
         HTTPStatus.NOT_FOUND,
         type="renewal-not-found",
         title="There is no such renewal",
-        detail=f"No renewal has the id {renewal_id}. Find it by its subscription in GET /v1/renewals.",
+        detail=f"No renewal has the id {renewal_id}. Compare it with the answer that gave it. "
+        "GET /v1/renewals lists a subscription's renewals once they have begun, not what waits or is in review.",
     )
 
 
