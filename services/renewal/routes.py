@@ -286,7 +286,7 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
         type="renewal-not-found",
         title="There is no such renewal",
         detail=f"No renewal has the id {renewal_id}. Compare it with the answer that gave it. "
-        "GET /v1/renewals lists a subscription's renewals once they have begun, not what waits or is in review.",
+        "GET /v1/renewals lists a subscription's renewals that have begun, not what waits or is in review.",
     )
 
 
