@@ -1,5 +1,6 @@
 """When a night ends, against a clock that is looked at every minute."""
 
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -93,3 +94,16 @@ def test_a_zone_that_there_is_not_is_refused(zone: str) -> None:
 def test_a_whole_day_of_quiet_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing would ever be charged"):
         QuietHours(from_hour=7, to_hour=7, zone="UTC")
+
+
+def test_a_machine_without_time_zones_of_its_own_knows_the_nights_of_havana() -> None:
+    night = QuietHours(from_hour=21, to_hour=8, zone="America/Havana")
+    own = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath(())
+    ZoneInfo.clear_cache()
+    try:
+        until = quiet_until(night, datetime(2026, 7, 1, 3, tzinfo=UTC))
+    finally:
+        zoneinfo.reset_tzpath(own)
+        ZoneInfo.clear_cache()
+    assert until == datetime(2026, 7, 1, 12, tzinfo=UTC)
