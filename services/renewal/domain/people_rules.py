@@ -27,6 +27,7 @@ _REASONS: Final = {
 _called_off: Final = ignored("it is called off already: whatever is captured yet goes back")
 _refund_hangs: Final = ignored("its refund hangs: there is nothing else to cancel")
 _unpaid: Final = ignored("nothing is captured: there is nothing to give back")
+_known: Final = ignored("nothing of it is unknown: asked again, the authority answers by itself")
 
 
 def _by(change: Change, action: Action) -> Change:
@@ -106,8 +107,24 @@ def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:
     return _by(Change(new, (command_of(state, new, moment),)), action)
 
 
-def resolve(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Change:
+def findings(renewal: Renewal) -> tuple[str, ...]:
+    """What can have been found out about a parked one: the authority would drop what it knows better."""
+    if renewal.parked_from == "refunding":
+        return ("refunded",)
+    found: tuple[str, ...] = ()
+    after_capture = renewal.parked_from in ("captured", "cancelling_top_up")
+    if renewal.captured_at is None and not after_capture:
+        found += ("captured", "not_captured")
+    if renewal.top_up == "undetermined" or (renewal.top_up is None and after_capture):
+        found += ("applied", "not_applied")
+    return found
+
+
+def resolve(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Change | Ignored:
     """The finding goes to the authority; the saga moves on the fact that follows."""
+    fitting = findings(renewal)
+    if action.decision not in fitting:
+        return ignored(f"to be found out is {' or '.join(fitting)}, nothing else") if fitting else _known
     new = noted(renewal)
     if action.decision == "applied" or action.decision == "not_applied":
         command = wording.resolve_top_up(new, action.decision, action.signed, moment)

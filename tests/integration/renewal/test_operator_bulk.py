@@ -16,8 +16,9 @@ from services.renewal.operators.tokens import Operator as Who
 from services.renewal.operators.tokens import Tokens
 from services.renewal.operators.who import Gate
 from shared.clock import utc_now
-from shared.contracts.payment_commands import CancelPayment, ResolvePayment
+from shared.contracts.payment_commands import CancelPayment
 from shared.contracts.renewals import RenewalFailed
+from shared.contracts.topup_commands import ResolveTopUp
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction
 from tests.integration.renewal.conftest import About
@@ -124,7 +125,7 @@ async def test_what_has_moved_since_the_dry_run_is_left_alone(renewal: Wired) ->
 async def test_money_in_bulk_is_started_by_a_second_person_who_is_named_everywhere(renewal: Wired) -> None:
     brand, abouts = await parked_ones(renewal, 2)
     ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
-    made = await dry_run(ana, brand, "resolve", choice="captured")
+    made = await dry_run(ana, brand, "resolve", choice="applied")
     assert made.body["needs_second"]
     reply = await start(ana, made)
     assert (reply.status, reply.problem) == (403, "second-person-needed")
@@ -133,7 +134,7 @@ async def test_money_in_bulk_is_started_by_a_second_person_who_is_named_everywhe
     assert (await start(ben, made)).status == 202
     assert (await ended(ana, made))["done"] == 2
     for about in abouts:
-        [command] = [one for one in renewal.said(ResolvePayment) if one.renewal_id == about.renewal_id]
+        [command] = [one for one in renewal.said(ResolveTopUp) if one.renewal_id == about.renewal_id]
         assert command.decided_by == "ana:ben"
         [deed] = await ana.audit(about)
         assert (deed["operator"], deed["step"]) == ("ben", "approved")

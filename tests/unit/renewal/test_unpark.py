@@ -9,6 +9,7 @@ from services.renewal.domain.actions import (
     CustomerCancels,
     OperatorRefunds,
     OperatorReleases,
+    OperatorResolves,
     OperatorRetries,
 )
 from services.renewal.domain.policy import POLICY, Moment
@@ -90,6 +91,44 @@ def test_what_is_known_not_to_be_applied_is_paid_back_at_once(top_up: TopUpFindi
     assert (decision.renewal.state, decision.renewal.refund_attempt) == ("refunding", 2)
     assert decision.history is not None
     assert (decision.history.reason, decision.history.detail) == ("operator_refunded", "by otto")
+
+
+FINDINGS: tuple[Any, ...] = ("applied", "not_applied", "captured", "not_captured", "refunded")
+
+
+@pytest.mark.parametrize(
+    ("came_from", "paid", "top_up", "fitting"),
+    [
+        ("captured", True, "undetermined", {"applied", "not_applied"}),
+        ("cancelling_top_up", True, "undetermined", {"applied", "not_applied"}),
+        ("cancelling_top_up", True, None, {"applied", "not_applied"}),
+        ("cancelling_top_up", False, "undetermined", {"applied", "not_applied"}),
+        ("cancelling_top_up", False, "rejected", set()),
+        ("cancelling_payment", False, None, {"captured", "not_captured"}),
+        ("cancelling_payment", False, "rejected", {"captured", "not_captured"}),
+        (
+            "cancelling_payment",
+            False,
+            "undetermined",
+            {"captured", "not_captured", "applied", "not_applied"},
+        ),
+        ("cancelling_payment", True, "undetermined", {"applied", "not_applied"}),
+        ("cancelling_payment", True, None, set()),
+        ("refunding", True, "rejected", {"refunded"}),
+        ("refunding", True, "cancelled", {"refunded"}),
+    ],
+)
+def test_only_what_is_unknown_can_be_found_out(
+    came_from: State, paid: bool, top_up: TopUpFinding | None, fitting: set[str]
+) -> None:
+    """Anything else would be approved by two people, and then dropped by the authority without a word."""
+    renewal = parked(came_from, paid=paid, top_up=top_up)
+    for found in FINDINGS:
+        decision = decide(renewal, OperatorResolves("otto", found), NOW)
+        assert len(decision.says) == (found in fitting), found
+        if found not in fitting:
+            assert decision.renewal == renewal
+            assert all(fits in (decision.ignored or "") for fits in fitting)
 
 
 def test_what_was_released_says_why_it_ended() -> None:
