@@ -68,7 +68,10 @@ with opened as (
         cancel_wanted, payment_method_id, gateway, answer, amount_minor, currency, subscription_id, terms,
         grant_given, traceparent,
         case when operation is not null and not is_leased then gateway end,
-        case when operation is not null and not is_leased then terms ->> 'origin' = 'rule' end,
+        case
+            when operation is not null and not is_leased
+                then terms ->> 'origin' = 'rule' or coalesce(terms ->> 'is_bulk' = 'true', false)
+        end,
         case when operation is not null and not is_leased then now() + interval '10 minutes' end
     from unnest(
         $1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
@@ -265,7 +268,8 @@ with picked as (
         p.renewal_id, p.operation, p.ordinal, p.claim + 1 as claim, p.payment_method_id, p.gateway,
         p.reference_gateway, p.provider_reference, p.objects, p.amount_minor, p.currency, p.cancel_wanted,
         p.decision, p.surplus, a.send_before as sent_before, a.first_sent_at,
-        a.provider_reference as call_reference, p.terms ->> 'origin' = 'rule' as is_bulk
+        a.provider_reference as call_reference,
+        p.terms ->> 'origin' = 'rule' or coalesce(p.terms ->> 'is_bulk' = 'true', false) as is_bulk
     from payments as p
     inner join payment_attempts as a on p.renewal_id = a.renewal_id and p.ordinal = a.ordinal
     where p.renewal_id = any($1::uuid[])

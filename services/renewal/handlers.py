@@ -150,4 +150,5 @@ def _asking(received: Received) -> Request | Trigger:
         act_before=message.act_before,
         traceparent=received.traceparent,
         is_told=True,
+        is_bulk=True,
     )

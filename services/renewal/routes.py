@@ -90,7 +90,9 @@ class RenewalRoutes:
         """Ask for many renewals; each is judged by itself, by the same checks as a single one."""
         items = body.valid
         traceparent = request.scope[TRACEPARENT]
-        asked = [_asked(item, caller, item.request_id, traceparent) for _, item in items]
+        asked = [
+            _asked(item, caller, item.request_id, traceparent)._replace(is_bulk=True) for _, item in items
+        ]
 
         async def work(transaction: Transaction) -> Sequence[admission.Answer]:
             return await waiting.ask(transaction, asked, self._policy)

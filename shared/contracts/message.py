@@ -87,6 +87,13 @@ class Terms(Part):
     payment_method_ids: PaymentMethodIds
     payer_id: Id
     origin: Origin = "customer"
+    is_bulk: bool = False
+    """Whether a system asked for it among many: no person waits, though one agreed to it."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a person waits for it: those go first where a gateway takes not all."""
+        return self.origin == "customer" and not self.is_bulk
 
 
 class Grant(Part):

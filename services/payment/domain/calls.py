@@ -108,7 +108,7 @@ class Call:
     sent_before: datetime | None = None
     cancel_wanted: bool = False
     is_bulk: bool = False
-    """Whether no person asked for the renewal: people go first."""
+    """Whether no person waits for the renewal: people go first."""
 
 
 def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -> Call:
@@ -135,5 +135,5 @@ def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -
         send_until,
         reference,
         token,
-        is_bulk=payment.terms.origin == "rule",
+        is_bulk=not payment.terms.is_awaited,
     )

@@ -55,7 +55,7 @@ class TopUpCalls:
         return self._carriers.lane(job.order.carrier)
 
     def is_urgent(self, job: Job) -> bool:
-        return job.order.terms.origin == "customer"
+        return job.order.terms.is_awaited
 
     def sign(self, _job: Job, outcome: Outcome) -> Sign:
         finding = outcome.finding
@@ -182,5 +182,5 @@ def _attempt_row(job: Job, settled: Settled, lane: str | None) -> AttemptRow:
         settled.wait_seconds,
         attempt.ended,
         lane,
-        job.order.terms.origin == "rule",
+        not job.order.terms.is_awaited,
     )

@@ -35,7 +35,9 @@ with inserted as (
     on conflict do nothing
     returning
         renewal_id, state, ordinal, iccid, carrier,
-        case state when 'pending' then terms ->> 'origin' end as waiting_origin
+        case
+            when state = 'pending' then terms ->> 'origin' = 'rule' or coalesce(terms ->> 'is_bulk' = 'true', false)
+        end as waits_as_bulk
 ),
 
 begun as (
@@ -55,9 +57,9 @@ begun as (
         case state
             when 'sending' then clock_timestamp() + make_interval(secs => $16) else now() + interval '10 minutes'
         end,
-        case when waiting_origin is not null then case when carrier = any($17::text []) then carrier else '*' end end,
-        waiting_origin = 'rule',
-        case when waiting_origin is not null then now() + interval '10 minutes' end
+        case when waits_as_bulk is not null then case when carrier = any($17::text []) then carrier else '*' end end,
+        waits_as_bulk,
+        case when waits_as_bulk is not null then now() + interval '10 minutes' end
     from inserted
     where state in ('sending', 'pending') and iccid is not null
 )

@@ -198,6 +198,7 @@ def _admit(request: Request, standing: Standing, now: datetime, policy: Policy, 
         payment_method_ids=methods,
         payer_id=request.payer_id or standing.owner_id or "",
         origin=request.origin,
+        is_bulk=request.is_bulk,
     )
     renewal = Renewal(
         renewal_id=standing.renewal_id,

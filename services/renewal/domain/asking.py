@@ -115,6 +115,8 @@ class Request(NamedTuple):
     """Whether a refusal is kept and sent as RenewalRefused: over HTTP the answer itself tells it."""
     dunning_try: int | None = None
     """Which try of a rule it is; None where a person or a system asks."""
+    is_bulk: bool = False
+    """Whether a system asks for many: at a gateway that does not take all, people go before it."""
 
     @property
     def renewal_id(self) -> UUID:

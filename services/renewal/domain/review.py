@@ -63,6 +63,8 @@ class Review(NamedTuple):
             traceparent=self.traceparent,
             is_told=self.is_told,
             dunning_try=self.dunning_try,
+            # As of requests that wait (waiting.py).
+            is_bulk=self.is_told,
         )
 
     @property

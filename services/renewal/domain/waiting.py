@@ -60,6 +60,8 @@ class Waiting(NamedTuple):
             act_before=self.act_before,
             traceparent=self.traceparent,
             is_told=self.is_told,
+            # Who is told asked over Kafka. What waited of a bulk body over HTTP goes with people from now on.
+            is_bulk=self.is_told,
         )
 
     def ended(self, state: WaitState, now: datetime, why: Refusal) -> "Waiting":

@@ -247,6 +247,7 @@ def _terms(lot: Lot) -> Terms:
         payment_method_ids=METHODS,
         payer_id=lot.one(PAYERS),
         origin=lot.one(("customer", "rule")),
+        is_bulk=lot.one((False, True)),
     )
 
 

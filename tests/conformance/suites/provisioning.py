@@ -115,6 +115,7 @@ async def _begin(actor: Actor, lot: Lot) -> None:
             payment_method_ids=("card-1",),
             payer_id="payer-1",
             origin=lot.one(("customer", "rule")),
+            is_bulk=lot.one((False, True)),
         )
         is_called_off = lot.chance(0.2)
         order = Order(

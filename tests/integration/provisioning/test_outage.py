@@ -76,6 +76,11 @@ def by_rule(subscriber: Subscriber) -> PaymentCaptured:
     return captured.model_copy(update={"terms": captured.terms.model_copy(update={"origin": "rule"})})
 
 
+def in_bulk(subscriber: Subscriber) -> PaymentCaptured:
+    captured = subscriber.captured()
+    return captured.model_copy(update={"terms": captured.terms.model_copy(update={"is_bulk": True})})
+
+
 async def handed_out(processes: Sequence[Wired], messages: Sequence[PaymentCaptured]) -> None:
     """Batch by batch, to each process in turn."""
     for number, start in enumerate(range(0, len(messages), BATCH)):
@@ -132,7 +137,7 @@ async def test_an_outage_keeps_only_its_own_waiting_spends_nothing_and_ends_with
 ) -> None:
     processes = (provisioning, second)
     rule, person, elsewhere = [await subscribe(carrier=name) for name in ("north", "north", "south")]
-    bulk = [by_rule(rule) for _ in range(BY_RULE)]
+    bulk = [(by_rule, in_bulk)[number % 2](rule) for number in range(BY_RULE)]
     people = [person.captured() for _ in range(BY_PEOPLE)]
     others = [elsewhere.captured() for _ in range(ELSEWHERE)]
     stuck = [*bulk, *people]

@@ -289,6 +289,19 @@ async def test_many_rules_are_set_at_once(renewal: Wired) -> None:
     assert wanted <= {said.subscription_id for said in renewal.said(RenewalRequested)}
 
 
+async def test_only_what_is_asked_for_one_by_one_goes_with_people_at_the_gateways(renewal: Wired) -> None:
+    alone, in_bulk, over_kafka, by_rule = people = await known(renewal, 4)
+    await renewal.request("POST", "/v1/renewals", alone.body(), {"idempotency-key": "in-person"})
+    await post(renewal, "/v1/renewals/bulk", {"items": [in_bulk.body(request_id="in-bulk")]})
+    await renewal.consume("admission", over_kafka.request())
+    path = f"/v1/subscriptions/{by_rule.subscription_id}/renewal-rule"
+    await renewal.request("PUT", path, by_rule.rule())
+    await renewal.consume("admission", by_rule.exhausted())
+    terms = {said.subscription_id: said.terms for said in renewal.said(RenewalRequested)}
+    assert [terms[one.subscription_id].is_awaited for one in people] == [True, False, False, False]
+    assert [terms[one.subscription_id].origin for one in people] == ["customer"] * 3 + ["rule"]
+
+
 async def test_the_bulk_way_and_kafka_share_one_identity(renewal: Wired) -> None:
     [one] = await known(renewal)
     [about] = await begun(renewal, one)

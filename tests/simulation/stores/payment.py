@@ -173,7 +173,7 @@ async def open_payments(transaction: Open, writes: Sequence[ToWrite], lease: Lea
         line = PaymentLine(payment)
         if payment.operation is not None and not write.is_leased:
             until = transaction.now + _QUEUED_FOR
-            is_bulk = payment.terms.origin == "rule"
+            is_bulk = not payment.terms.is_awaited
             line = PaymentLine(payment.copy(due_at=until), payment.gateway, is_bulk, until)
         transaction.about.add(payment.renewal_id)
         if not await transaction.insert(own.payments, payment.renewal_id, line):
@@ -468,7 +468,7 @@ def _claimed(payment: Payment, attempt: AttemptLine, method: MethodLine | None) 
         "sent_before": attempt.send_before,
         "first_sent_at": attempt.first_sent_at,
         "call_reference": attempt.provider_reference,
-        "is_bulk": payment.terms.origin == "rule",
+        "is_bulk": not payment.terms.is_awaited,
         "token": method.token if method is not None else None,
     }
 

@@ -143,7 +143,7 @@ async def insert(
             if top_up.state == "pending":
                 until = transaction.now + _QUEUED_FOR
                 lane = carrier if carrier in lanes else "*"
-                waiting = AttemptLine(attempt, until, None, lane, order.terms.origin == "rule", until)
+                waiting = AttemptLine(attempt, until, None, lane, not order.terms.is_awaited, until)
             await transaction.insert(own.attempts, key, waiting)
     return inserted
 

@@ -152,9 +152,12 @@ def test_a_deposit_is_one_transfer_for_each_key_of_each_caller() -> None:
 
 
 def test_a_call_tells_its_worker_who_asked_and_under_which_lease() -> None:
-    by_hand, by_rule = Story(), Story(terms=TERMS.model_copy(update={"origin": "rule"}))
-    calls = [call_of(story.priced().row, RENEWAL, "tok", 7.0) for story in (by_hand, by_rule)]
-    assert [call.is_bulk for call in calls] == [False, True]
+    by_hand, by_rule, in_bulk = (
+        Story(terms=TERMS.model_copy(update=different))
+        for different in ({}, {"origin": "rule"}, {"is_bulk": True})
+    )
+    calls = [call_of(story.priced().row, RENEWAL, "tok", 7.0) for story in (by_hand, by_rule, in_bulk)]
+    assert [call.is_bulk for call in calls] == [False, True, True]
     assert {call.claim for call in calls} == {by_hand.row.claim + 1}
     nowhere = replace(by_hand.row, gateway=None)
     assert call_of(nowhere, RENEWAL, None, 0.0).gateway == ""

@@ -34,6 +34,7 @@ def request(**different: Any) -> Request:
         payer_id=None,
         act_before=T0 + timedelta(minutes=5),
         is_told=True,
+        is_bulk=True,
     )._replace(**different)
 
 
