@@ -35,10 +35,8 @@ from shared.messaging.handling import BatchHandler, Handling, MemoryHandler, Sta
 from shared.messaging.received import Decoder, Received, Record, Skipped, Unreadable
 from shared.messaging.records import read_any_header_name
 from shared.observability.logging import get_logger
-from shared.pause import pause
 
 COMMIT_EVERY_SECONDS = 0.1
-LOOK_EVERY_SECONDS = 1.0
 REFRESH_EVERY_SECONDS = 5.0
 BATCH_DEADLINE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
@@ -225,8 +223,9 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             if offsets:
                 if crash_points.orders is not None:
                     crash_points.orders.pass_by(crash_points.PUBLISH_TO_OFFSET)
-                await consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+                async with asyncio.timeout(DEAF_AFTER_SECONDS):  # whoever waits longer never looks at the lag
+                    await consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError) as error:
             _log.warning("offsets_not_committed", consumer=self.consumer.name, error=_named(error))
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -246,31 +245,18 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- meanwhile ----------------------------------------------------------------------------------
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Commit offsets, measure the lag and refresh what waits, until stopping.
-
-        Beside each other: a commit that Kafka does not answer must not keep the lag as it was.
-        """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_committing(stopping))
-                tasks.create_task(self._keep_looking(stopping))
-        except* Exception as broken:
-            raise broken.exceptions[0] from None  # as it is: whoever starts the loop anew logs it
-
-    async def _keep_committing(self, stopping: asyncio.Event) -> None:
+        """Commit offsets, measure the lag and refresh what waits, until stopping."""
+        loop = asyncio.get_running_loop()
+        next_lag = next_refresh = 0.0
         while not stopping.is_set():
             await asyncio.sleep(COMMIT_EVERY_SECONDS)
             await self.commit()
-
-    async def _keep_looking(self, stopping: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        next_refresh = 0.0
-        while not stopping.is_set():
-            await self._look()
+            if loop.time() >= next_lag:
+                next_lag = loop.time() + 1.0
+                await self._look()
             if loop.time() >= next_refresh:
                 next_refresh = loop.time() + REFRESH_EVERY_SECONDS
                 await self._handling.refresh()
-            await pause(stopping, LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
         try:

@@ -297,6 +297,9 @@ class Reader:
     def highwater(self, place: TopicPartition) -> int:
         return len(self.group.broker.log(place))
 
+    def last_poll_timestamp(self, _place: TopicPartition) -> None:
+        """Nothing was fetched a while ago: this broker answers at once, always."""
+
     async def position(self, place: TopicPartition) -> int:
         return self.positions.get(place, self.group.committed.get(place, 0))
 

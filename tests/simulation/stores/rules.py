@@ -312,6 +312,7 @@ FUNCTIONS: Final = {
 NOT_ASKED: Final = {
     operator_store: {
         "list_audit",
+        "list_kinds",
         "insert_proposal",
         "find_proposal",
         "lock_proposal",
