@@ -59,7 +59,7 @@ LOGGABLE = frozenset(
         ),
         *("changed_at", "occurred_at", "exhausted_at", "expires_at", "started_at", "ended_at", "reported_at"),
         *("crossed_at", "cycle_began_at", "expiry_stated"),
-        *("mandate_id", "charge_at", "asked_at", "next_try_at", "enabled", "paused"),
+        *("mandate_id", "charge_at", "asked_at", "next_try_at", "enabled", "paused", "is_bulk"),
         *("limit", "counted", "window_seconds", "stopped_at"),
         *("threshold_percent", "predicted_seconds", "expiring_seconds", "lead_seconds"),
         *("terms", "grant"),
