@@ -158,7 +158,7 @@ class RenewalRoutes:
             decision = moves.apply(renewal, action, None)
             if decision.history is None and not _is_called_off(renewal, action):
                 can = _customers_can(renewal, Moment(transaction.now, self._policy))
-                raise not_possible(renewal, decision.ignored, can)
+                raise not_possible(renewal.state, decision.ignored, can)
             await moves.write()
             return await read_view(transaction, renewal_id)
 
@@ -294,15 +294,7 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
 
 def _only_waits(request: Waiting | Review) -> Problem:
     allowed = ["cancel"] if request.state in ("waiting", "in_review") else []
-    possible = ", ".join(allowed) or "nothing"
-    return Problem(
-        HTTPStatus.CONFLICT,
-        type="not-possible-now",
-        title="The renewal's state does not allow it",
-        detail=f"The renewal is {request.state}: it has no slot. Possible now: {possible}.",
-        state=request.state,
-        allowed=allowed,
-    )
+    return not_possible(request.state, "it has no slot", allowed)
 
 
 def _customers_can(renewal: Renewal, moment: Moment) -> list[str]:
@@ -311,13 +303,13 @@ def _customers_can(renewal: Renewal, moment: Moment) -> list[str]:
     return [name for name, action in asked.items() if does_something(renewal, action, moment)]
 
 
-def not_possible(renewal: Renewal, why: str | None, allowed: Sequence[str]) -> Problem:
-    """409 with what would do something to this renewal instead."""
+def not_possible(state: str, why: str | None, allowed: Sequence[str]) -> Problem:
+    """409 with what would do something to what is in that state instead."""
     return Problem(
         HTTPStatus.CONFLICT,
         type="not-possible-now",
         title="The renewal's state does not allow it",
-        detail=f"The renewal is {renewal.state}: {why}. Possible now: {', '.join(allowed) or 'nothing'}.",
-        state=renewal.state,
+        detail=f"The renewal is {state}: {why}. Possible now: {', '.join(allowed) or 'nothing'}.",
+        state=state,
         allowed=list(allowed),
     )

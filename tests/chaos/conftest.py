@@ -11,7 +11,7 @@ from tests.acceptance.office import Office
 from tests.chaos.run import opened
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
 
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="package")

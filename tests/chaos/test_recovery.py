@@ -11,9 +11,10 @@ import pytest
 from deploy.local.ports import SERVICES
 from deploy.local.stack import PARTITIONS
 from shared.messaging.murmur2 import murmur2
-from tests.acceptance.office import Office
+from tests.acceptance.office import NotInTime, Office
 from tests.acceptance.subscribers import Subscriber
 from tests.chaos.schedule import REPLICAS
+from tests.chaos.traces import traces
 
 FLOWS_AGAIN_SECONDS = 15.0
 OF_EACH_PARTITION = 2
@@ -44,6 +45,21 @@ async def completed(office: Office, subscribers: Sequence[Subscriber]) -> int:
     return number
 
 
+async def told_of(office: Office, subscribers: Sequence[Subscriber]) -> list[str]:
+    """The way of each renewal that is not completed, and who has none."""
+    rows = await office.database.fetch(
+        "select renewal_id::text, subscription_id, state from renewal.renewals"
+        " where subscription_id = any($1::text[])",
+        [one.subscription_id for one in subscribers],
+    )
+    begun = {row["subscription_id"] for row in rows}
+    suspects = [row["renewal_id"] for row in rows if row["state"] != "completed"]
+    return [
+        *(f"no renewal of {one.subscription_id}" for one in subscribers if one.subscription_id not in begun),
+        *[line async for line in traces(office.database, suspects)],
+    ]
+
+
 async def seconds_until_they_flow(office: Office, service: str, killed: int, look: int) -> float:
     """From the beginning of the restart until renewals of every partition are completed."""
     asking = await one_per_partition(office, has_rule=False)
@@ -62,7 +78,11 @@ async def seconds_until_they_flow(office: Office, service: str, killed: int, loo
         return await completed(office, [*asking, *by_rule]) == 2 * PARTITIONS
 
     await restarting
-    await office.until(all_completed, "renewals of every partition are completed")
+    try:
+        await office.until(all_completed, "renewals of every partition are completed")
+    except NotInTime:
+        print(*await told_of(office, [*asking, *by_rule]), sep="\n")
+        raise
     seconds = time.monotonic() - began
     print(f"{service}: renewals of every partition flow {seconds:.1f} s after the restart was begun")
     return seconds

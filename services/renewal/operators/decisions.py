@@ -58,7 +58,7 @@ async def propose(
     _require_version(renewal, wanted.version, moment)
     tried = decide(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), moment)
     if tried.history is None:
-        raise not_possible(renewal, tried.ignored, possible(renewal, moment))
+        raise not_possible(renewal.state, tried.ignored, possible(renewal, moment))
     earlier = await store.lock_open_proposal(connection, renewal_id)
     if earlier is not None:
         if not is_replaceable(earlier, renewal, now):
@@ -107,7 +107,7 @@ async def approve(transaction: Transaction, policy: Policy, proposal_id: UUID, b
     moves = Moves(transaction, policy, [renewal])
     decided = moves.apply(renewal, action, None)
     if decided.history is None:
-        raise not_possible(renewal, decided.ignored, possible(renewal, moment))
+        raise not_possible(renewal.state, decided.ignored, possible(renewal, moment))
     await moves.write()
     before, after = store.standing(renewal), store.standing(decided.renewal)
     await _note(transaction, proposal, by, "approved", why, before, after)
@@ -185,7 +185,7 @@ async def _carry_out(transaction: Transaction, policy: Policy, renewal: Renewal,
     decided = moves.apply(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), None)
     if decided.history is None:
         can = possible(renewal, Moment(transaction.now, policy))
-        raise not_possible(renewal, decided.ignored, can)
+        raise not_possible(renewal.state, decided.ignored, can)
     await moves.write()
     deed = Deed(
         wanted.operator,

@@ -11,6 +11,7 @@ from services.payment.gateways.psp import Psp
 from services.payment.handlers import Commands
 from shared.calls.worker import CallWorker
 from shared.clock import utc_now
+from shared.contracts.message import Message
 from shared.messaging.transaction import Transaction
 from tests.integration.wired import Wired
 
@@ -38,14 +39,14 @@ class OtherProcess:
         self._payment = payment
         self._handle = Commands(authority, cast(CallWorker[Call, Result], self.worker))
 
-    async def consume(self, *messages: object) -> Call:
+    async def consume(self, *messages: Message) -> Call:
         """Handle a batch; the call that this process then has the lease on."""
         await self._payment.transactions.run(lambda transaction: self.handle(transaction, *messages))
         return self.worker.calls[-1]
 
-    async def handle(self, transaction: Transaction, *messages: object) -> None:
+    async def handle(self, transaction: Transaction, *messages: Message) -> None:
         """Handle a batch in that transaction."""
-        await self._handle(transaction, [self._payment.received(message) for message in messages])  # type: ignore[arg-type]
+        await self._handle(transaction, [self._payment.received(message) for message in messages])
 
     async def record(self, *results: Result) -> Sequence[Call]:
         async def recorded(transaction: Transaction) -> Sequence[Call]:

@@ -1,4 +1,7 @@
-"""Settled payments lie in the archive, and everything that is heard of them finds them there."""
+"""Settled payments lie in the archive, and everything that is heard of them finds them there.
+
+Longer than others: each command and each word of a PSP is tried on the same archived payments.
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from services.provisioning.topups.gateways.sandbox import SandboxCarrier
 from services.provisioning.topups.handlers import TopUpInstructions
 from shared.calls.http_client import open_client
 from shared.clock import utc_now
+from shared.contracts.message import Message
 from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed, TopUpCancelled
 from shared.messaging.transaction import Transaction
 from tests.integration.at_once import at_once, consuming
@@ -48,9 +49,9 @@ class OtherProcess:
         self._provisioning = provisioning
         self._handle = TopUpInstructions(cast(TopUpWorker, self.worker), carriers, told.patience)
 
-    async def consume(self, *messages: object) -> list[Job]:
+    async def consume(self, *messages: Message) -> list[Job]:
         """Handle a batch; the jobs that this process then has the lease on."""
-        batch = [self._provisioning.received(message) for message in messages]  # type: ignore[arg-type]
+        batch = [self._provisioning.received(message) for message in messages]
         await self._provisioning.transactions.run(lambda transaction: self._handle(transaction, batch))
         return self.worker.jobs
 

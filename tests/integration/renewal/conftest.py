@@ -128,6 +128,19 @@ class Subscriber:
             "currency": "USD",
         } | different
 
+    def mandate(self, **different: Any) -> dict[str, Any]:
+        """The body that records the owner's consent, to 20 dollars a charge."""
+        return {
+            "payer_id": self.owner_id,
+            "text_version": "2026-11",
+            "text_sha256": "ab" * 32,
+            "channel": "app",
+            "given_at": "2026-11-01T10:00:00Z",
+            "language": "es-CU",
+            "max_amount_minor": 2000,
+            "currency": "USD",
+        } | different
+
 
 def offering(offering_id: str = OFFERING, version: int = 1, **different: Any) -> OfferingChanged:
     return OfferingChanged(

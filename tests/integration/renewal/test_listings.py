@@ -8,22 +8,11 @@ from tests.integration.paging import all_of
 from tests.integration.renewal.conftest import Subscriber, known
 from tests.integration.wired import Wired
 
-CONSENT = {
-    "text_version": "2026-11",
-    "text_sha256": "ab" * 32,
-    "channel": "app",
-    "given_at": "2026-11-01T10:00:00Z",
-    "language": "es-CU",
-    "max_amount_minor": 2000,
-    "currency": "USD",
-}
-
 
 async def with_two_mandates_and_a_rule(renewal: Wired, one: Subscriber) -> None:
     path = f"/v1/subscriptions/{one.subscription_id}"
     for name in ("m-1", "m-2"):
-        body = CONSENT | {"payer_id": one.owner_id}
-        assert (await renewal.request("PUT", f"{path}/mandates/{name}", body)).status == 201
+        assert (await renewal.request("PUT", f"{path}/mandates/{name}", one.mandate())).status == 201
     rule = one.rule(mandate_id="m-2")
     assert (await renewal.request("PUT", f"{path}/renewal-rule", rule)).status == 200
 

@@ -1,4 +1,7 @@
-"""What the policy leaves to a person, on real servers: it waits, is decided by name, or refused in time."""
+"""What the policy leaves to a person, on real servers: it waits, is decided by name, or refused in time.
+
+Longer than others: one table of entries, and all that may become of what it leaves to a person.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

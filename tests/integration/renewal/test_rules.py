@@ -46,18 +46,8 @@ async def ruled(renewal: Wired, **different: Any) -> Subscriber:
 
 
 async def record(renewal: Wired, one: Subscriber, mandate_id: str = "m-1", **different: Any) -> Reply:
-    body = {
-        "payer_id": one.owner_id,
-        "text_version": "2026-11",
-        "text_sha256": "ab" * 32,
-        "channel": "app",
-        "given_at": "2026-11-01T10:00:00Z",
-        "language": "es-CU",
-        "max_amount_minor": 2000,
-        "currency": "USD",
-    }
     path = f"/v1/subscriptions/{one.subscription_id}/mandates/{mandate_id}"
-    return await renewal.request("PUT", path, body | different)
+    return await renewal.request("PUT", path, one.mandate(**different))
 
 
 def requested(renewal: Wired, one: Subscriber) -> list[RenewalRequested]:

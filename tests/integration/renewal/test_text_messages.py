@@ -1,4 +1,7 @@
-"""Replies by text message on real servers: once, by whom they say, and only what was agreed to."""
+"""Replies by text message on real servers: once, by whom they say, and only what was agreed to.
+
+Longer than others: every way that a reply can go is told over one signed webhook, by the same few helpers.
+"""
 
 import asyncio
 import hashlib
