@@ -403,3 +403,38 @@ group by state;
 select payment_method_id || ' ' || payer_id || ' ' || status
 from payment_methods
 where payment_method_id = any($1::text []);
+
+-- name: list_without_slot
+-- One subscription's requests that wait for its slot or for a person's decision, newest first: rows of both tables, in the
+-- columns of both.
+(
+    select
+        renewal_id, subscription_id, caller, request_id, request_hash, offering_id, max_amount_minor, currency,
+        payment_method_ids, payer_id, owner_id, cycle, null::int as dunning_try, act_before, traceparent, is_told,
+        null as destination, null as payer_country, null as reviewed, null as kinds,
+        asked_at, null::timestamptz as opened_at, deadline_at, gives_way, null::int as version, state, ended_at,
+        reason, detail
+    from waiting_requests
+    where
+        subscription_id = $1
+        and ended_at is null
+        and ($2::text is null or state = $2)
+        and ($3::timestamptz is null or (asked_at, renewal_id) < ($3, $4::uuid))
+)
+union all
+(
+    select
+        renewal_id, subscription_id, caller, request_id, request_hash, offering_id, max_amount_minor, currency,
+        payment_method_ids, payer_id, owner_id, cycle, dunning_try, act_before, traceparent, is_told,
+        destination, payer_country, reviewed, kinds,
+        opened_at as asked_at, opened_at, deadline_at, null as gives_way, version, state, ended_at,
+        reason, detail
+    from acceptance_reviews
+    where
+        subscription_id = $1
+        and ended_at is null
+        and ($2::text is null or state = $2)
+        and ($3::timestamptz is null or (opened_at, renewal_id) < ($3, $4::uuid))
+)
+order by asked_at desc, renewal_id desc
+limit $5;

@@ -22,8 +22,10 @@ from services.renewal.domain.trial import does_something
 from services.renewal.domain.waiting import WITHDRAWN, Waiting
 from services.renewal.moves import Moves
 from services.renewal.views import (
+    NOT_BEGUN,
     BulkRenewal,
     NewRenewal,
+    NotBegun,
     PaymentChoice,
     RenewalSummary,
     RenewalView,
@@ -117,18 +119,24 @@ class RenewalRoutes:
         self,
         position: Cursor,
         subscription_id: Annotated[Id | None, Query()] = None,
-        state: Annotated[State | None, Query()] = None,
+        state: Annotated[State | NotBegun | None, Query()] = None,
     ) -> Page[RenewalSummary]:
-        """Renewals that have begun, newest first: what waits or is in review is read by its id."""
-        after = position.after(_PLACE)
+        """Renewals, newest first; of one subscription also what is waiting or in review and has not begun."""
+        after, limit = position.after(_PLACE), position.limit + 1
+        if subscription_id is None and state in NOT_BEGUN:
+            raise subscription_needed(state)
         async with self._transactions.begin() as transaction:
-            rows = await store.list_renewals(
-                transaction.connection, subscription_id, state, after, position.limit + 1
-            )
-        kept, next_cursor = position.cut(
-            rows, lambda renewal: (renewal.requested_at, str(renewal.renewal_id))
-        )
-        return Page(items=[summary(renewal) for renewal in kept], next_cursor=next_cursor)
+            found: list[Renewal | Waiting | Review] = []
+            if subscription_id is not None:
+                # First these: what begins between the two looks is seen twice, not missed.
+                found += await store.list_without_slot(
+                    transaction.connection, subscription_id, state, after, limit
+                )
+            found += await store.list_renewals(transaction.connection, subscription_id, state, after, limit)
+        listed = {item.renewal_id: item for item in map(summary, found)}
+        newest = sorted(listed.values(), key=lambda item: (item.requested_at, item.renewal_id), reverse=True)
+        kept, next_cursor = position.cut(newest, lambda item: (item.requested_at, str(item.renewal_id)))
+        return Page(items=kept, next_cursor=next_cursor)
 
     async def cancel(self, renewal_id: UUID, caller: Caller, response: Response) -> RenewalView:
         """Call it off: it is cancelled once no money is held; money that was taken is given back first."""
@@ -288,7 +296,17 @@ def renewal_not_found(renewal_id: UUID) -> Problem:
         type="renewal-not-found",
         title="There is no such renewal",
         detail=f"No renewal has the id {renewal_id}. Compare it with the answer that gave it. "
-        "GET /v1/renewals lists a subscription's renewals that have begun, not what waits or is in review.",
+        "GET /v1/renewals?subscription_id=... lists all of a subscription, also what waits or is in review.",
+    )
+
+
+def subscription_needed(state: str) -> Problem:
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        type="subscription-needed",
+        title="This state is listed for one subscription",
+        detail=f"What is {state} has not begun and is listed for one subscription at a time, so nothing was "
+        "read. Name it with `subscription_id`, too.",
     )
 
 

@@ -5,10 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from services.renewal import archive
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import Request, Trigger
 from services.renewal.domain.renewal import OPEN_STATES, HistoryEntry, Renewal
+from services.renewal.domain.review import Review
+from services.renewal.domain.waiting import Waiting
 from shared.database import Connection
 from shared.database.arrays import columns, sparse
 from shared.database.queries import load_queries
@@ -227,6 +231,20 @@ async def list_renewals(
     if subscription_id is None and state in OPEN_STATES:
         return [Renewal._make(row) for row in await connection.fetch(SQL["list_open"], state, *place, limit)]
     return await archive.list_renewals(connection, subscription_id, state, place, limit)
+
+
+async def list_without_slot(
+    connection: Connection, subscription_id: str, state: str | None, after: Place | None, limit: int
+) -> list[Waiting | Review]:
+    """One subscription's requests that wait or are in review, in the same order: they are no renewals yet."""
+    place: tuple[datetime | None, UUID | None] = after or (None, None)
+    rows = await connection.fetch(SQL["list_without_slot"], subscription_id, state, *place, limit)
+    return [_without_slot(row) for row in rows]
+
+
+def _without_slot(row: asyncpg.Record) -> Waiting | Review:
+    kind = Review if row["gives_way"] is None else Waiting
+    return kind(*(row[name] for name in kind._fields))
 
 
 class Open(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from pydantic import Field
@@ -13,6 +13,10 @@ from services.renewal.domain.review import Review
 from services.renewal.domain.waiting import Waiting, WaitState
 from shared.contracts.fields import MAX_PAYMENT_METHODS, ChargeMinor, Currency, Id, Origin
 from shared.http.body import Answer, Body
+
+NotBegun = Literal["waiting", "in_review"]
+"""What a request can be that is no renewal yet, and may become one."""
+NOT_BEGUN: Final[tuple[NotBegun, ...]] = get_args(NotBegun)
 
 PaymentMethodIds = Annotated[
     tuple[Id, ...],
@@ -95,20 +99,22 @@ class RenewalSummary(Answer):
     customer_action_before: datetime | None
     flags: list[str]
     steps: list[Step]
+    gives_way: UUID | None = None
+    """Where it waits, or has waited in vain: the rule's renewal that is called off for it."""
 
 
 class RenewalView(RenewalSummary):
     """A renewal with all that happened to it."""
 
     history: list[HistoryLine]
-    gives_way: UUID | None = None
-    """Where it waits, or has waited in vain: the rule's renewal that is called off for it."""
     detail: str | None = None
     """Why it was refused after it had waited, or after it was reviewed."""
 
 
-def summary(renewal: Renewal) -> RenewalSummary:
-    return RenewalSummary(**_members(renewal))
+def summary(row: Renewal | Waiting | Review) -> RenewalSummary:
+    if isinstance(row, Renewal):
+        return RenewalSummary(**_members(row))
+    return RenewalSummary(**_members_without_slot(row))
 
 
 def view(renewal: Renewal, history: Sequence[HistoryEntry]) -> RenewalView:
@@ -116,7 +122,7 @@ def view(renewal: Renewal, history: Sequence[HistoryEntry]) -> RenewalView:
     return RenewalView(**_members(renewal), history=lines)
 
 
-def _members(renewal: Renewal) -> dict[str, object]:
+def _members(renewal: Renewal) -> dict[str, Any]:
     terms = renewal.agreed
     return {
         "renewal_id": renewal.renewal_id,
@@ -145,42 +151,44 @@ def _members(renewal: Renewal) -> dict[str, object]:
 
 def waiting_view(waiting: Waiting) -> RenewalView:
     """A request that has no slot yet, or never got one, as the renewal that it asks for."""
-    found = _without_slot(waiting, waiting.asked_at, 0 if waiting.ended_at is None else 1)
-    return found.model_copy(update={"gives_way": waiting.gives_way})
+    return RenewalView(**_members_without_slot(waiting), history=[], detail=waiting.detail)
 
 
 def review_view(review: Review) -> RenewalView:
     """The same of a request that a person decides about, or has."""
-    return _without_slot(review, review.opened_at, review.version)
+    return RenewalView(**_members_without_slot(review), history=[], detail=review.detail)
 
 
-def _without_slot(row: Waiting | Review, asked_at: datetime, version: int) -> RenewalView:
+def _members_without_slot(row: Waiting | Review) -> dict[str, Any]:
     asked = row.request
-    return RenewalView(
-        renewal_id=row.renewal_id,
-        subscription_id=row.subscription_id,
-        state=row.state,
-        version=version,
-        offering_id=asked.offering_id,
-        expected_amount_minor=asked.max_amount_minor,
-        amount_minor=None,
-        currency=asked.currency,
-        payer_id=asked.payer_id or row.owner_id,
-        payment_method_ids=asked.payment_method_ids,
-        origin=asked.origin,
-        cycle=row.cycle,
-        requested_at=asked_at,
-        deadline_at=row.deadline_at,
-        closed_at=row.ended_at,
-        reason=row.reason,
-        parked_reason=None,
-        customer_action=None,
-        customer_action_before=None,
-        flags=[],
-        steps=[Step(name=name, state="not_begun", attempts=0, at=None) for name in get_args(StepName)],
-        history=[],
-        detail=row.detail,
-    )
+    if isinstance(row, Waiting):
+        asked_at, version, gives_way = row.asked_at, 0 if row.ended_at is None else 1, row.gives_way
+    else:
+        asked_at, version, gives_way = row.opened_at, row.version, None
+    return {
+        "renewal_id": row.renewal_id,
+        "subscription_id": row.subscription_id,
+        "state": row.state,
+        "version": version,
+        "offering_id": asked.offering_id,
+        "expected_amount_minor": asked.max_amount_minor,
+        "amount_minor": None,
+        "currency": asked.currency,
+        "payer_id": asked.payer_id or row.owner_id,
+        "payment_method_ids": asked.payment_method_ids,
+        "origin": asked.origin,
+        "cycle": row.cycle,
+        "requested_at": asked_at,
+        "deadline_at": row.deadline_at,
+        "closed_at": row.ended_at,
+        "reason": row.reason,
+        "parked_reason": None,
+        "customer_action": None,
+        "customer_action_before": None,
+        "flags": [],
+        "steps": [Step(name=name, state="not_begun", attempts=0, at=None) for name in get_args(StepName)],
+        "gives_way": gives_way,
+    }
 
 
 def steps(renewal: Renewal) -> list[Step]:

@@ -11,8 +11,9 @@ async def all_of(service: Wired, path: str, limit: int = 2) -> list[dict[str, An
     """Every item of the list, in its order."""
     items: list[dict[str, Any]] = []
     cursor = ""
+    mark = "&" if "?" in path else "?"
     for _ in range(MOST_PAGES):
-        page = await service.request("GET", f"{path}?limit={limit}{cursor}")
+        page = await service.request("GET", f"{path}{mark}limit={limit}{cursor}")
         assert page.status == 200, page
         assert len(page.body["items"]) <= limit
         items += page.body["items"]

@@ -567,7 +567,7 @@ FUNCTIONS: Final = {
     },
 }
 NOT_ASKED: Final = {
-    store: {"lock", "read", "read_history", "list_renewals", "survey_open"},
+    store: {"lock", "read", "read_history", "list_renewals", "list_without_slot", "survey_open"},
     charge_store: {
         "list_stops",
         "list_stops_of",
