@@ -65,7 +65,7 @@ class Authority:
         if remaining:
             room -= sum(write.is_leased for write in done)
             done += await self._obey_known(transaction, remaining, methods, room, tokens)
-        return _announce(transaction, done, tokens, sent_from + self._lease.send.total_seconds())
+        return _announce(transaction, done, methods, tokens, sent_from + self._lease.send.total_seconds())
 
     async def record(self, transaction: Transaction, outcomes: Iterable[Outcome], room: int) -> Recorded:
         """Fold what gateways said; at most `room` calls follow. What concerns no row changes nothing."""
@@ -82,7 +82,7 @@ class Authority:
                 self._fold_outcome(folded, outcome, transaction, balances)
             folds.append(folded)
         done = await self._write(transaction, folds, room, {}, archived)
-        calls = _announce(transaction, done, {}, sent_from + self._lease.send.total_seconds())
+        calls = _announce(transaction, done, {}, {}, sent_from + self._lease.send.total_seconds())
         return Recorded(calls, by_renewal.keys() - locked.keys())
 
     async def _open(
@@ -249,7 +249,11 @@ def _renewal_of(write: ToWrite) -> UUID | None:
 
 
 def _announce(
-    transaction: Transaction, done: Sequence[ToWrite], tokens: Mapping[str, str | None], send_until: float
+    transaction: Transaction,
+    done: Sequence[ToWrite],
+    methods: Mapping[str, Method],
+    tokens: Mapping[str, str | None],
+    send_until: float,
 ) -> list[Call]:
     """Say what the folds said; returns the calls that this process has claimed."""
     calls = []
@@ -265,5 +269,6 @@ def _announce(
             key = folded.attempts[payment.ordinal].key
             if key is None:
                 raise ValueError("a call without its key was begun")
-            calls.append(call_of(payment, key, tokens.get(payment.payment_method_id or ""), send_until))
+            named = payment.payment_method_id or ""
+            calls.append(call_of(payment, key, tokens.get(named), send_until, methods.get(named)))
     return calls

@@ -10,10 +10,11 @@ import asyncpg
 
 from services.payment import metrics, store
 from services.payment.authority import Authority
+from services.payment.card_declines import CardDeclines
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Resolution, resolution
 from services.payment.domain.outcome import Kind, Outcome
-from services.payment.domain.payment import WALLET, Decision, Operation, call_key
+from services.payment.domain.payment import WALLET, Decision, Method, Operation, call_key
 from services.payment.gateways.gateway import Gateway
 from services.payment.store import Lease
 from shared.calls.breaker import Sign
@@ -60,6 +61,7 @@ class Calls:
         self._lease = lease
         self._clock = clock
         self._may_ask: MayAsk | None = None
+        self._declines = CardDeclines(lease.send, clock)
 
     def limit_questions(self, may_ask: MayAsk) -> None:
         """A second request within one call waits for its turn, as the first one did."""
@@ -77,7 +79,8 @@ class Calls:
             return Sign.ANSWERED
         if result.is_outage:
             return Sign.FAILED
-        return Sign.NOTHING if result.kind in _UNASKED else Sign.ANSWERED
+        is_silent = result.kind in _UNASKED or not result.reached_provider
+        return Sign.NOTHING if is_silent else Sign.ANSWERED
 
     def put_off(self, call: Call) -> Result:
         return Queued(call, is_unsent=True)
@@ -98,8 +101,11 @@ class Calls:
             kind = Kind.UNKNOWN if call.was_sent else Kind.FAILED
             return self._outcome(call, kind, "gateway_not_configured", reached_provider=False)
         result = await self._one(gateway, call)
-        if isinstance(result, Outcome) and result.kind is Kind.UNKNOWN:
-            metrics.unknown(call.operation)
+        if isinstance(result, Outcome):
+            if result.kind is Kind.UNKNOWN:
+                metrics.unknown(call.operation)
+            elif result.kind is Kind.DECLINED:
+                self._declines.heard(call, result.code)
         return result
 
     async def record(self, transaction: Transaction, results: Sequence[Result]) -> Sequence[Call]:
@@ -167,6 +173,11 @@ class Calls:
     async def _capture(self, gateway: Gateway, call: Call) -> Made:
         if time.monotonic() > call.send_until:
             return self._outcome(call, Kind.NOT_SENT, "window_passed")
+        if call.reference is None or not call.was_sent:
+            # Nothing of it has been confirmed, so it may still be left undone.
+            refusal = self._declines.refusal(call)
+            if refusal is not None:
+                return self._outcome(call, Kind.DECLINED, refusal, reached_provider=False)
         if call.reference is None:
             outcome = await gateway.create(call)
             if outcome.kind is Kind.CREATED:
@@ -243,4 +254,11 @@ def _claimed(row: asyncpg.Record, send_until: float) -> Call:
         sent_before=row["sent_before"],
         cancel_wanted=row["cancel_wanted"] is not None or row["decision"] == Decision.CANCELLED,
         is_bulk=row["is_bulk"],
+        method=_tried(row, gateway) if operation is Operation.CAPTURE else None,
     )
+
+
+def _tried(row: asyncpg.Record, gateway: str) -> Method:
+    """The method of a claimed capture, as far as its card's declines go."""
+    declined_at = tuple(row["declined_at"] or ())
+    return Method(row["payment_method_id"] or "", "", gateway, "active", row["network"], declined_at)

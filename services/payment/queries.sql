@@ -24,16 +24,17 @@ group by m.card;
 
 -- name: count_declines
 -- Declines of cards, counted against their networks' caps under every name they have; no more than any cap asks about.
+-- One that its network never wants to see again keeps the instant that never ages, in front.
 -- In key order: two batches that decline the same cards wait for each other in one direction only.
 with declined as (
-    select m.card, count(*)::integer as times
-    from unnest($1::text[]) as d (payment_method_id)
+    select m.card, count(*)::integer as times, bool_or(d.is_final) as is_final
+    from unnest($1::text[], $2::boolean[]) as d (payment_method_id, is_final)
     inner join payment_methods as m on d.payment_method_id = m.payment_method_id
     group by m.card
 ),
 
 locked as (
-    select m.payment_method_id, d.times
+    select m.payment_method_id, d.times, d.is_final
     from declined as d
     inner join payment_methods as m on d.card = m.card
     order by m.payment_method_id
@@ -41,7 +42,10 @@ locked as (
 )
 
 update payment_methods as m
-set declined_at = (array_fill(now(), array[l.times]) || m.declined_at)[1:$2]
+set declined_at = (
+    case when l.is_final or $4::timestamptz = any(m.declined_at) then array[$4::timestamptz] end
+    || array_fill(now(), array[l.times]) || array_remove(m.declined_at, $4::timestamptz)
+)[1:$3]
 from locked as l
 where m.payment_method_id = l.payment_method_id;
 
@@ -298,7 +302,9 @@ stamped as (
 
 select
     d.*,
-    m.token
+    m.token,
+    m.network,
+    m.declined_at
 from picked as d
 left join payment_methods as m on d.payment_method_id = m.payment_method_id;
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from services.payment.domain.network_caps import MOST_DECLINES, counts
+from services.payment.domain.network_caps import FOR_EVER, MOST_DECLINES, counts, is_final
 from services.payment.domain.payment import (
     AttemptRow,
     CallStatus,
@@ -116,7 +116,7 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
     rows = [_changed(write) for write in writes]
     begun: list[tuple[Any, ...]] = []
     results: list[tuple[Any, ...]] = []
-    declined: list[str] = []
+    declined: list[tuple[str, bool]] = []
     for write in writes:
         payment = write.folded.payment
         if payment is None:
@@ -125,7 +125,7 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
             if attempt.key is None:
                 results.append(_result(payment.renewal_id, attempt))
                 if counts(attempt):
-                    declined.append(attempt.payment_method_id)
+                    declined.append((attempt.payment_method_id, is_final(attempt.code)))
             else:
                 is_leased = write.is_leased and attempt.ordinal == payment.ordinal
                 begun.append((*_begun(payment.renewal_id, attempt), is_leased))
@@ -140,7 +140,7 @@ async def write_payments(connection: Connection, writes: Sequence[ToWrite], leas
         *sparse(columns(transfers, 7)),
     )
     if declined:
-        await connection.execute(SQL["count_declines"], declined, MOST_DECLINES)
+        await connection.execute(SQL["count_declines"], *columns(declined, 2), MOST_DECLINES, FOR_EVER)
     moves: dict[tuple[str, str], int] = {}
     for write in writes:
         payment = write.folded.payment

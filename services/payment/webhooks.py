@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.payment import metrics
 from services.payment.authority import Authority
 from services.payment.domain.outcome import Kind, Outcome
+from services.payment.methods import store as methods
 from shared.contracts.fields import AmountMinor, Currency, Id
 from shared.http.body import Answer
 from shared.http.problems import Problem
@@ -54,6 +55,23 @@ class _Event(BaseModel):
     data: _Content
 
 
+class _Card(BaseModel):
+    """A method by the PSP's name for it, its token."""
+
+    id: str = Field(min_length=1, max_length=255)
+
+
+class _CardContent(BaseModel):
+    object: _Card
+
+
+class _CardRenewed(BaseModel):
+    """The card's network sent the PSP other details, and its token stands for them: its account updater."""
+
+    type: Literal["payment_method.automatically_updated"]
+    data: _CardContent
+
+
 class Received(Answer):
     """What became of the webhook: recorded, ignored, or of a renewal that is not known here."""
 
@@ -87,8 +105,7 @@ def routes(
         try:
             event = _Event.model_validate_json(body)
         except ValidationError:
-            # Signed by the PSP, so not an attack: an event of a kind that we do not read.
-            return "unreadable"
+            return await _renew_card(body)
 
         async def work(transaction: Transaction) -> str:
             outcome = outcome_of(event, gateway, transaction.now)
@@ -96,6 +113,20 @@ def routes(
                 return "ignored"
             recorded = await authority.record(transaction, [outcome], room=0)
             return "unknown_renewal" if recorded.unknown else "recorded"
+
+        return await transactions.run(work)
+
+    async def _renew_card(body: bytes) -> str:
+        try:
+            event = _CardRenewed.model_validate_json(body)
+        except ValidationError:
+            # Signed by the PSP, so not an attack: an event of a kind that we do not read.
+            return "unreadable"
+
+        async def work(transaction: Transaction) -> str:
+            token = event.data.object.id
+            forgotten = await methods.forget_declines(transaction.connection, gateway, token)
+            return "recorded" if forgotten else "ignored"
 
         return await transactions.run(work)
 

@@ -59,8 +59,7 @@ async def admit(transaction: Transaction, asking: Sequence[Asking], policy: Poli
         standings = await _with_acceptance(transaction, asking, told, pending, keys, standings)
         lost: list[int] = []
         admitted: dict[int, Admitted] = {}
-        for place, read in zip(pending, standings, strict=True):
-            standing = _stopped(tally, asking[place], read)
+        for place, standing in zip(pending, standings, strict=True):
             answer = _answer(asking[place], told.get(place), standing, transaction, policy)
             answer = _as_live(answer, asking[place], cohorts.get(place, EVERYTHING_LIVE), standing)
             answer = _within_limits(tally, asking[place], standing, answer)
@@ -154,14 +153,6 @@ async def _with_acceptance(
         standing._replace(acceptance=acceptance)
         for standing, acceptance in zip(standings, found, strict=True)
     ]
-
-
-def _stopped(tally: Tally, asked: Asking, standing: Standing) -> Standing:
-    """What stops a trigger beside the stops of brands and carriers: one of its subscription alone."""
-    stops = tally.stops(asked.subscription_id) if isinstance(asked, Trigger) else []
-    return (
-        standing._replace(charges_stopped=[*(standing.charges_stopped or ()), *stops]) if stops else standing
-    )
 
 
 def _within_limits(tally: Tally, asked: Asking, standing: Standing, answer: Answer) -> Answer:

@@ -19,7 +19,11 @@ REMEMBERED: Final = timedelta(days=2)
 
 
 async def read(transaction: Transaction, triggers: Iterable[Trigger], limits: BurstLimits) -> Tally:
-    """What was counted before these triggers, and what is stopped; nothing is read where there is none."""
+    """What was counted before these triggers, and who stopped what; nothing is read where there is none.
+
+    From here to the end of the transaction whoever stops charges waits for it: what decides whether a trigger
+    may begin has to be read after this.
+    """
     names = [trigger.subscription_id for trigger in triggers]
     if not names:
         return Tally(limits, {})

@@ -1,7 +1,11 @@
 -- name: read_bursts
 -- All that a batch of triggers asks of the breaker: what began lately, and who stopped what. Nothing of it is asked for
--- what people ask for. No lock: what others begin meanwhile is noticed when it is counted.
-with counted as (
+-- what people ask for. No row is locked: what others begin meanwhile is noticed when it is counted. The first statement of
+-- the batch: whoever stops charges waits for its transaction, and what may begin is judged by stops that are read after it
+-- (this statement's own view is older than the lock that it takes).
+with under_way as (
+    select pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.charge_stops', 0)) as locked
+), counted as (
     select
         scope,
         sum(renewals)::bigint as renewals
@@ -38,7 +42,8 @@ select
     coalesce(counted.renewals, 0) as renewals,
     stopped.stopped_by
 from counted
-full outer join stopped on counted.scope = stopped.scope;
+full outer join stopped on counted.scope = stopped.scope
+cross join under_way;
 
 -- name: add_bursts
 -- The last lock of a transaction, in key order: no two of them deadlock, and each learns what the others had begun.
@@ -67,7 +72,8 @@ left join lateral (
 order by added.scope;
 
 -- name: trip_breaker
--- From their commit on no process admits what rules ask for there. Only who stops first is told so.
+-- Whoever looks after the commit admits nothing of what rules ask for there; who looked before it still does, a batch of
+-- each process at most. Only who stops first is told so.
 insert into charge_stops (scope, kind, name, stopped_by, stopped_at, why)
 select *
 from unnest($1::text [], $2::text [], $3::text [], $4::text [], $5::timestamptz [], $6::text [])

@@ -11,17 +11,13 @@ from tests.acceptance.office import Office
 from tests.chaos.run import opened
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
 
-DEADLINE_SECONDS = 30.0
-
 
 @pytest.fixture(scope="package")
 async def office() -> AsyncIterator[Office]:
-    """Leases and deadlines are short here, so that what is abandoned ends soon."""
+    """Leases are short here, so that what is abandoned ends soon; deadlines outlast a restart."""
     home = readable_folder()
     try:
-        async with opened(
-            home, print, UNSAFE_AND_FAST, deadline_seconds=DEADLINE_SECONDS, on_signals=False
-        ) as office:
+        async with opened(home, print, UNSAFE_AND_FAST, on_signals=False) as office:
             yield office
     finally:
         shutil.rmtree(home, ignore_errors=True)

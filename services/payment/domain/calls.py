@@ -8,6 +8,7 @@ from services.payment.domain.payment import (
     AttemptRow,
     CallStatus,
     Change,
+    Method,
     Operation,
     Patience,
     Payment,
@@ -109,9 +110,13 @@ class Call:
     cancel_wanted: bool = False
     is_bulk: bool = False
     """Whether no person waits for the renewal: people go first."""
+    method: Method | None = None
+    """A capture's, as it was when the row was claimed."""
 
 
-def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -> Call:
+def call_of(
+    payment: Payment, key: UUID, token: str | None, send_until: float, method: Method | None = None
+) -> Call:
     """The first try of the call that a fold has begun, for the process that claims it in the same write."""
     if payment.operation is None:
         raise ValueError("no call is under way")
@@ -136,4 +141,5 @@ def call_of(payment: Payment, key: UUID, token: str | None, send_until: float) -
         reference,
         token,
         is_bulk=not payment.terms.is_awaited,
+        method=method if payment.operation is Operation.CAPTURE else None,
     )

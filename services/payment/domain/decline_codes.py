@@ -10,6 +10,11 @@ AUTHENTICATION_FAILED = "authentication_failed"
 AUTHENTICATION_EXPIRED = "authentication_expired"
 NETWORK_CAP_REACHED = "network_cap_reached"
 """The card was declined as often as its network allows: it is not tried before some of that is long ago."""
+CARD_REFUSED_FOR_GOOD = "card_refused_for_good"
+"""The card's network said never to try it again: it waits for other details, and is not sent meanwhile."""
+DO_NOT_TRY_AGAIN = "do_not_try_again"
+"""The network's advice beside any other code: Mastercard's merchant advice codes 03 and 21 among others, as
+Stripe tells them in `advice_code`."""
 CARD_BEING_TRIED = "card_being_tried"
 """As many tries of the card are under way as its network still allows: their outcome decides."""
 
@@ -24,6 +29,7 @@ OURS: dict[str, DeclineClass] = {
     "wallet_unknown": "hard",
     "wallet_balance_too_low": "soft",
     NETWORK_CAP_REACHED: "hard",
+    CARD_REFUSED_FOR_GOOD: "hard",
     CARD_BEING_TRIED: "soft",
     AUTHENTICATION_EXPIRED: "needs_customer",
 }
@@ -62,6 +68,7 @@ PROVIDERS: dict[str, DeclineClass] = {
     "stop_payment_order": "hard",
     "revocation_of_authorization": "hard",
     "revocation_of_all_authorizations": "hard",
+    DO_NOT_TRY_AGAIN: "hard",
     "testmode_decline": "hard",
     "live_mode_test_card": "hard",
     "resource_missing": "hard",
@@ -78,6 +85,31 @@ PROVIDERS: dict[str, DeclineClass] = {
     "invalid_expiry_year": "needs_customer",
 }
 """Declined by the issuer or the PSP."""
+
+NEVER_AGAIN = frozenset(
+    {
+        "lost_card",
+        "stolen_card",
+        "pickup_card",
+        "incorrect_number",
+        "invalid_number",
+        "invalid_account",
+        "transaction_not_allowed",
+        "stop_payment_order",
+        "revocation_of_authorization",
+        "revocation_of_all_authorizations",
+        DO_NOT_TRY_AGAIN,
+    }
+)
+"""After these no renewal tries the card again, ever: its details have to be others first.
+
+Visa's decline category 1, "issuer will never approve" (response codes 04, 07, 14, 15, 41, 43, 46, 57, R0,
+R1, R3): each reattempt is fined, whenever it comes (Checkout.com, "Visa response codes"; TabaPay, "Excessive
+retry rules"; Forte, "Visa decline response code rules and integrity fees"). Mastercard fines each within 30
+days of the advice 03 or 21 (retries.com, "Mastercard Transaction Processing Excellence"). That its window
+ends does not make the card good, so it is for ever here as well. An expired card is none of these: its
+issuer may well send another one.
+"""
 
 _ALL = OURS | PROVIDERS
 

@@ -13,6 +13,7 @@ import orjson
 
 from services.payment.domain.calls import Call
 from services.payment.domain.capabilities import Capabilities, is_quiet
+from services.payment.domain.decline_codes import DO_NOT_TRY_AGAIN, NEVER_AGAIN
 from services.payment.domain.outcome import OBJECT_GONE, Kind, Outcome
 from services.payment.domain.payment import object_key
 from shared.calls.http_client import HttpAnswer, HttpClient, NotSent, Unanswered
@@ -302,7 +303,10 @@ def _error_code(document: dict[str, Any]) -> str:
 
 
 def _decline_code(error: dict[str, Any]) -> str:
-    return _code(error.get("decline_code") or error.get("code"), "generic_decline")
+    """The decline's own code, unless the network's advice says more than it does."""
+    code = _code(error.get("decline_code") or error.get("code"), "generic_decline")
+    is_final = error.get("advice_code") == DO_NOT_TRY_AGAIN and code not in NEVER_AGAIN
+    return DO_NOT_TRY_AGAIN if is_final else code
 
 
 def _code(value: object, otherwise: str) -> str:

@@ -35,6 +35,23 @@ set status = 'removed', token = null, version = version + 1, changed_at = now()
 where payment_method_id = $1 and status <> 'removed'
 returning payment_method_id, payer_id, kind, status, gateway, network, version;
 
+-- name: forget_declines
+-- A PSP's token stands for other details from now on: what was declined before counts for nothing, under any name.
+-- In key order, as declines are counted.
+with locked as (
+    select payment_method_id
+    from payment_methods
+    where card = sha256(convert_to($1 || ' ' || $2, 'UTF8')) and declined_at is not null
+    order by payment_method_id
+    for update
+)
+
+update payment_methods as m
+set declined_at = null
+from locked as l
+where m.payment_method_id = l.payment_method_id
+returning m.payment_method_id;
+
 -- name: read_methods
 -- Methods by id, without their tokens.
 select payment_method_id, payer_id, kind, status, gateway, network, version

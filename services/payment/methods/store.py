@@ -50,6 +50,11 @@ async def remove_method(connection: Connection, payment_method_id: str) -> Kept 
     return None if row is None else Kept(*row)
 
 
+async def forget_declines(connection: Connection, gateway: str, token: str) -> int:
+    """The card behind a PSP's token has other details; returns how many methods had been declined."""
+    return len(await connection.fetch(SQL["forget_declines"], gateway, token))
+
+
 async def read_methods(connection: Connection, payment_method_ids: Iterable[str]) -> dict[str, Kept]:
     """The methods that are known, by id."""
     rows = await connection.fetch(SQL["read_methods"], list(payment_method_ids))

@@ -70,7 +70,7 @@ class OperatorRetries(Action):
 
 
 class OperatorCancels(Action):
-    """Give up, as if the customer had asked."""
+    """Give up while no money was taken: to give money back takes two (OperatorRefunds)."""
 
 
 class OperatorRefunds(Action):

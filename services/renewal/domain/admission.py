@@ -42,7 +42,7 @@ class Standing(NamedTuple):
     # The slot, and the switch.
     open_renewal_id: UUID | None
     charges_stopped: list[str] | None = None
-    """Every scope in which automatic charges are stopped; its own alone is read for triggers only."""
+    """Every scope in which automatic charges are stopped; of single subscriptions those asked about."""
     # What a rule has begun gives way to whoever asks in person.
     open_state: str | None = None
     open_by_rule: bool | None = None

@@ -101,11 +101,6 @@ class Tally:
         self._kinds: dict[str, tuple[BurstKind, str | None]] = {}
         self._trips: dict[str, Trip] = {}
 
-    def stops(self, subscription_id: str) -> list[str]:
-        """The stop of this subscription alone, where it is stopped."""
-        scope = scope_of("subscription", subscription_id)
-        return [scope] if self._seen.get(scope, Seen()).stopped_by is not None else []
-
     def is_tripped(self, scope: str | None) -> bool:
         """Whether it was the breaker that stopped this scope."""
         return scope is not None and self._seen.get(scope, Seen()).stopped_by == BREAKER

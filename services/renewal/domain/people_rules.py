@@ -24,8 +24,10 @@ _REASONS: Final = {
     "OperatorCancels": "operator_cancelled",
     "OperatorRefunds": "operator_refunded",
 }
+_AFTER_CAPTURE: Final = frozenset({"captured", "cancelling_top_up", "refunding"})
+"""Where it can be only with money taken, also where that was heard from a refund made elsewhere."""
 _called_off: Final = ignored("it is called off already: whatever is captured yet goes back")
-_refund_hangs: Final = ignored("its refund hangs: there is nothing else to cancel")
+PAID: Final = ignored("money was taken: to give it back takes two, so propose refund")
 _unpaid: Final = ignored("nothing is captured: there is nothing to give back")
 _known: Final = ignored("nothing of it is unknown: asked again, the authority answers by itself")
 
@@ -51,12 +53,9 @@ def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | Igno
 
 
 def call_in(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignored:
-    """Through the authorities, as far as it has come; a refund that hangs cannot be cancelled."""
-    if renewal.parked_from == "refunding":
-        return _refund_hangs
-    if renewal.captured_at is None:
-        return cancel(renewal, action, moment)
-    return pay_back(renewal, action, moment)
+    """Only where nothing was taken: whoever decides alone gives no money back."""
+    was_paid = renewal.captured_at is not None or renewal.parked_from in _AFTER_CAPTURE
+    return PAID if was_paid else cancel(renewal, action, moment)
 
 
 def pay_back(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignored:

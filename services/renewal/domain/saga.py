@@ -105,6 +105,7 @@ no_plan = ignored("no attempt is planned in this state")
 own_budget = ignored("the way back has a budget of its own, not the deadline")
 told = ignored("the customer was told otherwise why it takes long")
 kept = ignored("an applied top-up is refunded only with two operators' approval, at payment")
+two = people_rules.PAID
 coming = ignored("the refund follows by itself once provisioning has answered")
 
 p, t, e, d, h = payment_rules, top_up_rules, endings, time_rules, people_rules
@@ -229,7 +230,7 @@ MATRIX: Final[dict[type, Row]] = {
         completed=closed, refunded=closed, failed=closed, cancelled=closed,
     ),
     OperatorCancels: row(
-        requested=h.cancel, priced=h.cancel, captured=h.cancel_paid, awaiting_customer=h.cancel,
+        requested=h.cancel, priced=h.cancel, captured=two, awaiting_customer=h.cancel,
         cancelling_payment=h.call_off, cancelling_top_up=given_up, refunding=giving_back, parked=h.call_in,
         completed=closed, refunded=closed, failed=closed, cancelled=closed,
     ),

@@ -34,6 +34,8 @@ from shared.database import Connection
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
 
+WAIT_SECONDS: Final = 5.0
+"""For batches that looked before the stop; those that wait behind it wait for locks twice as long."""
 _SHOWN: Final = 20
 
 
@@ -55,7 +57,7 @@ class ChargeRoutes:
             return await _stops(transaction.connection)
 
     async def stop(self, body: Scope, who: Acting) -> StopsView:
-        """Stop automatic charges; from now on no process begins one there. Twice is once."""
+        """Stop automatic charges. From the answer on no process begins one there. Twice is once."""
 
         async def work(transaction: Transaction) -> StopsView:
             connection, now = transaction.connection, transaction.now
@@ -67,7 +69,12 @@ class ChargeRoutes:
                 await _note(transaction, "stop charges", body, who.name, before)
             return await _stops(connection)
 
-        return await self._transactions.run(work)
+        stopped = await self._transactions.run(work)
+        try:
+            await charge_store.wait_for_admissions(self._transactions.pool, WAIT_SECONDS)
+        except TimeoutError as error:
+            raise _still_beginning(body.scope) from error
+        return stopped
 
     async def resume(self, body: Scope, who: Acting) -> StopsView:
         """Let rules charge again; what was kept meanwhile is looked at again, a bounded number per second."""
@@ -142,6 +149,17 @@ async def _check(connection: Connection, body: Scope) -> None:
         detail=f"No subscription has the {body.kind} {body.name}, so nothing was stopped. "
         f"There are, among others: {', '.join(there_are) or 'none'}.",
         allowed=there_are,
+    )
+
+
+def _still_beginning(scope: str) -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        type="renewals-still-beginning",
+        title="It is stopped, but something may still begin",
+        detail=f"The stop of {scope} holds: what is looked at from now on begins nothing there. "
+        f"A batch that had looked before is still under way after {WAIT_SECONDS:g} s and may yet begin "
+        "its renewals. Stop it again: that changes nothing, and is answered once the batch has ended.",
     )
 
 

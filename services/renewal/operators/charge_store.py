@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from services.renewal.domain.asking import Trigger
 from services.renewal.domain.charge_stop import ChargeStop
-from shared.database import Connection
+from shared.database import Connection, Pool
 from shared.database.queries import load_queries
 
 SQL = load_queries(__file__, "charges.sql")
@@ -26,6 +26,16 @@ async def list_stops_of(connection: Connection, subscription_id: str) -> list[Ch
 
 async def insert_stop(connection: Connection, stop: ChargeStop) -> None:
     await connection.execute(SQL["insert_stop"], *stop)
+
+
+async def wait_for_admissions(pool: Pool, timeout_seconds: float) -> None:
+    """Returns when no transaction is under way that may have looked before the last stop's commit.
+
+    Raises:
+        TimeoutError: one still is.
+    """
+    async with pool.acquire(timeout=timeout_seconds) as connection:
+        await connection.execute(SQL["wait_for_admissions"], timeout=timeout_seconds)
 
 
 async def delete_stop(connection: Connection, scope: str) -> bool:

@@ -25,10 +25,15 @@ where kind <> 'subscription' or name = $1
 order by scope;
 
 -- name: insert_stop
--- From its commit on no process admits what a rule asks for there. Stopping twice is stopping once.
+-- Whoever looks after its commit admits nothing of what a rule asks for there. Stopping twice is stopping once.
 insert into charge_stops (scope, kind, name, stopped_by, stopped_at, why)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (scope) do nothing;
+
+-- name: wait_for_admissions
+-- Returns when every batch that may have looked before a stop was committed has ended: from then on nothing begins there.
+-- The lock is gone with the statement; what waits behind it meanwhile reads the stop.
+select pg_advisory_xact_lock(hashtextextended(current_schema() || '.charge_stops', 0));
 
 -- name: delete_stop
 -- From its commit on rules are listened to again.

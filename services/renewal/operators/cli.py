@@ -126,7 +126,7 @@ def retry(context: typer.Context, renewal_id: RenewalId, version: Version, why: 
 
 @app.command()
 def cancel(context: typer.Context, renewal_id: RenewalId, version: Version, why: Why) -> None:
-    """Give up; money that was taken goes back once nothing can be applied."""
+    """Give up while no money was taken; afterwards it takes two, with `refund`."""
     _act(context, renewal_id, "cancel", version, why)
 
 

@@ -62,7 +62,7 @@ class DecisionRoutes:
         add("/v1/operator/audit", self.read_audit, methods=["GET"])
 
     async def act(self, renewal_id: UUID, body: Act, who: Acting, response: Response) -> RenewalView:
-        """Try the step again now, or give up through the authorities."""
+        """Try the step again now, or give up while no money was taken."""
         wanted = Wanted(who.name, Decision(body.action), body.why, body.version)
 
         async def work(transaction: Transaction) -> RenewalView:

@@ -30,7 +30,7 @@ class Seen(Because):
 
 
 class Act(Seen):
-    """`retry`: the step's command again, now. `cancel`: give up, through the authorities."""
+    """`retry`: the step's command again, now. `cancel`: give up while no money was taken."""
 
     action: Literal["retry", "cancel"]
 

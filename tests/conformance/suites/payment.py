@@ -38,7 +38,7 @@ CALLED: Final = (Operation.CAPTURE, Operation.VOID, Operation.REFUND, Operation.
 CARDS: Final = {"card-1": "a", "card-2": "a", "card-3": "b", "purse": None}
 """Which card each method is: two names may mean the same."""
 METHODS: Final = tuple(CARDS)
-CODES: Final = (None, "do_not_honor", "action_required", "network_cap_reached")
+CODES: Final = (None, "do_not_honor", "action_required", "network_cap_reached", "stolen_card")
 GRANT: Final = Grant(data_bytes=2**30, validity_seconds=86_400, product_code="cu1")
 
 

@@ -64,16 +64,33 @@ async def states(renewal: Wired, abouts: list[About]) -> list[str]:
 
 async def test_a_dry_run_counts_and_shows_and_does_nothing(renewal: Wired) -> None:
     brand, _people, abouts = await of_a_new_brand(renewal, 3)
-    await renewal.consume("saga", abouts[0].priced(), abouts[0].captured())
+    await renewal.consume("saga", abouts[0].priced())
     made = await dry_run(Operator(renewal), brand)
     assert (made.status, made.body["state"]) == (201, "dry_run")
     assert (made.body["matched"], made.body["renewals"]) == (3, 3)
-    assert made.body["by_state"] == {"captured": 1, "requested": 2}
+    assert made.body["by_state"] == {"priced": 1, "requested": 2}
     assert [one["renewal_id"] for one in made.body["sample"]] == [
         one["renewal_id"] for one in sorted(made.body["sample"], key=lambda one: one["place"])
     ]
     assert {one["renewal_id"] for one in made.body["sample"]} == {str(one.renewal_id) for one in abouts}
-    assert sorted(await states(renewal, abouts)) == ["captured", "requested", "requested"]
+    assert sorted(await states(renewal, abouts)) == ["priced", "requested", "requested"]
+
+
+async def test_one_operator_cancels_in_bulk_only_what_nobody_has_paid(renewal: Wired) -> None:
+    """What is paid already is not counted in; what is paid before its turn comes is skipped, and counted."""
+    brand, _people, abouts = await of_a_new_brand(renewal, 4)
+    paid, parked, soon_paid, unpaid = abouts
+    await renewal.consume("saga", paid.priced(), paid.captured())
+    await renewal.consume("saga", parked.priced(), parked.captured(), parked.undetermined())
+    ana = Operator(renewal)
+    made = await dry_run(ana, brand)
+    assert (made.body["matched"], made.body["renewals"]) == (4, 2)
+    await renewal.consume("saga", soon_paid.priced(), soon_paid.captured())
+    await start(ana, made)
+    job = await ended(ana, made)
+    assert (job["done"], job["moved"], job["refused"]) == (1, 1, 0)
+    assert await states(renewal, abouts) == ["captured", "parked", "captured", "cancelling_payment"]
+    assert len([one for one in renewal.said(CancelPayment) if one.renewal_id == unpaid.renewal_id]) == 1
 
 
 async def test_only_those_whose_state_allows_the_action_are_counted_in(renewal: Wired) -> None:
@@ -337,7 +354,7 @@ async def test_a_dry_run_counts_only_those_to_whom_the_action_would_do_something
     await renewal.consume("saga", abouts[0].top_up_rejected(), abouts[1].top_up_rejected())
     await renewal.consume("saga", abouts[0].refund_rejected())
     assert await states(renewal, abouts) == ["parked", "refunding", "parked"]
-    made = await dry_run(Operator(renewal), brand, "cancel")
+    made = await dry_run(Operator(renewal), brand, "resolve", choice="applied")
     assert (made.body["matched"], made.body["renewals"]) == (3, 1)
     assert [one["renewal_id"] for one in made.body["sample"]] == [str(abouts[2].renewal_id)]
 

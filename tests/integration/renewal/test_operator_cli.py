@@ -76,9 +76,13 @@ async def test_what_one_may_decide_alone_is_done_at_once(renewal: Wired) -> None
     id_ = str(about.renewal_id)
     retried = await told(renewal, "retry", id_, "--version", str(seen["version"]), *WHY)
     assert f"Renewal {id_} is captured" in retried
-    version = (await shown(renewal, about))["version"]
-    cancelled = await told(renewal, "cancel", id_, "--version", str(version), *WHY)
-    assert f"Renewal {id_} is cancelling_top_up" in cancelled
+    version = str((await shown(renewal, about))["version"])
+    status, _output, errors = await run(renewal, "cancel", id_, "--version", version, *WHY)
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "Possible now: retry, refund." in errors
+    [unpaid] = await begun(renewal, *await known(renewal))
+    cancelled = await told(renewal, "cancel", str(unpaid.renewal_id), "--version", "1", *WHY)
+    assert f"Renewal {unpaid.renewal_id} is cancelling_payment" in cancelled
 
 
 async def test_what_was_proposed_can_be_rejected(renewal: Wired) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from services.renewal.operators.tokens import sign
 from shared.clock import utc_now
-from shared.contracts.payment_commands import RefundPayment
+from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment
 from shared.contracts.renewals import RenewalFailed, RenewalParked, RenewalRequested
-from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp, ResolveTopUp
+from shared.contracts.topup_commands import CancelTopUp, ResolveTopUp
 from tests.integration.renewal.conftest import SECRET, begun, known, row, signed_in
 from tests.integration.renewal.operating import SEEN, WHY, Operator, shown, undetermined
 from tests.integration.wired import Wired
@@ -26,12 +26,14 @@ async def test_a_parked_renewal_is_announced_and_shown_with_its_reason(renewal: 
 
 @pytest.mark.parametrize(
     ("action", "command", "state"),
-    [("retry", ApplyTopUp, "captured"), ("cancel", CancelTopUp, "cancelling_top_up")],
+    [("retry", CapturePayment, "priced"), ("cancel", CancelPayment, "cancelling_payment")],
 )
 async def test_one_operator_may_retry_or_cancel_and_is_named_with_the_reason(
     renewal: Wired, action: str, command: Any, state: str
 ) -> None:
-    about, seen = await undetermined(renewal)
+    [about] = await begun(renewal, *await known(renewal))
+    await renewal.consume("saga", about.priced())
+    seen = await shown(renewal, about)
     ana = Operator(renewal)
     reply = await ana.decide(about, "act", seen["version"], action=action)
     assert (reply.status, reply.body["state"]) == (202, state)
@@ -39,8 +41,27 @@ async def test_one_operator_may_retry_or_cancel_and_is_named_with_the_reason(
     assert reply.body["history"][-1]["detail"] == f"by ana: {WHY}"
     [deed] = await ana.audit(about)
     assert (deed["operator"], deed["step"], deed["action"], deed["why"]) == ("ana", "done", action, WHY)
-    assert (deed["before"]["state"], deed["before"]["version"]) == ("parked", seen["version"])
+    assert (deed["before"]["state"], deed["before"]["version"]) == ("priced", seen["version"])
     assert (deed["after"]["state"], deed["after"]["version"]) == (state, reply.body["version"])
+
+
+async def test_where_money_was_taken_one_operator_cannot_cancel_and_is_shown_what_two_can(
+    renewal: Wired,
+) -> None:
+    """From the capture on, in every state: it would give the money back on one person's word."""
+    [about] = await begun(renewal, *await known(renewal))
+    paid, unknown = (about.priced(), about.captured()), (about.undetermined(),)
+    for facts, state in ((paid, "captured"), (unknown, "parked")):
+        await renewal.consume("saga", *facts)
+        seen = await shown(renewal, about)
+        assert seen["state"] == state
+        reply = await Operator(renewal).decide(about, "act", seen["version"], action="cancel")
+        assert (reply.status, reply.problem) == (409, "not-possible-now")
+        assert "refund" in reply.body["allowed"]
+        assert "cancel" not in reply.body["allowed"]
+        assert (await shown(renewal, about))["version"] == seen["version"]
+    assert not [one for one in renewal.said(CancelTopUp) if one.renewal_id == about.renewal_id]
+    assert await Operator(renewal).audit(about) == []
 
 
 async def test_a_finding_is_proposed_by_one_approved_by_another_and_told_to_the_authority(
@@ -106,13 +127,13 @@ async def test_nobody_approves_what_they_proposed_themselves(renewal: Wired) -> 
 async def test_an_approval_is_about_the_version_that_was_seen(renewal: Wired) -> None:
     about, seen = await undetermined(renewal)
     proposal = await Operator(renewal, "ana").decide(about, "release", seen["version"], outcome="failed")
-    moved = await Operator(renewal, "otto").decide(about, "act", seen["version"], action="cancel")
+    moved = await Operator(renewal, "otto").decide(about, "act", seen["version"], action="retry")
     reply = await Operator(renewal, "ben").approve(proposal)
     assert (reply.status, reply.problem) == (409, "renewal-has-moved")
-    assert (reply.body["version"], reply.body["state"]) == (moved.body["version"], "cancelling_top_up")
-    assert reply.body["allowed"] == ["retry"]
-    assert "Possible now: retry." in reply.body["detail"]
-    assert (await row(renewal, about.renewal_id))["state"] == "cancelling_top_up"
+    assert (reply.body["version"], reply.body["state"]) == (moved.body["version"], "captured")
+    assert reply.body["allowed"] == ["retry", "refund"]
+    assert "Possible now: retry, refund." in reply.body["detail"]
+    assert (await row(renewal, about.renewal_id))["state"] == "captured"
 
 
 async def test_what_the_renewal_has_overtaken_makes_room_for_another_proposal(renewal: Wired) -> None:
@@ -179,7 +200,7 @@ async def test_a_decision_on_an_older_version_is_refused_with_the_version_now(re
         reply = await Operator(renewal).decide(about, how, seen["version"] - 1, **body)
         assert (reply.status, reply.problem) == (409, "renewal-has-moved")
         assert (reply.body["version"], reply.body["state"]) == (seen["version"], "parked")
-        assert reply.body["allowed"] == ["retry", "cancel", "refund", "resolve", "release"]
+        assert reply.body["allowed"] == ["retry", "refund", "resolve", "release"]
     assert await Operator(renewal).audit(about) == []
 
 
@@ -241,8 +262,8 @@ async def test_the_audit_is_read_in_pages_by_operator(renewal: Wired) -> None:
     zoe = Operator(renewal, "zoe")
     done = []
     for _ in range(3):
-        about, seen = await undetermined(renewal)
-        await zoe.decide(about, "act", seen["version"], action="cancel")
+        [about] = await begun(renewal, *await known(renewal))
+        await zoe.decide(about, "act", 1, action="cancel")
         done.append(str(about.renewal_id))
     first = (await zoe.get("/v1/operator/audit?operator=zoe&limit=2")).body
     rest = (await zoe.get(f"/v1/operator/audit?operator=zoe&limit=2&cursor={first['next_cursor']}")).body

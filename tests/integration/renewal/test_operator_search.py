@@ -131,7 +131,7 @@ async def test_a_timeline_tells_what_happened_who_did_what_and_what_comes_next(r
     path = f"/v1/renewals/{about.renewal_id}/operator/timeline"
     parked = (await ben.get(path)).body
     assert (parked["next"], parked["waits_for"]) == ([], "an operator: a decision")
-    assert parked["allowed"] == ["retry", "cancel", "refund", "resolve", "release"]
+    assert parked["allowed"] == ["retry", "refund", "resolve", "release"]
     assert parked["open_proposal"]["proposal_id"] == proposal.body["proposal_id"]
     assert parked["brand"] == "ola"
 

@@ -19,7 +19,7 @@ import asyncpg
 import orjson
 
 from services.payment import store
-from services.payment.domain.network_caps import MOST_DECLINES, counts
+from services.payment.domain.network_caps import FOR_EVER, MOST_DECLINES, counts, is_final
 from services.payment.domain.payment import CallStatus, Decision, Method, Operation, Payment, State
 from services.payment.store import Card, Lease, ToWrite
 from shared.calls.fairness import fetch_fairly
@@ -257,7 +257,7 @@ async def write_payments(transaction: Open, writes: Sequence[ToWrite], lease: Le
             line = TransferLine(*transfer[1:6], transaction.now)
             await transaction.insert(own.transfers, (transfer.renewal_id, transfer.id), line)
     declined = [
-        attempt.payment_method_id
+        (attempt.payment_method_id, is_final(attempt.code))
         for write in writes
         for attempt in write.folded.attempts.values()
         if attempt.key is None and counts(attempt)
@@ -338,15 +338,18 @@ def _may_say(row: AttemptLine, status: str) -> bool:
     return row.status in _UNSETTLED or status == CallStatus.SUCCEEDED or row.code == "action_required"
 
 
-async def _count_declines(transaction: Open, declined: Sequence[str]) -> None:
+async def _count_declines(transaction: Open, declined: Sequence[tuple[str, bool]]) -> None:
     """Under every name that the cards have; no more than any cap asks about."""
     table = tables(transaction).methods
-    named = [transaction.get(table, name) for name in declined]
-    times = Counter(row.card for row in named if row is not None and row.card is not None)
+    named = [(transaction.get(table, name), final) for name, final in declined]
+    times = Counter(row.card for row, _ in named if row is not None and row.card is not None)
+    finals = {row.card for row, final in named if row is not None and final}
     names = sorted(name for name, row in transaction.scan(table) if row.card in times)
     for name, row in await transaction.lock_each(table, names):
-        declined_at = (*[transaction.now] * times[row.card or b""], *row.declined_at)[:MOST_DECLINES]
-        transaction.put(table, name, row._replace(declined_at=declined_at))
+        earlier = (at for at in row.declined_at if at != FOR_EVER)
+        ageing = (*[transaction.now] * times[row.card or b""], *earlier)
+        never = (FOR_EVER,) if row.card in finals or FOR_EVER in row.declined_at else ()
+        transaction.put(table, name, row._replace(declined_at=(*never, *ageing)[:MOST_DECLINES]))
 
 
 async def _move(transaction: Open, wallet: tuple[str, str], minor: int) -> None:
@@ -470,6 +473,8 @@ def _claimed(payment: Payment, attempt: AttemptLine, method: MethodLine | None) 
         "call_reference": attempt.provider_reference,
         "is_bulk": not payment.terms.is_awaited,
         "token": method.token if method is not None else None,
+        "network": method.network if method is not None else None,
+        "declined_at": (list(method.declined_at) or None) if method is not None else None,
     }
 
 

@@ -268,10 +268,17 @@ async def _write(transaction: Open, line: RenewalLine, renewal: Renewal) -> None
 
 @statement
 async def read_standing(transaction: Open, asking: Sequence[Asked]) -> list[Standing]:
-    return [_standing(transaction, tables(transaction), asked) for asked in asking]
+    own = tables(transaction)
+    theirs = {f"subscription {asked.subscription_id}" for asked in asking}
+    stops = [
+        scope
+        for scope, _ in transaction.scan(own.stops)
+        if not scope.startswith("subscription ") or scope in theirs
+    ]
+    return [_standing(transaction, own, asked, stops) for asked in asking]
 
 
-def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing:
+def _standing(transaction: Open, own: RenewalDatabase, asked: Asked, stops: list[str]) -> Standing:
     def get(table: Table[Any, Any], key: Any) -> Any:
         return transaction.get(table, key)
 
@@ -285,7 +292,6 @@ def _standing(transaction: Open, own: RenewalDatabase, asked: Asked) -> Standing
         existing = waiting
     if existing is None and (review := get(own.reviews, asked.renewal_id)) is not None:
         existing = review if review.state != "approved" and review.dunning_try is None else None
-    stops = [scope for scope, _ in transaction.scan(own.stops) if not scope.startswith("subscription ")]
     refusal = get(own.refusals, asked.renewal_id)
     subscription = get(own.subscriptions, asked.subscription_id)
     offering = get(own.offerings, asked.offering_id)
@@ -571,6 +577,7 @@ NOT_ASKED: Final = {
     charge_store: {
         "list_stops",
         "list_stops_of",
+        "wait_for_admissions",
         "insert_stop",
         "delete_stop",
         "is_known",

@@ -92,8 +92,7 @@ OperatorRetries
     stays RefundPayment <- refunding
     captured ApplyTopUp <- parked
 OperatorCancels
-    cancelling_payment CancelPayment <- requested priced awaiting_customer
-    cancelling_top_up CancelTopUp <- captured parked
+    cancelling_payment CancelPayment <- requested priced awaiting_customer parked?
     stays <- cancelling_payment?
 OperatorRefunds
     cancelling_top_up CancelTopUp <- captured parked

@@ -100,10 +100,10 @@ def test_a_stop_tells_whether_a_person_or_the_breaker_made_it() -> None:
 
 
 def test_one_subscription_is_stopped_alone() -> None:
-    tally = Tally(LIMITS, {"subscription sub-1": Seen(0, "breaker")})
-    assert (tally.stops("sub-1"), tally.stops("sub-2")) == (["subscription sub-1"], [])
-    assert stopping(tally.stops("sub-1"), "ola", "cubacel", "sub-1") == "subscription sub-1"
-    assert stopping(tally.stops("sub-1"), "ola", "cubacel", "sub-2") is None
+    assert stopping(["subscription sub-1"], "ola", "cubacel", "sub-1") == "subscription sub-1"
+    assert stopping(["subscription sub-1"], "ola", "cubacel", "sub-2") is None
+    assert isinstance(pull(charges_stopped=[f"subscription {TRIGGER.subscription_id}"]), Kept)
+    assert isinstance(pull(charges_stopped=["subscription another"]), Admitted)
 
 
 def test_the_usual_limits_bear_a_carriers_worst_hour() -> None:

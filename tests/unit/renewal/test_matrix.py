@@ -225,7 +225,11 @@ def little_known(state: State) -> Renewal:
     """In that state with neither price nor capture seen, given up for a decline where it is given up."""
     renewal = standing(state)
     reason = "declined_hard" if state.startswith("cancelling") else renewal.reason
-    return renewal._replace(amount_minor=None, granted=None, captured_at=None, reason=reason)
+    # Parked unpaid it is only by a payment that has not said what became of it.
+    came_from = "cancelling_payment" if state == "parked" else renewal.parked_from
+    return renewal._replace(
+        amount_minor=None, granted=None, captured_at=None, reason=reason, parked_from=came_from
+    )
 
 
 def written_down() -> dict[tuple[str, str], str]:

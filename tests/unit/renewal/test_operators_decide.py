@@ -53,10 +53,32 @@ def test_an_operator_refunds_only_after_provisioning_has_promised() -> None:
     assert story.just_said == ["RefundPayment"]
 
 
-def test_an_operator_cancels_what_is_parked_as_far_as_it_has_come() -> None:
-    assert undetermined().when(OperatorCancels("otto")).just_said == ["CancelTopUp"]
-    refund = captured().when(says.top_up_rejected(), says.refund_rejected(), OperatorCancels("otto"))
-    assert refund.state == "parked"
+@pytest.mark.parametrize(
+    "paid",
+    [
+        captured(),
+        undetermined(),
+        captured().when(says.top_up_rejected(), says.refund_rejected()),
+        new().when(says.priced(), says.refunded(), says.undetermined()),
+    ],
+    ids=["captured", "top-up unknown", "refund hangs", "refunded elsewhere before its capture was seen"],
+)
+def test_where_money_was_taken_one_operator_cancels_nothing(paid: Story) -> None:
+    """That gives money back, which takes two: `refund`."""
+    before, said = paid.renewal, len(paid.said)
+    paid.when(OperatorCancels("otto"))
+    assert (paid.renewal, len(paid.said)) == (before, said)
+    assert paid.last is not None
+    assert paid.last.ignored is not None
+    assert "takes two" in paid.last.ignored
+
+
+def test_a_customer_may_call_off_alone_what_they_have_paid() -> None:
+    story = captured().when(CustomerCancels("ana"))
+    assert (story.state, story.just_said) == ("cancelling_top_up", ["CancelTopUp"])
+
+
+def test_an_operator_cancels_what_is_parked_unpaid() -> None:
     unpaid = new("card-1").when(says.priced(), says.declined("hard"))
     unpaid.when(*[Silence()] * ((POLICY.patience["cancelling_payment"].budget or 0) + 1))
     assert unpaid.state == "parked"

@@ -17,7 +17,7 @@ from services.renewal.domain.trial import does_something
 
 ActionName = Literal[
     "retry",  # the step's command again, now
-    "cancel",  # give up, through the authorities
+    "cancel",  # give up while no money was taken
     "refund",  # give the money back, once nothing can be applied
     "resolve",  # say what an unknown outcome was
     "release",  # close a parked renewal as decided
