@@ -133,7 +133,10 @@ select
     coalesce(method.found, '{}') as methods,
     slot.renewal_id as open_renewal_id,
     -- Asked once per batch, not per request: nearly always there is none.
-    (select array_agg(scope) from charge_stops where kind <> 'subscription' or name = any($2::text [])) as charges_stopped,
+    (
+        select array_agg(scope) from charge_stops
+        where kind <> 'subscription' or name = any($2::text [])
+    ) as charges_stopped,
     slot.state as open_state,
     slot.dunning_try is not null as open_by_rule,
     exists(select from acceptance_entries) as has_acceptance,
