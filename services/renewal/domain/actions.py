@@ -66,7 +66,7 @@ class CustomerRetries(Action):
 
 
 class OperatorRetries(Action):
-    """Say the step's command again, now."""
+    """Say the step's command again, now: where somebody could answer it otherwise than before."""
 
 
 class OperatorCancels(Action):

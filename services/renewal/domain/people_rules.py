@@ -29,6 +29,7 @@ _AFTER_CAPTURE: Final = frozenset({"captured", "cancelling_top_up", "refunding"}
 _called_off: Final = ignored("it is called off already: whatever is captured yet goes back")
 PAID: Final = ignored("money was taken: to give it back takes two, so propose refund")
 _unpaid: Final = ignored("nothing is captured: there is nothing to give back")
+_not_known: Final = ignored("provisioning would only say again that it does not know: it has to be found out")
 _known: Final = ignored("nothing of it is unknown: asked again, the authority answers by itself")
 
 
@@ -85,7 +86,7 @@ def _refund_attempt(renewal: Renewal) -> int:
     return renewal.refund_attempt + failed
 
 
-def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:
+def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change | Ignored:
     """Back to where it was parked from, or further where a fact came in meanwhile, and say the command."""
     state = renewal.parked_from or "requested"
     if renewal.captured_at is not None and state in ("requested", "priced", "awaiting_customer"):
@@ -94,6 +95,8 @@ def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:
         state = "cancelling_top_up" if renewal.reason in CALLED_OFF else "captured"
     if state == "captured" and renewal.top_up in ("rejected", "cancelled"):
         state = "refunding"
+    if state == "captured" and renewal.top_up == "undetermined":
+        return _not_known
     deadline_at = max(renewal.deadline_at, moment.after(moment.policy.late_capture_seconds))
     new = moved(
         renewal,

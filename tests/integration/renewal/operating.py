@@ -51,6 +51,14 @@ async def undetermined(renewal: Wired) -> tuple[About, dict[str, Any]]:
     return about, await shown(renewal, about)
 
 
+async def hanging(renewal: Wired) -> tuple[About, dict[str, Any]]:
+    """A renewal that is parked since its refund was refused, as it is read."""
+    [about] = await begun(renewal, *await known(renewal))
+    await renewal.consume("saga", about.priced(), about.captured(), about.top_up_rejected())
+    await renewal.consume("saga", about.refund_rejected())
+    return about, await shown(renewal, about)
+
+
 async def shown(renewal: Wired, about: About) -> dict[str, Any]:
     """The renewal as the API shows it."""
     body: dict[str, Any] = (await renewal.request("GET", f"/v1/renewals/{about.renewal_id}")).body

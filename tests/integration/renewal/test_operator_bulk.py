@@ -58,6 +58,15 @@ async def parked_ones(renewal: Wired, how_many: int) -> tuple[str, list[About]]:
     return brand, abouts
 
 
+async def hanging_ones(renewal: Wired, how_many: int) -> tuple[str, list[About]]:
+    """Parked, each because its refund was refused."""
+    brand, _people, abouts = await of_a_new_brand(renewal, how_many)
+    for about in abouts:
+        await renewal.consume("saga", about.priced(), about.captured(), about.top_up_rejected())
+        await renewal.consume("saga", about.refund_rejected())
+    return brand, abouts
+
+
 async def states(renewal: Wired, abouts: list[About]) -> list[str]:
     return [(await shown(renewal, about))["state"] for about in abouts]
 
@@ -125,16 +134,16 @@ async def test_a_started_job_acts_upon_each_once_and_audits_each(renewal: Wired)
 
 
 async def test_what_has_moved_since_the_dry_run_is_left_alone(renewal: Wired) -> None:
-    brand, abouts = await parked_ones(renewal, 3)
+    brand, abouts = await hanging_ones(renewal, 3)
     ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
-    made = await dry_run(ana, brand, "release", choice="failed")
+    made = await dry_run(ana, brand, "release", choice="refunded")
     seen = await shown(renewal, abouts[1])
     await ben.decide(abouts[1], "act", seen["version"], action="retry")
-    await renewal.consume("saga", abouts[1].undetermined())
+    await renewal.consume("saga", abouts[1].refund_rejected())
     await start(ben, made)
     job = await ended(ana, made)
     assert (job["done"], job["moved"]) == (2, 1)
-    assert await states(renewal, abouts) == ["failed", "parked", "failed"]
+    assert await states(renewal, abouts) == ["refunded", "parked", "refunded"]
     moved = (await ana.get(f"/v1/operator/jobs/{made.body['job_id']}/renewals?result=moved")).body["items"]
     assert [one["renewal_id"] for one in moved] == [str(abouts[1].renewal_id)]
 

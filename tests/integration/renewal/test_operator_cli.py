@@ -12,7 +12,7 @@ from services.renewal.operators.__main__ import app
 from services.renewal.operators.tokens import Role, sign
 from shared.clock import utc_now
 from tests.integration.renewal.conftest import SECRET, begun, known
-from tests.integration.renewal.operating import Operator, of_a_new_brand, shown, undetermined
+from tests.integration.renewal.operating import Operator, hanging, of_a_new_brand, undetermined
 from tests.integration.wired import Wired
 
 WHY = ("--why", "confirmed by the carrier")
@@ -72,14 +72,12 @@ async def test_a_proposal_is_made_listed_and_approved_by_somebody_else(renewal: 
 
 
 async def test_what_one_may_decide_alone_is_done_at_once(renewal: Wired) -> None:
-    about, seen = await undetermined(renewal)
-    id_ = str(about.renewal_id)
-    retried = await told(renewal, "retry", id_, "--version", str(seen["version"]), *WHY)
-    assert f"Renewal {id_} is captured" in retried
-    version = str((await shown(renewal, about))["version"])
-    status, _output, errors = await run(renewal, "cancel", id_, "--version", version, *WHY)
+    about, seen = await hanging(renewal)
+    id_, version = str(about.renewal_id), ("--version", str(seen["version"]))
+    status, _output, errors = await run(renewal, "cancel", id_, *version, *WHY)
     assert (status, errors.count("\n")) == (1, 1)
-    assert "Possible now: retry, refund." in errors
+    assert "Possible now: retry, refund, resolve, release." in errors
+    assert f"Renewal {id_} is refunding" in await told(renewal, "retry", id_, *version, *WHY)
     [unpaid] = await begun(renewal, *await known(renewal))
     cancelled = await told(renewal, "cancel", str(unpaid.renewal_id), "--version", "1", *WHY)
     assert f"Renewal {unpaid.renewal_id} is cancelling_payment" in cancelled

@@ -12,7 +12,7 @@ from shared.contracts.payment_commands import CancelPayment, CapturePayment, Ref
 from shared.contracts.renewals import RenewalFailed, RenewalParked, RenewalRequested
 from shared.contracts.topup_commands import CancelTopUp, ResolveTopUp
 from tests.integration.renewal.conftest import SECRET, begun, known, row, signed_in
-from tests.integration.renewal.operating import SEEN, WHY, Operator, shown, undetermined
+from tests.integration.renewal.operating import SEEN, WHY, Operator, hanging, shown, undetermined
 from tests.integration.wired import Wired
 
 
@@ -125,23 +125,23 @@ async def test_nobody_approves_what_they_proposed_themselves(renewal: Wired) -> 
 
 
 async def test_an_approval_is_about_the_version_that_was_seen(renewal: Wired) -> None:
-    about, seen = await undetermined(renewal)
-    proposal = await Operator(renewal, "ana").decide(about, "release", seen["version"], outcome="failed")
+    about, seen = await hanging(renewal)
+    proposal = await Operator(renewal, "ana").decide(about, "release", seen["version"], outcome="refunded")
     moved = await Operator(renewal, "otto").decide(about, "act", seen["version"], action="retry")
     reply = await Operator(renewal, "ben").approve(proposal)
     assert (reply.status, reply.problem) == (409, "renewal-has-moved")
-    assert (reply.body["version"], reply.body["state"]) == (moved.body["version"], "captured")
-    assert reply.body["allowed"] == ["retry", "refund"]
-    assert "Possible now: retry, refund." in reply.body["detail"]
-    assert (await row(renewal, about.renewal_id))["state"] == "captured"
+    assert (reply.body["version"], reply.body["state"]) == (moved.body["version"], "refunding")
+    assert reply.body["allowed"] == ["retry"]
+    assert "Possible now: retry." in reply.body["detail"]
+    assert (await row(renewal, about.renewal_id))["state"] == "refunding"
 
 
 async def test_what_the_renewal_has_overtaken_makes_room_for_another_proposal(renewal: Wired) -> None:
-    about, seen = await undetermined(renewal)
+    about, seen = await hanging(renewal)
     ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
-    first = await ana.decide(about, "resolve", seen["version"], found="applied")
+    first = await ana.decide(about, "resolve", seen["version"], found="refunded")
     await ben.decide(about, "act", seen["version"], action="retry")
-    await renewal.consume("saga", about.undetermined())
+    await renewal.consume("saga", about.refund_rejected())
     second = await ana.decide(about, "refund", (await shown(renewal, about))["version"])
     assert second.status == 202
     assert "proposed instead" in (await ben.approve(first)).body["detail"]
@@ -195,8 +195,8 @@ async def test_what_waits_for_a_second_person_is_listed_in_pages(renewal: Wired)
 
 
 async def test_a_decision_on_an_older_version_is_refused_with_the_version_now(renewal: Wired) -> None:
-    about, seen = await undetermined(renewal)
-    for how, body in (("act", {"action": "retry"}), ("refund", {}), ("resolve", {"found": "applied"})):
+    about, seen = await hanging(renewal)
+    for how, body in (("act", {"action": "retry"}), ("refund", {}), ("resolve", {"found": "refunded"})):
         reply = await Operator(renewal).decide(about, how, seen["version"] - 1, **body)
         assert (reply.status, reply.problem) == (409, "renewal-has-moved")
         assert (reply.body["version"], reply.body["state"]) == (seen["version"], "parked")
@@ -230,6 +230,16 @@ async def test_an_id_that_nobody_knows_says_where_to_find_the_right_one(
     assert "GET /v1/" in reply.body["detail"]
 
 
+async def test_a_retry_is_not_offered_where_the_answer_is_known_to_be_the_same(renewal: Wired) -> None:
+    """Parked, because provisioning does not know: it says so again as often as it is told to apply."""
+    about, seen = await undetermined(renewal)
+    reply = await Operator(renewal).decide(about, "act", seen["version"], action="retry")
+    assert (reply.status, reply.problem) == (409, "not-possible-now")
+    assert reply.body["allowed"] == ["refund", "resolve", "release"]
+    assert "has to be found out" in reply.body["detail"]
+    assert (await shown(renewal, about))["version"] == seen["version"]
+
+
 @pytest.mark.parametrize(
     ("how", "body"),
     [
@@ -249,7 +259,7 @@ async def test_an_unreadable_decision_is_refused(renewal: Wired, how: str, body:
 
 
 async def test_the_audit_is_only_ever_added_to(renewal: Wired) -> None:
-    about, seen = await undetermined(renewal)
+    about, seen = await hanging(renewal)
     await Operator(renewal).decide(about, "act", seen["version"], action="retry")
     for change in ("update operator_audit set operator = 'nobody'", "delete from operator_audit"):
         with pytest.raises(asyncpg.RaiseError, match="only ever added to"):

@@ -11,10 +11,10 @@ from services.renewal.archive import REMOVAL
 from services.renewal.operators import search
 from services.renewal.operators.domain.filter import Filter
 from shared.clock import utc_now
-from shared.contracts.topup_commands import ApplyTopUp
+from shared.contracts.payment_commands import RefundPayment
 from tests.integration.archived import places, walk
 from tests.integration.renewal.conftest import About
-from tests.integration.renewal.operating import WHY, Operator, of_a_new_brand, undetermined
+from tests.integration.renewal.operating import WHY, Operator, hanging, of_a_new_brand
 from tests.integration.wired import Wired
 
 
@@ -125,9 +125,9 @@ async def test_a_filter_that_cannot_be_read_is_refused_by_name(renewal: Wired, q
 
 
 async def test_a_timeline_tells_what_happened_who_did_what_and_what_comes_next(renewal: Wired) -> None:
-    about, seen = await undetermined(renewal)
+    about, seen = await hanging(renewal)
     ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
-    proposal = await ana.decide(about, "release", seen["version"], outcome="failed")
+    proposal = await ana.decide(about, "release", seen["version"], outcome="refunded")
     path = f"/v1/renewals/{about.renewal_id}/operator/timeline"
     parked = (await ben.get(path)).body
     assert (parked["next"], parked["waits_for"]) == ([], "an operator: a decision")
@@ -140,17 +140,20 @@ async def test_a_timeline_tells_what_happened_who_did_what_and_what_comes_next(r
     told = (await ana.get(path)).body
     assert told["open_proposal"] is None
     assert [(line["kind"], line["what"], line["who"]) for line in told["events"]][-4:] == [
-        ("operator", "proposed release failed", "ana"),
-        ("operator", "rejected release failed", "ben"),
+        ("operator", "proposed release refunded", "ana"),
+        ("operator", "rejected release refunded", "ben"),
         ("history", "OperatorRetries", None),
         ("operator", "done retry", "ben"),
     ]
     assert told["events"][-1]["why"] == WHY
     first = told["next"][0]
-    assert (first["timer"], first["says"]) == ("Silence", ["ApplyTopUp"])
+    assert (first["timer"], first["says"]) == ("Silence", ["RefundPayment"])
     asked_at = datetime.fromisoformat(first["at"]) - utc_now()
     assert timedelta(0) < asked_at < timedelta(minutes=2)
-    assert [one.attempt for one in renewal.said(ApplyTopUp) if one.renewal_id == about.renewal_id] == [1]
+    assert [one.attempt for one in renewal.said(RefundPayment) if one.renewal_id == about.renewal_id] == [
+        1,
+        2,
+    ]
 
 
 async def test_what_lies_in_the_archive_is_found_and_shown_like_everything_else(renewal: Wired) -> None:

@@ -90,7 +90,7 @@ OperatorRetries
     stays CancelPayment <- cancelling_payment
     stays CancelTopUp <- cancelling_top_up
     stays RefundPayment <- refunding
-    captured ApplyTopUp <- parked
+    cancelling_payment CancelPayment <- parked?
 OperatorCancels
     cancelling_payment CancelPayment <- requested priced awaiting_customer parked?
     stays <- cancelling_payment?

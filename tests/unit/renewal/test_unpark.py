@@ -37,7 +37,6 @@ def parked(came_from: State | None, *, paid: bool, **more: Any) -> Renewal:
         ("priced", True, None, None, "captured", "ApplyTopUp"),
         ("awaiting_customer", True, None, None, "captured", "ApplyTopUp"),
         ("captured", True, None, None, "captured", "ApplyTopUp"),
-        ("captured", True, None, "undetermined", "captured", "ApplyTopUp"),
         ("captured", True, None, "rejected", "refunding", "RefundPayment"),
         ("captured", True, None, "cancelled", "refunding", "RefundPayment"),
         ("priced", True, None, "rejected", "refunding", "RefundPayment"),
@@ -64,6 +63,30 @@ def test_it_goes_on_from_where_it_was_or_further(
     )
     assert decision.renewal.state == state
     assert [type(said).__name__ for said in decision.says] == [command]
+
+
+@pytest.mark.parametrize(
+    ("came_from", "reason"), [("captured", None), ("priced", None), ("cancelling_payment", "declined_hard")]
+)
+def test_what_provisioning_does_not_know_it_is_not_asked_to_apply_again(
+    came_from: State, reason: str | None
+) -> None:
+    """It would say the same and the renewal would be parked anew, with nothing done but a version more."""
+    renewal = parked(came_from, paid=True, top_up="undetermined", reason=reason)
+    decision = decide(renewal, OperatorRetries("otto"), NOW)
+    assert (decision.renewal, decision.says) == (renewal, ())
+    assert "has to be found out" in (decision.ignored or "")
+
+
+@pytest.mark.parametrize(
+    ("came_from", "reason"),
+    [("cancelling_top_up", "declined_hard"), ("cancelling_payment", "deadline_passed")],
+)
+def test_the_carrier_is_asked_once_more_to_call_off_what_nobody_knows(came_from: State, reason: str) -> None:
+    renewal = parked(came_from, paid=True, top_up="undetermined", reason=reason)
+    decision = decide(renewal, OperatorRetries("otto"), NOW)
+    assert decision.renewal.state == "cancelling_top_up"
+    assert [type(said).__name__ for said in decision.says] == ["CancelTopUp"]
 
 
 def test_it_has_time_again() -> None:

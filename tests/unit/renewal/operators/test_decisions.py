@@ -74,7 +74,7 @@ def test_whoever_decides_alone_signs_alone() -> None:
         ("captured", ["retry", "refund"]),
         ("awaiting_customer", ["cancel"]),
         ("refunding", ["retry"]),
-        ("parked", ["retry", "refund", "resolve", "release"]),
+        ("parked", ["refund", "resolve", "release"]),
         ("completed", []),
     ],
 )
