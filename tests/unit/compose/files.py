@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def compose_file() -> dict[str, Any]:
     return read
 
 
-def interpolated(text: str, variables: dict[str, str]) -> str:
+def interpolated(text: str, variables: Mapping[str, str]) -> str:
     """The text with ${NAME}, ${NAME:-default} and ${NAME:?message} replaced as compose does."""
 
     def value(found: re.Match[str]) -> str:
