@@ -54,9 +54,9 @@ NETWORKS: Final[dict[str, Caps]] = {
         Cap(declines=35, window=timedelta(days=30), counted_from=18),
     ),
 }
-"""Visa, excessive reattempts: 15 in 30 days (Stripe, "Payment blocked due to excessive retries"; the network's
-rules of April 2026 say 20, not all acquirers do yet). Mastercard, excessive authorization attempts: 10 in 24
-hours and 35 in 30 days (TabaPay, "Excessive retry rules"). Some of it counts for one amount only; here any does.
+"""Visa, excessive reattempts: 15 in 30 days (Stripe, "Payment blocked due to excessive retries"; its rules of
+April 2026 say 20, not all acquirers do yet). Mastercard, excessive authorization attempts: 10 in 24 hours and
+35 in 30 days (TabaPay, "Excessive retry rules"). Some of it counts for one amount only; here any amount.
 """
 ANY_OTHER: Final[Caps] = (Cap(declines=10, window=timedelta(days=30), counted_from=5),)
 """Where the network is not known, or its rule is not: no more than with any that is."""

@@ -97,7 +97,8 @@ class PaymentSuite:
                 name,
                 line,
                 "payment_methods",
-                **line._asdict(),
+                # Null, as it is until something is declined.
+                **line._asdict() | {"declined_at": declined_at or None},
                 kind="wallet" if card is None else "card",
                 version=1,
             )

@@ -5,10 +5,16 @@ from uuid import uuid4
 
 import pytest
 
-from services.payment.domain.decline_codes import CARD_BEING_TRIED, NETWORK_CAP_REACHED
-from services.payment.domain.network_caps import MOST_DECLINES
+from services.payment.domain.decline_codes import (
+    CARD_BEING_TRIED,
+    CARD_REFUSED_FOR_GOOD,
+    NETWORK_CAP_REACHED,
+)
+from services.payment.domain.network_caps import FOR_EVER, MOST_DECLINES
+from services.payment.domain.outcome import Outcome
 from shared.contracts.payments import PaymentCaptured, PaymentDeclined
 from tests.integration.payment.conftest import PspJournal, Renewal, Subscribe, at_rest, hear, said
+from tests.integration.payment.other_process import OtherProcess
 from tests.integration.sandboxed import until
 from tests.integration.wired import Wired
 
@@ -218,6 +224,104 @@ async def test_no_more_declines_are_kept_than_any_cap_asks_about(
     )
     assert len(kept) == MOST_DECLINES
     assert kept[0] > kept[1], "the newest first, the oldest left out"
+
+
+async def refused_for_good(payment: Wired, payer: Subscribe) -> Renewal:
+    """A renewal whose card is, as was found, never to be tried again; a good one stands behind it."""
+    first = await visa(payment, payer, "tok_decline_stolen_card")
+    await payment.consume("commands", first.priced())
+    await hear(payment, PaymentDeclined, first)
+    return first
+
+
+async def test_a_card_that_was_refused_for_good_is_sent_by_no_later_renewal(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    first = await refused_for_good(payment, payer)
+    for later in (again(first), again(first)):
+        await payment.consume("commands", later.priced())
+        [answer] = said(payment, PaymentDeclined, later)
+        assert (answer.decline_code, answer.decline_class) == (CARD_REFUSED_FOR_GOOD, "hard")
+        assert psp.requests(later, "create_intent") == psp.requests(later, "confirm_intent") == []
+    await payment.consume("commands", later.capture(2, later.methods[1]))
+    await hear(payment, PaymentCaptured, later)
+
+
+async def test_no_number_of_other_declines_makes_a_refusal_for_good_forgotten(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    first = await visa(payment, payer, "tok_decline_stolen_card", declined=MOST_DECLINES, days_ago=40)
+    others = [again(first) for _ in range(3)]
+    await payment.consume("commands", first.priced(), *(one.priced() for one in others))
+    for renewal in (first, *others):
+        await hear(payment, PaymentDeclined, renewal)
+    kept = await payment.pool.fetchval(
+        "select declined_at from payment_methods where payment_method_id = $1", first.methods[0]
+    )
+    assert (len(kept), kept[0], kept.count(FOR_EVER)) == (MOST_DECLINES, FOR_EVER, 1)
+
+
+async def test_a_refusal_for_good_stands_under_every_name_of_the_card_until_it_is_another(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    first = await refused_for_good(payment, payer)
+    token = await payment.pool.fetchval(
+        "select token from payment_methods where payment_method_id = $1", first.methods[0]
+    )
+    alias = await payer(token)
+    await payment.consume("commands", alias.priced())
+    assert said(payment, PaymentDeclined, alias)[0].decline_code == CARD_REFUSED_FOR_GOOD
+    body = {"payer_id": first.payer_id, "kind": "card", "token": f"tok_ok_{uuid4().hex[:8]}"}
+    await payment.request("PUT", f"/v1/payment-methods/{first.methods[0]}", body)
+    await payment.consume("commands", (replaced := again(first)).priced())
+    await hear(payment, PaymentCaptured, replaced)
+
+
+async def test_of_a_fleet_on_one_stolen_card_nothing_is_sent_once_its_network_said_so(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    first = await visa(payment, payer, "tok_decline_stolen_card")
+    fleet = [again(first) for _ in range(100)]
+    await other.consume(first.priced(), *(renewal.priced() for renewal in fleet))
+    asked, *waiting = sorted(other.worker.calls, key=lambda call: call.renewal_id != first.renewal_id)
+    declined = await other.calls.call(await other.confirmable(asked))
+    assert isinstance(declined, Outcome)
+    assert declined.code == "stolen_card"
+    # Nothing of that is written yet, and all of them were claimed before.
+    made = [await other.calls.call(call) for call in waiting]
+    await other.record(declined, *made)
+    for renewal in fleet:
+        answer = await hear(payment, PaymentDeclined, renewal)
+        assert (answer.decline_code, answer.decline_class) == (CARD_REFUSED_FOR_GOOD, "hard")
+        assert psp.requests(renewal, "create_intent") == psp.requests(renewal, "confirm_intent") == []
+
+
+async def test_a_call_that_is_taken_over_is_judged_by_what_its_card_is_by_then(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
+) -> None:
+    first = await visa(payment, payer, "tok_decline_stolen_card")
+    left_behind = again(first)
+    await other.consume(left_behind.priced())
+    await payment.consume("commands", first.priced())
+    await hear(payment, PaymentDeclined, first)
+    answer = await hear(payment, PaymentDeclined, left_behind)
+    assert answer.decline_code == CARD_REFUSED_FOR_GOOD
+    assert psp.requests(left_behind, "create_intent") == psp.requests(left_behind, "confirm_intent") == []
+    await payment.consume("commands", left_behind.capture(2, left_behind.methods[1]))
+    await hear(payment, PaymentCaptured, left_behind)
+
+
+async def test_ten_declines_of_a_mastercard_within_a_day_are_enough_and_tomorrow_there_are_more(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    today = await visa(payment, payer, "tok_ok", declined=10, days_ago=0)
+    await name_network(payment, today.methods[0], "mastercard")
+    await payment.consume("commands", today.priced())
+    assert said(payment, PaymentDeclined, today)[0].decline_code == NETWORK_CAP_REACHED
+    yesterday = await visa(payment, payer, "tok_ok", declined=10, days_ago=1)
+    await name_network(payment, yesterday.methods[0], "mastercard")
+    await payment.consume("commands", yesterday.priced())
+    await hear(payment, PaymentCaptured, yesterday)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from services.payment import card_declines
 from services.payment.domain import capabilities, commands, network_caps, outcome, payment
-from services.payment.domain.decline_codes import OURS, PROVIDERS, decline_class
+from services.payment.domain.decline_codes import NEVER_AGAIN, OURS, PROVIDERS, decline_class
 from tests.unit.payment.story import NOON, RENEWAL, TERMS
 
 SOFT = """
@@ -19,7 +20,8 @@ withdrawal_count_limit_exceeded no_action_taken service_not_allowed call_issuer
 """
 HARD = """
 method_unknown method_removed method_expired method_not_of_payer above_terms gateway_unknown wallet_unknown
-network_cap_reached lost_card stolen_card pickup_card restricted_card fraudulent merchant_blacklist
+network_cap_reached card_refused_for_good do_not_try_again
+lost_card stolen_card pickup_card restricted_card fraudulent merchant_blacklist
 security_violation incorrect_number invalid_number invalid_account expired_card
 new_account_information_available card_not_supported currency_not_supported transaction_not_allowed
 not_permitted stop_payment_order revocation_of_authorization revocation_of_all_authorizations
@@ -32,7 +34,12 @@ incorrect_cvc invalid_cvc incorrect_zip invalid_expiry_month invalid_expiry_year
 """
 OURSELVES = """
 no_payment_method method_unknown method_removed method_expired method_not_of_payer above_terms gateway_unknown
-wallet_unknown wallet_balance_too_low network_cap_reached card_being_tried authentication_expired
+wallet_unknown wallet_balance_too_low network_cap_reached card_refused_for_good card_being_tried
+authentication_expired
+"""
+FOR_GOOD = """
+lost_card stolen_card pickup_card incorrect_number invalid_number invalid_account transaction_not_allowed
+stop_payment_order revocation_of_authorization revocation_of_all_authorizations do_not_try_again
 """
 
 
@@ -47,6 +54,12 @@ def test_every_code_means_what_was_written_down(meaning: str, codes: str) -> Non
 def test_who_declines_is_written_down() -> None:
     assert set(OURS) == set(OURSELVES.split())
     assert not set(OURS) & set(PROVIDERS)
+
+
+def test_after_which_codes_a_card_is_never_tried_again_is_written_down() -> None:
+    assert set(FOR_GOOD.split()) == NEVER_AGAIN
+    assert {decline_class(code) for code in NEVER_AGAIN} == {"hard"}
+    assert not NEVER_AGAIN & set(OURS), "what we decline ourselves the network has not seen"
 
 
 def test_a_code_that_nobody_listed_is_soft() -> None:
@@ -77,14 +90,16 @@ def test_how_long_anything_is_waited_for() -> None:
 
 
 def test_how_often_a_card_may_be_declined() -> None:
-    month = timedelta(days=30)
+    day, month = timedelta(days=1), timedelta(days=30)
     assert {
-        "visa": network_caps.Cap(15, month, 8),
-        "mastercard": network_caps.Cap(35, month, 18),
+        "visa": (network_caps.Cap(15, month, 8),),
+        "mastercard": (network_caps.Cap(10, day, 5), network_caps.Cap(35, month, 18)),
     } == network_caps.NETWORKS
-    assert network_caps.Cap(10, month, 5) == network_caps.ANY_OTHER
-    assert network_caps.cap_of(None) == network_caps.cap_of("unheard of") == network_caps.ANY_OTHER
+    assert (network_caps.Cap(10, month, 5),) == network_caps.ANY_OTHER
+    assert network_caps.caps_of(None) == network_caps.caps_of("unheard of") == network_caps.ANY_OTHER
     assert network_caps.MOST_DECLINES == 35
+    assert network_caps.FOR_EVER.isoformat() == "9999-01-01T00:00:00+00:00", "stands in `payment_methods`"
+    assert card_declines.KEPT_SECONDS == 60
 
 
 def test_words_that_others_know() -> None:
