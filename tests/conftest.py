@@ -63,6 +63,7 @@ WHOLE_STACKS = frozenset({"acceptance", "chaos", "rolling"})
 """Layers whose tests run every service: one at a time, while other workers run everything else."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several workers run (`make test`): what stays together in one of them, in its order.
 
@@ -75,6 +76,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("whole stacks"))
         elif place.parts[0] == "integration":
             item.add_marker(pytest.mark.xdist_group(str(place)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A plugin that groups nothing says nothing: three stacks at once would only be slow, and late."""
+    if getattr(session.config.option, "loadgroup", False):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError(f"{item.nodeid} was put into no group: is pytest-xdist too old?")
 
 
 def readable_folder() -> Path:
