@@ -5,8 +5,15 @@ from typing import Final
 
 from services.renewal.domain import endings, wording
 from services.renewal.domain.change import Change, alarmed, moved, noted
-from services.renewal.domain.policy import CALLED_OFF, Backoff, DeclineStep, Moment, Retry
+from services.renewal.domain.policy import CALLED_OFF, DeclineStep, Moment
 from services.renewal.domain.renewal import SURPLUS_FLAG, Renewal, State
+from services.renewal.domain.retries import (
+    Failed,
+    how_it_failed,
+    next_try,
+    payment_began_at,
+    refund_began_at,
+)
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentAttemptFailed,
@@ -141,10 +148,11 @@ def _next_method(renewal: Renewal, moment: Moment) -> Change | None:
 
 def _retry_later(renewal: Renewal, message: PaymentDeclined, moment: Moment) -> Change | None:
     retry = moment.policy.soft_decline_retries[renewal.agreed.origin]
-    retry_at = moment.after(retry.backoff.seconds(renewal.spent, moment.jitter))
-    if _is_spent(renewal.spent + 1, retry) or retry_at >= renewal.deadline_at:
+    failed = Failed(renewal.spent + 1, repeated=renewal.spent)
+    retry_at = next_try(retry, failed, payment_began_at(renewal), moment)
+    if retry_at is None or retry_at >= renewal.deadline_at:
         return endings.spent(renewal, retry.when_spent, f"declined_{message.decline_class}", moment)
-    return _plan_capture(renewal, renewal.spent + 1, retry_at, moment)
+    return _plan_capture(renewal, failed.spent, retry_at, moment)
 
 
 def _plan_capture(renewal: Renewal, spent: int, retry_at: datetime, moment: Moment) -> Change:
@@ -197,12 +205,11 @@ def retry_payment(renewal: Renewal, message: PaymentAttemptFailed, moment: Momen
     if message.attempt != renewal.payment_attempt:
         return None
     retry = moment.policy.payment_retry(message.reason)
-    spent = renewal.spent + message.reached_provider
-    if _is_spent(spent, retry):
+    failed = how_it_failed(renewal, message)
+    retry_at = next_try(retry, failed, payment_began_at(renewal), moment)
+    if retry_at is None:
         return endings.spent(renewal, retry.when_spent, "payment_attempts_spent", moment, message.reason)
-    seconds = _delay(retry.backoff, message.attempt - 1, message.retry_after_seconds, moment)
-    change = _plan_capture(renewal, spent, moment.after(seconds), moment)
-    return change._replace(reason=message.reason)
+    return _plan_capture(renewal, failed.spent, retry_at, moment)._replace(reason=message.reason)
 
 
 def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment) -> Change | None:
@@ -210,30 +217,19 @@ def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment)
     if message.attempt != renewal.refund_attempt:
         return None
     retry = moment.policy.refund_retry(message.reason)
-    spent = renewal.spent + message.reached_provider
-    seconds = _delay(retry.backoff, message.attempt - 1, message.retry_after_seconds, moment)
-    retry_at = moment.after(seconds)
-    is_late = renewal.refund_before is not None and retry_at > renewal.refund_before
-    if is_late or _is_spent(spent, retry):
+    failed = how_it_failed(renewal, message)
+    retry_at = next_try(retry, failed, refund_began_at(renewal, moment), moment)
+    if retry_at is None:
         return endings.spent(renewal, retry.when_spent, "refund_attempts_spent", moment, message.reason)
     new = noted(
         renewal,
         refund_attempt=renewal.refund_attempt + 1,
-        spent=spent,
+        spent=failed.spent,
         retry_at=retry_at,
         heard_at=moment.at,
         asked=0,
     )
     return Change(new, reason=message.reason)
-
-
-def _is_spent(failures: int, retry: Retry) -> bool:
-    return retry.budget is not None and failures > retry.budget
-
-
-def _delay(backoff: Backoff, times: int, retry_after_seconds: int | None, moment: Moment) -> float:
-    """Retry-After wins where it is longer: coming earlier would only be refused again."""
-    return max(backoff.seconds(times, moment.jitter), retry_after_seconds or 0)
 
 
 def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change:

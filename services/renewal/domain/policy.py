@@ -41,12 +41,15 @@ WhenSpent = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a step may fail at its provider, how long to wait in between, and what follows."""
+    """How often and how long a step may fail at its provider, how long to wait in between, what follows."""
 
     budget: int | None
-    """Failures that reached the provider; None: as many as fit into the step's deadline."""
+    """Failures that reached the provider; None: as many as fit into the row's deadline."""
     backoff: Backoff
     when_spent: WhenSpent = "give_up"
+    deadline_seconds: float | None = None
+    """No try later than this after the step began (a payment with the price, a top-up with the capture, a
+    refund with being asked for). None: the renewal's own deadline, which gives it up whatever is planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,15 @@ class Policy:
     """All of the saga's decisions that are numbers or preferences."""
 
     payment_retries: Mapping[str, Retry]
-    """By the reason of PaymentAttemptFailed; `*` is every other. The step's deadline is the renewal's."""
+    """By the reason of PaymentAttemptFailed; `*` is every other."""
     top_up_retries: Mapping[str, Retry]
     """By the reason of TopUpAttemptFailed, alike."""
     refund_retries: Mapping[str, Retry]
-    """By the reason of RefundAttemptFailed; the step's deadline is `refund_seconds`."""
+    """By the reason of RefundAttemptFailed, alike. No renewal's deadline ends a refund: each has its own."""
     declines: Mapping[tuple[DeclineClass, Origin], tuple[DeclineStep, ...]]
     """What to do about a decline: the first step that is possible."""
     soft_decline_retries: Mapping[Origin, Retry]
     """How `retry_later` tries the same method again. No card is tried beyond its network's cap: payment's."""
-    refund_seconds: float
-    """How long a refund is tried again, counted from the first."""
     patience: Mapping[State, Patience]
     promise_seconds: float
     """Later than this the customer is told, once, that it takes longer."""
@@ -98,7 +99,14 @@ class Policy:
     shortest_patience: timedelta = field(init=False)
     """No silence is due sooner than this after something was heard."""
 
+    refund_seconds: float = field(init=False)
+    """How long a refund is tried again, as long as its failures have no row of their own."""
+
     def __post_init__(self) -> None:
+        refunds = {reason: retry.deadline_seconds for reason, retry in self.refund_retries.items()}
+        if None in refunds.values():
+            raise ValueError("a refund that is tried again has a deadline of its own")
+        object.__setattr__(self, "refund_seconds", refunds[ANY_OTHER])
         shortest = min(patience.backoff.seconds(0) for patience in self.patience.values())
         object.__setattr__(self, "shortest_patience", timedelta(seconds=shortest))
 
@@ -151,6 +159,7 @@ POLICY: Final = Policy(
             budget=None,
             backoff=Backoff(first_seconds=5, factor=2, cap_seconds=3600, jitter=0.5),
             when_spent="park",
+            deadline_seconds=24 * 3600,
         ),
     },
     declines={
@@ -173,7 +182,6 @@ POLICY: Final = Policy(
             when_spent="next_step",
         ),
     },
-    refund_seconds=24 * 3600,
     patience={
         "requested": _ASKING,
         "priced": _ASKING,

@@ -4,6 +4,7 @@ from services.renewal.domain import endings, wording
 from services.renewal.domain.change import Change, noted
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import Renewal, TopUpFinding
+from services.renewal.domain.retries import how_it_failed, next_try
 from shared.contracts.topups import (
     TopUpApplied,
     TopUpAttemptFailed,
@@ -67,15 +68,15 @@ def retry_top_up(renewal: Renewal, message: TopUpAttemptFailed, moment: Moment) 
     if message.attempt != renewal.top_up_attempt:
         return None
     retry = moment.policy.top_up_retry(message.reason)
-    spent = renewal.spent + message.reached_provider
-    if retry.budget is not None and spent > retry.budget:
+    failed = how_it_failed(renewal, message)
+    retry_at = next_try(retry, failed, renewal.captured_at, moment)
+    if retry_at is None:
         return endings.spent(renewal, retry.when_spent, "top_up_attempts_spent", moment, message.reason)
-    seconds = max(retry.backoff.seconds(message.attempt - 1, moment.jitter), message.retry_after_seconds or 0)
     new = noted(
         renewal,
         top_up_attempt=renewal.top_up_attempt + 1,
-        spent=spent,
-        retry_at=moment.after(seconds),
+        spent=failed.spent,
+        retry_at=retry_at,
         heard_at=moment.at,
         asked=0,
     )

@@ -60,13 +60,14 @@ _ENDED_BY_DEADLINE = ("requested", "priced", "captured")
 def page(policy: Policy) -> Iterator[list[str]]:
     """The policy's tables, a line each."""
     yield ["step", "reason", "budget", "first", "factor", "cap", "jitter", "deadline", "when", "spent"]
-    for step, table, deadline in (
-        ("payment", policy.payment_retries, "renewal"),
-        ("top-up", policy.top_up_retries, "renewal"),
-        ("refund", policy.refund_retries, f"{policy.refund_seconds:g}"),
-        ("soft", policy.soft_decline_retries, "renewal"),
+    for step, table in (
+        ("payment", policy.payment_retries),
+        ("top-up", policy.top_up_retries),
+        ("refund", policy.refund_retries),
+        ("soft", policy.soft_decline_retries),
     ):
         for reason, retry in table.items():
+            deadline = "renewal" if retry.deadline_seconds is None else f"{retry.deadline_seconds:g}"
             yield [step, reason, *_numbers(retry.budget, retry.backoff), deadline, retry.when_spent]
     for state, patience in policy.patience.items():
         deadline = "renewal" if state in _ENDED_BY_DEADLINE else "none"
@@ -97,11 +98,11 @@ def test_the_policy_is_this_page() -> None:
 
 def test_the_page_shows_every_table_there_is() -> None:
     shown = {
-        *("payment_retries", "top_up_retries", "refund_retries", "soft_decline_retries", "refund_seconds"),
+        *("payment_retries", "top_up_retries", "refund_retries", "soft_decline_retries"),
         *("patience", "declines", "deadline_seconds", "promise_seconds", "effect_seconds"),
         *("command_seconds", "late_capture_seconds", "review_seconds", "bursts"),
     }
-    derived = {"shortest_patience"}
+    derived = {"shortest_patience", "refund_seconds"}
     assert {field.name for field in fields(Policy)} == shown | derived
 
 
@@ -220,7 +221,7 @@ def test_what_follows_a_spent_top_up_is_what_its_row_says() -> None:
 
 
 def test_what_follows_a_spent_refund_is_what_its_row_says() -> None:
-    twice = Retry(budget=1, backoff=Backoff(5, 2, 60), when_spent="park")
+    twice = Retry(budget=1, backoff=Backoff(5, 2, 60), when_spent="park", deadline_seconds=3600)
     story = captured()
     story.policy = replace(POLICY, refund_retries={ANY_OTHER: twice})
     story.when(says.top_up_rejected(), says.refund_failed(1), RetryDue(), says.refund_failed(2))

@@ -1,0 +1,121 @@
+"""A row of the policy as it is read: what it allows in tries and in time, for every step that can fail."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.renewal.domain.actions import RetryDue
+from services.renewal.domain.policy import ANY_OTHER, POLICY, Backoff, Moment, Retry, WhenSpent
+from services.renewal.domain.retries import Failed, next_try
+from shared.contracts.payments import RefundAttemptFailed
+from tests.unit.renewal.story import T0, Says, Story, captured, new
+
+says = Says()
+MICROSECOND = timedelta(microseconds=1)
+NOW = Moment(T0, POLICY)
+
+
+def row(
+    deadline_seconds: float | None, when_spent: WhenSpent = "give_up", budget: int | None = None
+) -> Retry:
+    """Ten seconds between any two tries."""
+    return Retry(budget, Backoff(10, 1, 10, jitter=0), when_spent, deadline_seconds)
+
+
+@pytest.mark.parametrize(
+    ("began_at", "retry_at"), [(T0, T0 + timedelta(seconds=10)), (T0 - MICROSECOND, None)]
+)
+def test_a_row_allows_a_try_at_its_last_instant_and_none_after_it(
+    began_at: datetime, retry_at: datetime | None
+) -> None:
+    assert next_try(row(10), Failed(1, 0), began_at, NOW) == retry_at
+
+
+def test_without_a_deadline_or_a_known_beginning_no_time_is_too_long() -> None:
+    long_ago = T0 - timedelta(days=9)
+    assert next_try(row(None), Failed(1, 0), long_ago, NOW) == T0 + timedelta(seconds=10)
+    assert next_try(row(1), Failed(1, 0), None, NOW) == T0 + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(("spent", "is_spent"), [(2, False), (3, True)])
+def test_a_budget_is_what_it_allows_to_fail(spent: int, is_spent: bool) -> None:
+    assert (next_try(row(None, budget=2), Failed(spent, 0), T0, NOW) is None) is is_spent
+
+
+def test_what_a_provider_asks_to_wait_counts_for_the_deadline_too() -> None:
+    assert next_try(row(30), Failed(1, 0, retry_after_seconds=30), T0, NOW) == T0 + timedelta(seconds=30)
+    assert next_try(row(30), Failed(1, 0, retry_after_seconds=31), T0, NOW) is None
+
+
+def paying(deadline_seconds: float) -> Story:
+    """The price is seen at T0 + 1 s."""
+    story = new("card-1")
+    story.policy = replace(
+        POLICY,
+        payment_retries={ANY_OTHER: row(deadline_seconds)},
+        soft_decline_retries={
+            "customer": row(deadline_seconds, "next_step"),
+            "rule": row(None, "next_step"),
+        },
+    )
+    return story.when(says.priced())
+
+
+@pytest.mark.parametrize(("deadline_seconds", "state"), [(11, "priced"), (10.9, "cancelling_payment")])
+def test_a_payments_time_begins_with_the_price(deadline_seconds: float, state: str) -> None:
+    story = paying(deadline_seconds).when(says.payment_failed())
+    assert story.state == state
+    assert story.renewal.reason == (None if state == "priced" else "payment_attempts_spent")
+
+
+@pytest.mark.parametrize(("deadline_seconds", "state"), [(11, "requested"), (10.9, "cancelling_payment")])
+def test_where_no_price_is_seen_a_payments_time_begins_with_the_request(
+    deadline_seconds: float, state: str
+) -> None:
+    story = new("card-1")
+    story.policy = replace(POLICY, payment_retries={ANY_OTHER: row(deadline_seconds)})
+    assert story.when(says.payment_failed()).state == state
+
+
+@pytest.mark.parametrize(("deadline_seconds", "state"), [(11, "priced"), (10.9, "cancelling_payment")])
+def test_a_decline_that_may_wait_no_longer_takes_the_next_step(deadline_seconds: float, state: str) -> None:
+    story = paying(deadline_seconds).when(says.declined("soft"))
+    assert story.state == state
+    assert story.history[-1].reason == ("retry_later" if state == "priced" else "give_up")
+
+
+@pytest.mark.parametrize(("deadline_seconds", "state"), [(11, "captured"), (10.9, "cancelling_top_up")])
+def test_a_top_ups_time_begins_with_the_capture(deadline_seconds: float, state: str) -> None:
+    story = captured()  # captured at T0 + 2 s, which is when the story is told of it
+    story.policy = replace(POLICY, top_up_retries={ANY_OTHER: row(deadline_seconds)})
+    story.when(says.top_up_failed())
+    assert story.state == state
+    assert story.renewal.reason == (None if state == "captured" else "top_up_attempts_spent")
+
+
+def refund_failed(reason: str, attempt: int = 1) -> RefundAttemptFailed:
+    return says.refund_failed(attempt).model_copy(update={"reason": reason})
+
+
+@pytest.mark.parametrize("reason", ["slow", "quick", "another"])
+def test_a_refund_is_tried_as_long_as_the_row_of_its_failure_says(reason: str) -> None:
+    """Counted from when it was asked for, whatever the row for every other reason says."""
+    rows = {ANY_OTHER: row(60, "park"), "slow": row(3600, "park"), "quick": row(20, "park")}
+    story = captured()
+    story.policy = replace(POLICY, refund_retries=rows)
+    story.when(says.top_up_rejected())
+    asked_at, attempt = story.at, 1
+    while story.when(refund_failed(reason, attempt)).state == "refunding":
+        story.when(RetryDue()).later(8)
+        attempt += 1
+    assert (story.state, story.renewal.parked_reason) == ("parked", "refund_attempts_spent")
+    allowed = {"slow": 3600, "quick": 20, "another": 60}[reason]
+    since = (story.at - asked_at).total_seconds()
+    assert since + 10 > allowed >= since, "the next try would have come after the row's deadline"
+
+
+def test_a_refund_without_a_deadline_is_no_policy() -> None:
+    endless = {**POLICY.refund_retries, "slow": row(None, "park")}
+    with pytest.raises(ValueError, match="a deadline of its own"):
+        replace(POLICY, refund_retries=endless)
