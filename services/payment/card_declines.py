@@ -15,6 +15,8 @@ from shared.clock import Clock
 
 KEPT_SECONDS = 60.0
 """Longer than a claimed call may wait to be sent and a decline to be written: then the rows tell."""
+MOST_CARDS = 10_000
+"""Of more than these the one that was declined longest ago is forgotten early."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,6 @@ class CardDeclines:
     def _forget(self, before: float) -> None:
         while self._heard:
             token, card = next(iter(self._heard.items()))
-            if card.latest[-1] >= before:
+            if card.latest[-1] >= before and len(self._heard) < MOST_CARDS:
                 return
             del self._heard[token]

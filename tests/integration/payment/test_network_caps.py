@@ -11,7 +11,8 @@ from services.payment.domain.decline_codes import (
     NETWORK_CAP_REACHED,
 )
 from services.payment.domain.network_caps import FOR_EVER, MOST_DECLINES
-from services.payment.domain.outcome import Outcome
+from services.payment.domain.outcome import Kind, Outcome
+from shared.clock import utc_now
 from shared.contracts.payments import PaymentCaptured, PaymentDeclined
 from tests.integration.payment.conftest import PspJournal, Renewal, Subscribe, at_rest, hear, said
 from tests.integration.payment.other_process import OtherProcess
@@ -247,14 +248,16 @@ async def test_a_card_that_was_refused_for_good_is_sent_by_no_later_renewal(
     await hear(payment, PaymentCaptured, later)
 
 
-async def test_no_number_of_other_declines_makes_a_refusal_for_good_forgotten(
-    payment: Wired, psp: PspJournal, payer: Subscribe
+async def test_a_refusal_for_good_is_not_forgotten_for_a_later_decline_of_another_kind(
+    payment: Wired, other: OtherProcess, psp: PspJournal, payer: Subscribe
 ) -> None:
     first = await visa(payment, payer, "tok_decline_stolen_card", declined=MOST_DECLINES, days_ago=40)
-    others = [again(first) for _ in range(3)]
-    await payment.consume("commands", first.priced(), *(one.priced() for one in others))
-    for renewal in (first, *others):
-        await hear(payment, PaymentDeclined, renewal)
+    await other.consume(first.priced(), again(first).priced())
+    for call, code in zip(other.worker.calls, ("stolen_card", "do_not_honor"), strict=True):
+        at, ordinal, claim = utc_now(), call.ordinal, call.claim
+        await other.record(
+            Outcome(call.renewal_id, Kind.DECLINED, at, call.operation, ordinal, claim, "sandbox", code=code)
+        )
     kept = await payment.pool.fetchval(
         "select declined_at from payment_methods where payment_method_id = $1", first.methods[0]
     )

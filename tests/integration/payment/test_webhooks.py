@@ -129,6 +129,38 @@ async def test_a_signed_webhook_that_says_nothing_we_read_is_taken(payment: Wire
     assert (reply.status, reply.body) == (202, {"result": "unreadable"})
 
 
+async def test_a_card_whose_details_its_network_renewed_is_tried_again_under_every_name(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    token = f"tok_decline_stolen_card_once_{uuid4().hex[:8]}"
+    renewed, alias = await payer(token), await payer(token)
+    other = await payer(f"tok_decline_stolen_card_{uuid4().hex[:8]}")
+    for renewal in (renewed, other):
+        await payment.consume("commands", renewal.priced())
+        await hear(payment, PaymentDeclined, renewal)
+    body = json.dumps(
+        {"type": "payment_method.automatically_updated", "data": {"object": {"id": token, "object": "card"}}}
+    ).encode()
+    for result in ("recorded", "ignored"):
+        reply = await call(payment, "POST", PATH, body, Sandbox_Signature=signed(body))
+        assert (reply.status, reply.body) == (202, {"result": result})
+    counted = await payment.pool.fetch(
+        "select payment_method_id from payment_methods"
+        " where payment_method_id = any($1) and declined_at is not null",
+        [*renewed.methods, *alias.methods, *other.methods],
+    )
+    assert [found[0] for found in counted] == list(other.methods)
+
+
+@pytest.mark.parametrize("token", ["", "x" * 256, 5, None])
+async def test_a_renewed_card_that_is_not_named_is_unreadable(payment: Wired, token: object) -> None:
+    body = json.dumps(
+        {"type": "payment_method.automatically_updated", "data": {"object": {"id": token}}}
+    ).encode()
+    reply = await call(payment, "POST", PATH, body, Sandbox_Signature=signed(body))
+    assert (reply.status, reply.body) == (202, {"result": "unreadable"})
+
+
 async def test_an_oversized_webhook_is_refused(payment: Wired) -> None:
     body = json.dumps({"padding": "x" * 70_000}).encode()
     reply = await call(payment, "POST", PATH, body, Sandbox_Signature=signed(body))

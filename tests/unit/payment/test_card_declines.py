@@ -9,7 +9,7 @@ import pytest
 
 from services.payment.authority import Authority
 from services.payment.calls import Calls, Created
-from services.payment.card_declines import KEPT_SECONDS, CardDeclines
+from services.payment.card_declines import KEPT_SECONDS, MOST_CARDS, CardDeclines
 from services.payment.domain.calls import Call, call_of
 from services.payment.domain.decline_codes import CARD_REFUSED_FOR_GOOD, NETWORK_CAP_REACHED
 from services.payment.domain.network_caps import FOR_EVER
@@ -20,7 +20,7 @@ from services.payment.store import Lease
 from shared.calls.breaker import Sign
 from tests.unit.payment.story import NOON, capturing
 from tests.unit.payment.test_calls import Scripted, told
-from tests.unit.payment.test_outages import SECOND, call
+from tests.unit.payment.test_outages import SECOND, Recorded, answer, call, calls_to
 
 WINDOW = timedelta(seconds=3)
 VISA = Method("card-1", "payer-1", "sandbox", "active", "visa")
@@ -114,6 +114,16 @@ def test_what_is_heard_is_forgotten_when_no_call_can_wait_any_more(clock: list[f
     assert declines.refusal(waiting(of="tok_b")) == CARD_REFUSED_FOR_GOOD
 
 
+def test_no_more_cards_are_kept_than_so_many(clock: list[float]) -> None:
+    declines = nothing_heard()
+    for number in range(MOST_CARDS):
+        declines.heard(waiting(of=f"tok_{number}"), "stolen_card")
+    assert declines.refusal(waiting(of="tok_0")) == CARD_REFUSED_FOR_GOOD
+    declines.heard(waiting(of="tok_more"), "stolen_card")
+    assert declines.refusal(waiting(of="tok_0")) is None
+    assert declines.refusal(waiting(of="tok_1")) == CARD_REFUSED_FOR_GOOD
+
+
 def test_a_card_is_kept_from_its_last_decline_on(clock: list[float]) -> None:
     declines = nothing_heard()
     declines.heard(waiting(), "stolen_card")
@@ -172,6 +182,24 @@ async def test_a_card_that_is_well_is_created_and_confirmed() -> None:
     created = await at_work(gateway).call(one)
     assert isinstance(created, Created)
     assert created.call.method == VISA
+
+
+@pytest.mark.parametrize(
+    ("told_by_psp", "code"),
+    [
+        ({"decline_code": "do_not_honor"}, "do_not_honor"),
+        ({"decline_code": "do_not_honor", "advice_code": "try_again_later"}, "do_not_honor"),
+        ({"decline_code": "do_not_honor", "advice_code": "do_not_try_again"}, "do_not_try_again"),
+        ({"code": "card_declined", "advice_code": "do_not_try_again"}, "do_not_try_again"),
+        ({"decline_code": "stolen_card", "advice_code": "do_not_try_again"}, "stolen_card"),
+        ({"decline_code": "do_not_honor", "advice_code": ["do_not_try_again"]}, "do_not_honor"),
+    ],
+)
+async def test_the_networks_advice_counts_where_the_code_says_less(
+    told_by_psp: dict[str, object], code: str
+) -> None:
+    calls = calls_to(Recorded(answer(402, {"error": told_by_psp})))
+    assert (await made(calls, call(Operation.CAPTURE))).code == code
 
 
 def test_only_a_capture_takes_its_method_along() -> None:

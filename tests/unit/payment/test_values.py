@@ -99,7 +99,7 @@ def test_how_often_a_card_may_be_declined() -> None:
     assert network_caps.caps_of(None) == network_caps.caps_of("unheard of") == network_caps.ANY_OTHER
     assert network_caps.MOST_DECLINES == 35
     assert network_caps.FOR_EVER.isoformat() == "9999-01-01T00:00:00+00:00", "stands in `payment_methods`"
-    assert card_declines.KEPT_SECONDS == 60
+    assert (card_declines.KEPT_SECONDS, card_declines.MOST_CARDS) == (60, 10_000)
 
 
 def test_words_that_others_know() -> None:
