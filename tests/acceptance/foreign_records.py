@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, get_origin
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy as PythonBatch
 from aiokafka.record.util import calc_crc32c
+from pydantic import BaseModel
 
 from deploy.local.home import REPOSITORY
+from shared.contracts.topics import TOPICS
+from tests.acceptance.readers import readers_of, wanted_on
 
 Headers = list[tuple[str, bytes | None]]
 EXAMPLES = REPOSITORY / "tests" / "contracts" / "examples"
@@ -25,53 +29,68 @@ class Spoilt:
     name: str
     value: bytes | None
     headers: Headers
+    readers: tuple[str, ...]
+    """`<service>.<consumer>` of those who look so far; others leave it aside for its type."""
     result: str = "dead_letter"
+    has_key: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic with a message that each of `readers` (service.consumer) wants, and values it may not have."""
+class Wanted:
+    """A message on a topic, and those of the topic's `readers` (`<service>.<consumer>`) who decode it."""
 
-    name: str
-    wanted: str
+    message: type[BaseModel]
+    topic: str
+    decoders: tuple[str, ...]
     readers: tuple[str, ...]
-    absurd: tuple[tuple[str, Any], ...]
 
     def example(self) -> dict[str, Any]:
-        """The golden example of the wanted message."""
-        text = (EXAMPLES / self.name / f"{self.wanted}.json").read_text(encoding="utf-8")
+        """Its golden example."""
+        text = (EXAMPLES / self.topic / f"{self.message.__name__}.json").read_text(encoding="utf-8")
         example: dict[str, Any] = json.loads(text)
         return example
 
     def spoilt(self) -> list[Spoilt]:
         """One record of every kind."""
-        type_ = ("ce_type", self.wanted.encode())
+        type_ = ("ce_type", self.message.__name__.encode())
         good = json.dumps(self.example()).encode()
-        broken = [
-            Spoilt("garbage bytes", b"\x00\xff\xfe not JSON \x80", [type_]),
-            Spoilt("half a JSON text", good[: len(good) // 2], [type_]),
-            Spoilt("nothing in it", b"", [type_]),
-            Spoilt("a JSON list", b"[1, 2, 3]", [type_]),
-            Spoilt("another message's fields", b'{"colour": "red"}', [type_]),
-            Spoilt("nested deeply", b"[" * 100_000, [type_]),
-            Spoilt("no value", None, [type_]),
-            Spoilt("no headers", good, []),
-            Spoilt("a null type", good, [("ce_type", None)]),
-            Spoilt("a type that is not UTF-8", good, [("ce_type", b"\xff\xfe\x80")]),
-            Spoilt("null headers beside it", b"garbage", [type_, ("traceparent", None), ("x", None)]),
-            Spoilt("headers that are not UTF-8 beside it", b"garbage", [type_, ("traceparent", b"\xff\x80")]),
-            Spoilt("an unknown type", good, [("ce_type", b"SomethingElse")], "unknown_type"),
-            Spoilt("a tombstone", None, [], "tombstone"),
+        decoded: list[tuple[str, bytes | None, Headers]] = [
+            ("garbage bytes", b"\x00\xff\xfe not JSON \x80", [type_]),
+            ("half a JSON text", good[: len(good) // 2], [type_]),
+            ("nothing in it", b"", [type_]),
+            ("a JSON list", b"[1, 2, 3]", [type_]),
+            ("JSON null", b"null", [type_]),
+            ("another message's fields", b'{"colour": "red"}', [type_]),
+            ("nested deeply", b"[" * 100_000, [type_]),
+            ("null headers beside it", b"garbage", [type_, ("traceparent", None), ("x", None)]),
+            ("headers that are not UTF-8 beside it", b"garbage", [type_, ("traceparent", b"\xff\x80")]),
+            ("of a later CloudEvents", b"\x01garbage", [type_, ("ce_specversion", b"9.0")]),
+            *self._wrong_values(type_),
         ]
-        wrong_types = [
-            Spoilt(f"{field} of a wrong type", _with(self.example(), field, {"no": "value"}), [type_])
-            for field in self.example()
+        unread: list[tuple[str, bytes | None, Headers]] = [
+            ("no value", None, [type_]),
+            ("no headers", good, []),
+            ("a null type", good, [("ce_type", None)]),
+            ("a type that is not UTF-8", good, [("ce_type", b"\xff\xfe\x80")]),
         ]
-        absurd = [
-            Spoilt(f"{path} {value}", _with(self.example(), path, value), [type_])
-            for path, value in self.absurd
+        later: Headers = [("ce_type", type_[1] + b"V2"), ("ce_specversion", b"9.0")]
+        broken = [Spoilt(*each, self.decoders) for each in decoded]
+        broken += [Spoilt(*each, self.readers) for each in unread]
+        broken += [
+            Spoilt("a type of a later version", good, later, self.readers, "unknown_type"),
+            Spoilt("a tombstone", None, [], self.readers, "tombstone"),
         ]
-        return broken + wrong_types + absurd
+        if self.topic not in COMPACTED:
+            broken.append(Spoilt("no key", b"garbage of nobody", [type_], self.decoders, has_key=False))
+        return broken
+
+    def _wrong_values(self, type_: tuple[str, bytes]) -> Iterator[tuple[str, bytes, Headers]]:
+        for name in self.example():
+            yield f"{name} of a wrong type", _with(self.example(), name, {"no": "value"}), [type_]
+            if get_origin(self.message.model_fields[name].annotation) is Literal:
+                yield f"{name} as a later version may say", _with(self.example(), name, "later"), [type_]
+        for path, value in ABSURD.get(self.message.__name__, ()):
+            yield f"{path} {value}", _with(self.example(), path, value), [type_]
 
 
 def _with(example: dict[str, Any], path: str, value: Any) -> bytes:
@@ -90,48 +109,45 @@ def _numbers(path: str, *values: int) -> tuple[tuple[str, Any], ...]:
 
 
 WRONG_LUHN: Final = "8953012004711902834"
+ABSURD: Final[dict[str, tuple[tuple[str, Any], ...]]] = {
+    "RenewalRequested": _numbers("terms.max_amount_minor", 0),
+    "RenewalPriced": _numbers("amount_minor"),
+    "PaymentCaptured": _numbers("amount_minor"),
+    "TopUpApplied": _numbers("grant.data_bytes", 0),
+    "CapturePayment": _numbers("amount_minor"),
+    "ApplyTopUp": _numbers("grant.validity_seconds", 0),
+    "QuotaExhausted": _numbers("remaining_bytes"),
+    "SubscriptionChanged": (*_numbers("version"), ("iccid", WRONG_LUHN), ("eid", "8" * 32)),
+    "CustomerChanged": _numbers("version"),
+    "PaymentMethodChanged": _numbers("version"),
+    "OfferingChanged": _numbers("data_bytes", 0),
+    "RenewalRuleChanged": _numbers("version"),
+    "ForeignDeviceSeen": (("imei", "490154203237519"), ("started_at", "2026-11-23T00:00:00")),
+    "RequestRenewal": (
+        *_numbers("expected_amount_minor", 0),
+        ("payment_method_ids", []),
+        ("subscription_id", "a" * 65),
+    ),
+    "UsageRecorded": (
+        *_numbers("bytes_down"),
+        ("iccid", WRONG_LUHN),
+        ("started_at", "2026-11-23T00:00:00"),
+    ),
+}
+"""By message: values that its form allows and its meaning does not."""
 
-AMOUNT: Final = _numbers("amount_minor")
+COMPACTED: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
+"""Kafka itself refuses a record without a key there."""
 
-TOPICS: Final = (
-    Topic("renewals.v1", "RenewalRequested", ("catalog.pricing",), _numbers("terms.max_amount_minor", 0)),
-    Topic("prices.v1", "RenewalPriced", ("renewal.saga", "payment.commands"), AMOUNT),
-    Topic(
-        "payments.v1", "PaymentCaptured", ("renewal.saga", "provisioning.top-ups"), _numbers("amount_minor")
-    ),
-    Topic(
-        "topups.v1",
-        "TopUpApplied",
-        ("renewal.saga", "payment.top-ups", "usage.top-ups"),
-        _numbers("grant.data_bytes", 0),
-    ),
-    Topic("payment-commands.v1", "CapturePayment", ("payment.commands",), AMOUNT),
-    Topic(
-        "topup-commands.v1", "ApplyTopUp", ("provisioning.top-ups",), _numbers("grant.validity_seconds", 0)
-    ),
-    Topic("quotas.v1", "QuotaExhausted", ("renewal.admission",), _numbers("remaining_bytes")),
-    Topic(
-        "subscriptions.v1",
-        "SubscriptionChanged",
-        ("renewal.projections", "catalog.subscriptions", "usage.subscriptions"),
-        (*_numbers("version"), ("iccid", WRONG_LUHN), ("eid", "8" * 32)),
-    ),
-    Topic("customers.v1", "CustomerChanged", ("renewal.projections",), _numbers("version")),
-    Topic("payment-methods.v1", "PaymentMethodChanged", ("renewal.projections",), _numbers("version")),
-    Topic("offerings.v1", "OfferingChanged", ("renewal.projections",), _numbers("data_bytes", 0)),
-    Topic(
-        "renewal-requests.v1",
-        "RequestRenewal",
-        ("renewal.admission",),
-        (*_numbers("expected_amount_minor", 0), ("payment_method_ids", []), ("subscription_id", "a" * 65)),
-    ),
-    Topic(
-        "usage-records.v1",
-        "UsageRecorded",
-        ("usage.records",),
-        (*_numbers("bytes_down"), ("iccid", WRONG_LUHN), ("started_at", "2026-11-23T00:00:00")),
-    ),
-)
+READ: Final[dict[str, tuple[Wanted, ...]]] = {
+    topic.name: tuple(
+        Wanted(message, topic.name, decoders, readers_of(topic.name))
+        for message, decoders in wanted_on(topic.name).items()
+    )
+    for topic in TOPICS
+    if readers_of(topic.name)
+}
+"""By topic: what its readers want of it."""
 
 
 class RawName(str):
@@ -145,7 +161,7 @@ async def send_raw(
     producer: AIOKafkaProducer,
     topic: str,
     partition: int,
-    key: bytes,
+    key: bytes | None,
     value: bytes,
     headers: Headers,
     *,

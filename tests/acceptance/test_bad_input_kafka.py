@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 
-from tests.acceptance.foreign_records import TOPICS, Headers, RawName, Spoilt, Topic, send_raw
+from tests.acceptance.foreign_records import READ, Headers, RawName, Spoilt, send_raw
 from tests.acceptance.office import DEADLINE_SECONDS, Office
+from tests.acceptance.readers import READERS, readers_of
 from tests.acceptance.subscribers import Subscriber
 
 PARTITION = 0
@@ -29,12 +33,15 @@ async def stranger(office: Office) -> AsyncIterator[AIOKafkaProducer]:
         yield producer
 
 
-async def spoil(producer: AIOKafkaProducer, topic: Topic) -> dict[bytes, Spoilt]:
-    """Send one record of every kind into one partition; each by the key that tells it again."""
+async def spoil(producer: AIOKafkaProducer, topic: str) -> dict[bytes, Spoilt]:
+    """Send a record of every kind into one partition; each by its key, or by its value where it has none."""
     mark = time.monotonic_ns()
-    sent = {b"\xff\x80bad-%d-%d" % (mark, place): record for place, record in enumerate(topic.spoilt())}
-    for key, record in sent.items():
-        await producer.send(topic.name, record.value, key, partition=PARTITION, headers=record.headers)
+    sent: dict[bytes, Spoilt] = {}
+    for place, record in enumerate(record for wanted in READ[topic] for record in wanted.spoilt()):
+        name = b"\xff\x80bad-%d-%d" % (mark, place)
+        key, value = (name, record.value) if record.has_key else (None, name)
+        sent[name] = replace(record, value=value)
+        await producer.send(topic, value, key, partition=PARTITION, headers=record.headers)
     await producer.flush()
     return sent
 
@@ -61,62 +68,79 @@ def subscriber_behind(office: Office, **traits: Any) -> Subscriber:
             return one
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+@pytest.mark.parametrize("topic", READ)
 async def test_a_record_that_cannot_be_used_becomes_a_dead_letter_or_a_counted_skip(
-    office: Office, stranger: AIOKafkaProducer, topic: Topic
+    office: Office, stranger: AIOKafkaProducer, topic: str
 ) -> None:
-    skips = [(reader, result) for reader in topic.readers for result in ("unknown_type", "tombstone")]
+    skips = [(reader, result) for reader in readers_of(topic) for result in ("unknown_type", "tombstone")]
     before = {skip: await counted(office, *skip) for skip in skips}
     async with AIOKafkaConsumer(bootstrap_servers=office.stack.kafka_bootstrap) as reader:
-        letters = topic.name + DEAD_LETTERS
+        letters = topic + DEAD_LETTERS
         reader.assign([TopicPartition(letters, number) for number in range(office.stack.partitions)])
         await reader.seek_to_end()
 
         sent = await spoil(stranger, topic)
 
         wanted = {
-            (key, who)
-            for key, record in sent.items()
-            for who in topic.readers
+            (name, who)
+            for name, record in sent.items()
+            for who in record.readers
             if record.result == "dead_letter"
         }
         found = await letters_of(reader, wanted)
 
-    for (key, who), letter in found.items():
-        record = sent[key]
-        assert letter.value == record.value, record.name
+    assert found.keys() == wanted
+    for (name, who), letter in found.items():
+        record = sent[name]
+        assert (letter.key is not None, letter.value) == (record.has_key, record.value), record.name
         assert list(letter.headers[: len(record.headers)]) == record.headers, record.name
         ours = {name: value.decode() for name, value in letter.headers[len(record.headers) :]}
         assert ours[OURS + "consumer"] == who
         assert ours[OURS + "reason"], record.name
-        assert (ours[OURS + "topic"], ours[OURS + "partition"]) == (topic.name, str(PARTITION))
+        assert (ours[OURS + "topic"], ours[OURS + "partition"]) == (topic, str(PARTITION))
     for skip in skips:
 
-        async def one_more(skip: tuple[str, str] = skip) -> bool:
-            return await counted(office, *skip) >= before[skip] + 1
+        async def all_more(skip: tuple[str, str] = skip) -> bool:
+            return await counted(office, *skip) >= before[skip] + len(READ[topic])
 
-        await office.until(one_more, f"{skip} counted")
+        await office.until(all_more, f"{skip} counted")
 
 
 async def letters_of(
     reader: AIOKafkaConsumer, wanted: set[tuple[bytes, str]]
 ) -> dict[tuple[bytes, str], Any]:
-    """The wanted dead letters, by key and consumer; fails where they do not come, or others of ours do."""
+    """The dead letters of these records, by name and consumer; fails where wanted ones do not come."""
     found: dict[tuple[bytes, str], Any] = {}
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not wanted <= found.keys():
             for records in (await reader.getmany(timeout_ms=200)).values():
                 for record in records:
                     who = dict(record.headers)[OURS + "consumer"].decode()
-                    found[record.key, who] = record
-    keys = {key for key, _ in wanted}
-    return {place: letter for place, letter in found.items() if place[0] in keys}
+                    found[record.value if record.key is None else record.key, who] = record
+    names = {name for name, _ in wanted}
+    return {place: letter for place, letter in found.items() if place[0] in names}
+
+
+async def test_those_who_meet_spoilt_records_are_all_who_read(office: Office) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=office.stack.kafka_bootstrap)
+    await admin.start()
+    try:
+        groups = {name for name, *_ in await admin.list_consumer_groups()}
+    finally:
+        await admin.close()
+    alone = {name for name, consumer in READERS.items() if consumer.from_start_every_time}
+    assert groups == READERS.keys() - alone
+    for name, consumer in READERS.items():
+        decoded = {
+            wanted.message for topic in consumer.topics for wanted in READ[topic] if name in wanted.decoders
+        }
+        assert decoded == set(consumer.messages), name
 
 
 async def test_renewals_complete_behind_spoilt_records_of_every_topic(
     office: Office, stranger: AIOKafkaProducer
 ) -> None:
-    for topic in TOPICS:
+    for topic in READ:
         await spoil(stranger, topic)
     automatic = subscriber_behind(office, cards=("decline_insufficient_funds", "ok"), has_rule=True)
     cancelling = subscriber_behind(office, carrier_code="30")
@@ -137,20 +161,31 @@ async def test_renewals_complete_behind_spoilt_records_of_every_topic(
 
 
 @pytest.mark.parametrize(
-    ("lz4", "extra"),
-    [(False, (RawName("x"), b"\xff")), (True, ("x", b"compressed"))],
-    ids=["a header's name is not UTF-8", "the batch is compressed with lz4"],
+    ("extra", "odd_way"),
+    [
+        ((RawName("x"), b"\xff"), {}),
+        (("x", b"compressed"), {"lz4": True}),
+        (("x", b"nobody's"), {"key": None}),
+        (("ce_specversion", b"9.0"), {"more": {"of_a_later_version": {"some": ["thing"]}}}),
+    ],
+    ids=[
+        "a header's name is not UTF-8",
+        "the batch is compressed with lz4",
+        "it has no key",
+        "a later version says more",
+    ],
 )
 async def test_a_good_record_counts_though(
-    office: Office, stranger: AIOKafkaProducer, lz4: bool, extra: tuple[str, bytes]
+    office: Office, stranger: AIOKafkaProducer, extra: tuple[str, bytes], odd_way: dict[str, Any]
 ) -> None:
     odd, behind = subscriber_behind(office), subscriber_behind(office)
     await office.seed([odd, behind])
     message = odd.request("odd")
     headers: Headers = [extra, ("ce_type", b"RequestRenewal")]
 
-    value = message.model_dump_json().encode()
-    await send_raw(stranger, message.topic, PARTITION, message.key.encode(), value, headers, lz4=lz4)
+    value = json.dumps(message.model_dump(mode="json") | odd_way.get("more", {})).encode()
+    key, lz4 = odd_way.get("key", message.key.encode()), "lz4" in odd_way
+    await send_raw(stranger, message.topic, PARTITION, key, value, headers, lz4=lz4)
     await office.say(behind.request("behind"))
 
     for one in (odd, behind):
