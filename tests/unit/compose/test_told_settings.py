@@ -11,18 +11,25 @@ from tests.unit.compose.files import REPOSITORY, RUNBOOKS
 from tests.unit.compose.test_compose_file import VARIABLES, environment_of, settings_class
 
 DOCUMENTS = sorted((REPOSITORY / "docs").glob("*.md"))
-NAMED: Final = re.compile(r"\bRECARGA_(?P<name>[A-Z][A-Z0-9_]*)(?P<more>\.\.\.)?")
+NAMED: Final = re.compile(r"\bRECARGA_(?P<begin>[A-Z][A-Z0-9_]*)(?P<more>\.\.\.(?P<end>_[A-Z0-9_]+)?)?")
 SAID_BY_THE_FILE: Final = {"instance", "text_message_secret_files"}
 """It names its containers, and the secrets that it mounts, itself."""
 
 
+def is_meant(setting: str, found: re.Match[str]) -> bool:
+    """Whether the text names it, in full or as RECARGA_BEGINNING_... or RECARGA_BEGINNING_..._END."""
+    begin, end = found["begin"].lower(), (found["end"] or "").lower()
+    return setting.startswith(begin) and setting.endswith(end) if found["more"] else setting == begin
+
+
 def settings_named(file: Path, service: str) -> set[str]:
-    """The service's settings that the text names, by name or as RECARGA_BEGINNING_..."""
+    """The service's settings that the text names."""
+    text = file.read_text()
     return {
-        field
-        for found in NAMED.finditer(file.read_text())
-        for field in settings_class(service).model_fields
-        if field == found["name"].lower() or (found["more"] and field.startswith(found["name"].lower()))
+        setting
+        for found in NAMED.finditer(text)
+        for setting in settings_class(service).model_fields
+        if is_meant(setting, found)
     }
 
 
@@ -33,10 +40,9 @@ def is_passed_on(service: str, setting: str) -> bool:
 
 @pytest.mark.parametrize("runbook", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
 def test_every_variable_of_a_runbook_is_a_setting_of_a_service(runbook: Path) -> None:
-    fields = {field for service in NAMES for field in settings_class(service).model_fields}
+    settings = {setting for service in NAMES for setting in settings_class(service).model_fields}
     for found in NAMED.finditer(runbook.read_text()):
-        name = found["name"].lower()
-        assert name in fields or (found["more"] and any(field.startswith(name) for field in fields)), name
+        assert any(is_meant(setting, found) for setting in settings), found[0]
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, *sorted(RUNBOOKS.glob("*.md"))], ids=lambda path: path.stem)
@@ -53,11 +59,15 @@ def test_what_is_said_by_the_file_is_told_each_service_that_reads_it() -> None:
 
 def test_settings_are_found_in_a_text(tmp_path: Path) -> None:
     text = tmp_path / "some.md"
-    text.write_text("Raise RECARGA_PAYMENT_LIMITS or (`RECARGA_RENEWAL_BURST_...`), not `RECARGA_...`.")
+    text.write_text("Raise RECARGA_PAYMENT_LIMITS, `RECARGA_RENEWAL_BURST_..._RENEWALS`, not `RECARGA_...`.")
     assert settings_named(text, "payment") == {"payment_limits"}
-    bursts = {name for name in settings_class("renewal").model_fields if name.startswith("renewal_burst_")}
-    assert settings_named(text, "renewal") == bursts
-    assert len(bursts) == 6
+    assert settings_named(text, "renewal") == {
+        "renewal_burst_renewals",
+        "renewal_burst_brand_renewals",
+        "renewal_burst_subscription_renewals",
+    }
+    text.write_text("It is data (`RECARGA_RENEWAL_BURST_...`).")
+    assert len(settings_named(text, "renewal")) == 6
 
 
 @pytest.mark.parametrize(
