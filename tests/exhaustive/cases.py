@@ -64,6 +64,13 @@ CASES: Final = (
         | _PEOPLE,
     ),
     Case(
+        "by hand, called off",
+        "the same where the carrier calls off, and may yet be at it when people close it",
+        3,
+        prices=dict.fromkeys(("answer lost", "request delayed", "duplicate", "early timer"), 1)
+        | {"question unanswered": 1, "operator": 1, "release by hand": 0},
+    ),
+    Case(
         "webhooks",
         "a PSP that says unasked what it answers, too",
         2,

@@ -45,6 +45,7 @@ class RenewalFacts(NamedTuple):
 
     state: str
     alarmed: bool
+    released: bool
     refund_failed_later: bool
     refunded_elsewhere: bool
 
@@ -75,7 +76,6 @@ class Judge:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self._by_hand = "release by hand" in case.prices
 
     def payment(self, side: PaymentSide) -> PaymentFacts:
         payment = side.payment
@@ -112,7 +112,8 @@ class Judge:
     def renewal(self, renewal: Renewal) -> RenewalFacts:
         return RenewalFacts(
             renewal.state,
-            renewal.has_flag("promise_broken") and not self._by_hand,
+            renewal.has_flag("promise_broken"),
+            renewal.has_flag("released"),
             renewal.has_flag("refund_failed_later"),
             renewal.has_flag("refunded_elsewhere"),
         )
@@ -165,11 +166,9 @@ class Judge:
             return "a refund was begun before TopUpCancelled or TopUpRejected"
         if payment.gives_back and top_up.applied:
             return "an applied top-up is refunded"
-        if self._by_hand:
-            return None
         if saga.state in ("failed", "cancelled") and "PaymentCancelled" not in payment.said:
             return f"{saga.state} without PaymentCancelled"
-        if saga.state == "completed" and "TopUpApplied" not in top_up.said:
+        if saga.state == "completed" and "TopUpApplied" not in top_up.said and not saga.released:
             return "completed without TopUpApplied"
         return None
 
@@ -179,15 +178,19 @@ class Judge:
             return f"{payment.kept} captures are kept"
         if not payment.books_agree:
             return "the ledger and the gateways disagree"
-        if saga.state == "parked" or self._by_hand:
+        if saga.state == "parked":
             return None
+        if saga.released and not top_up.said:
+            return f"{saga.state} by hand, and provisioning was never told"
         expected = {"completed": (1, 1), "refunded": (0, 0), "failed": (0, 0), "cancelled": (0, 0)}
         kept, applied = expected[saga.state]
         if not self.case.amount_minor:
             kept = 0
         if top_up.applied != applied:
             return f"{saga.state}, and {top_up.applied} top-ups are applied"
-        excused = saga.refund_failed_later or saga.refunded_elsewhere
+        # Closed by hand as refunded, the payer has the money from elsewhere.
+        settled_outside = saga.released and saga.state == "refunded"
+        excused = saga.refund_failed_later or saga.refunded_elsewhere or settled_outside
         if payment.kept != kept and not excused:
             return f"{saga.state}, and {payment.kept} captures are kept"
         return None

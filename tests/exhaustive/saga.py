@@ -31,6 +31,8 @@ from tests.exhaustive.case import CURRENCY, GRANT, POLICY_OF_TWO, RENEWAL, SUBSC
 
 _MOMENT: Final = Moment(NOW, POLICY_OF_TWO)
 _FINDINGS: Final = ("applied", "not_applied", "captured", "not_captured", "refunded")
+_FOUND: Final = {"completed": "applied", "refunded": "not_applied"}
+"""What two operators must have found out who close what nobody knew."""
 
 
 class SagaStep(NamedTuple):
@@ -88,12 +90,12 @@ class SagaMachine:
         if renewal.state == "refunding" and renewal.refund_before == FUTURE:
             spent = renewal._replace(refund_before=PAST)
             yield SagaStep(RetryDue, "the time for refunds has passed", "late timer", spent, ())
-        for who, action, finding in self._people():
+        for who, action, finding in self._people(renewal):
             after, says = self.receives(renewal, action)
             if (after, says) != (renewal, ()):
                 yield SagaStep(type(action), _called(action), who, after, says, finding=finding)
 
-    def _people(self) -> Iterator[tuple[str, object, str | None]]:
+    def _people(self, renewal: Renewal) -> Iterator[tuple[str, object, str | None]]:
         yield "customer", CustomerCancels("anna"), None
         for method in self.case.methods:
             yield "customer", CustomerRetries("anna", method.payment_method_id), None
@@ -102,7 +104,8 @@ class SagaMachine:
         for finding in _FINDINGS:
             yield "operator", OperatorResolves("olga", finding), finding
         for outcome in CLOSED_STATES:
-            yield "release by hand", OperatorReleases("olga", outcome, "as told"), None
+            found = _FOUND.get(outcome) if renewal.top_up == "undetermined" else None
+            yield "release by hand", OperatorReleases("olga", outcome, "as told"), found
 
     def prices(self, request: RenewalRequested) -> tuple[Message, ...]:
         """Catalog, a pure function of the request: the same question, the same answer."""

@@ -5,6 +5,7 @@ from services.renewal.domain.change import Change, alarmed, moved, noted
 from services.renewal.domain.policy import CALLED_OFF, Moment, WhenSpent
 from services.renewal.domain.renewal import Flag, Renewal, State
 from shared.contracts.payments import PaymentCancelled, PaymentDisputed, PaymentRefunded
+from shared.contracts.topups import TopUpApplied
 
 
 def cancel_payment(renewal: Renewal, reason: str, moment: Moment, detail: str | None = None) -> Change:
@@ -83,6 +84,21 @@ def refunded(renewal: Renewal, message: PaymentRefunded, moment: Moment) -> Chan
 def clash(renewal: Renewal, message: object, _moment: Moment) -> Change | None:
     """An authority said what it has promised never to say here."""
     return alarmed(renewal, f"{type(message).__name__} while {renewal.state}")
+
+
+def note_unwanted(renewal: Renewal, message: TopUpApplied, moment: Moment) -> Change | None:
+    """The same, and noted that the data is there: a person who decides how it ends must not overlook that."""
+    change = clash(renewal, message, moment)
+    if change is None:
+        return None
+    return change._replace(renewal=change.renewal._replace(applied_at=message.applied_at))
+
+
+def note_applied(renewal: Renewal, message: TopUpApplied, _moment: Moment) -> Change | None:
+    """What provisioning says of one that people closed as completed: when it was, and which cycle began."""
+    if renewal.applied_at is not None:
+        return None
+    return Change(noted(renewal, applied_at=message.applied_at, top_up_cycle=message.cycle))
 
 
 def _flag(renewal: Renewal, flag: Flag) -> Change | None:

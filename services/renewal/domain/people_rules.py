@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from services.renewal.domain import endings, wording
 from services.renewal.domain.actions import (
@@ -15,7 +15,7 @@ from services.renewal.domain.actions import (
 from services.renewal.domain.change import Change, Ignored, ignored, moved, noted
 from services.renewal.domain.payment_rules import order_capture
 from services.renewal.domain.policy import CALLED_OFF, Moment
-from services.renewal.domain.renewal import Renewal
+from services.renewal.domain.renewal import CLOSED_STATES, ClosedState, Renewal
 from services.renewal.domain.time_rules import command_of
 from shared.contracts.message import Message
 
@@ -141,10 +141,49 @@ _CLOSING: Final[dict[str, Callable[[Renewal, datetime], Message]]] = {
     "failed": wording.renewal_failed,
     "cancelled": wording.renewal_cancelled,
 }
+_payment_silent: Final = ignored("payment has not said whether it took money: it may yet, so ask it first")
+_top_up_silent: Final = ignored("provisioning has not answered: it may yet apply the top-up, so ask it first")
 
 
-def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Change:
-    """Closed as decided, by name and with a note: the last resort."""
-    new = moved(renewal, action.outcome, moment.at, reason=renewal.reason or "released_by_operator")
-    said = _CLOSING[action.outcome](new, moment.at)
-    return Change(new, (said,), "released_by_operator", action.told)
+def outcomes(renewal: Renewal) -> tuple[ClosedState, ...] | Ignored:
+    """How a parked one can be closed by hand: once no authority acts any more, and against no fact.
+
+    `failed` and `cancelled` say that no money was taken, which payment says itself, and that closes it. Only
+    where authorities have contradicted each other people know better than all of them.
+    """
+    if renewal.captured_at is None and not renewal.has_flag("refunded_elsewhere"):
+        return _payment_silent
+    if renewal.top_up is None:
+        return _top_up_silent
+    if renewal.applied_at is not None:
+        return ("completed",)
+    if renewal.has_flag("promise_broken"):
+        return CLOSED_STATES
+    return ("completed", "refunded") if renewal.top_up == "undetermined" else ("refunded",)
+
+
+def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Change | Ignored:
+    """Closed as decided, by name and with a note: the last resort. Provisioning is told what it did not know,
+    so that nothing is applied, booked or called off any more as if nobody had decided.
+    """
+    fitting = outcomes(renewal)
+    if isinstance(fitting, Ignored):
+        return fitting
+    if action.outcome not in fitting:
+        return ignored(f"it contradicts what is known: it can be released as {' or '.join(fitting)}")
+    new = moved(
+        renewal,
+        action.outcome,
+        moment.at,
+        reason=renewal.reason or "released_by_operator",
+        flags=renewal.flagged("released"),
+    )
+    says: tuple[Message, ...] = (_CLOSING[action.outcome](new, moment.at),)
+    if renewal.top_up == "undetermined":
+        found: Literal["applied", "not_applied"] = (
+            "applied" if action.outcome == "completed" else "not_applied"
+        )
+        # Said once: nobody asks again about what is closed.
+        command = wording.resolve_top_up(new, found, action.signed, moment, moment.policy.refund_seconds)
+        says = (command, *says)
+    return Change(new, says, "released_by_operator", action.told)

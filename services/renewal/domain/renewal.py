@@ -43,6 +43,7 @@ Flag = Literal[
     "refunded_elsewhere",  # the money went back without our asking
     "unresolved",  # payment could not learn in time whether money was taken
     "refund_failed_later",  # the refund was reported made, then failed
+    "released",  # closed by people: what was settled outside stands in the note alone
 ]
 SURPLUS_FLAG: Final = "surplus_refunded"
 

@@ -169,8 +169,8 @@ MATRIX: Final[dict[type, Row]] = {
     # What provisioning says.
     TopUpApplied: row(
         requested=t.complete, priced=t.complete, captured=t.complete, awaiting_customer=t.complete,
-        cancelling_payment=t.complete, cancelling_top_up=t.complete, refunding=e.clash, parked=t.complete,
-        completed=repeat, refunded=e.clash, failed=e.clash, cancelled=e.clash,
+        cancelling_payment=t.complete, cancelling_top_up=t.complete, refunding=e.note_unwanted,
+        parked=t.complete, completed=e.note_applied, refunded=e.clash, failed=e.clash, cancelled=e.clash,
     ),
     TopUpRejected: row(
         requested=t.remember, priced=t.remember, captured=t.give_back, awaiting_customer=t.remember,

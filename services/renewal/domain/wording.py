@@ -135,15 +135,20 @@ def resolve_payment(
 
 
 def resolve_top_up(
-    renewal: Renewal, decision: Literal["applied", "not_applied"], by: str, moment: Moment
+    renewal: Renewal,
+    decision: Literal["applied", "not_applied"],
+    by: str,
+    moment: Moment,
+    seconds: float | None = None,
 ) -> ResolveTopUp:
+    """`seconds`: how long it may be acted upon; None: as long as other commands."""
     return ResolveTopUp(
         renewal_id=renewal.renewal_id,
         subscription_id=renewal.subscription_id,
         version=renewal.version,
         attempt=renewal.top_up_attempt,
         terms=renewal.agreed,
-        act_before=moment.after(moment.policy.command_seconds),
+        act_before=moment.after(moment.policy.command_seconds if seconds is None else seconds),
         decision=decision,
         decided_by=by,
     )

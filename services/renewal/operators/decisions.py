@@ -16,7 +16,7 @@ from services.renewal.domain.renewal import Renewal
 from services.renewal.domain.saga import decide
 from services.renewal.moves import Moves
 from services.renewal.operators import store
-from services.renewal.operators.domain.decision import Decision, possible
+from services.renewal.operators.domain.decision import CHOICES, Decision, choices, possible
 from services.renewal.operators.domain.proposal import Proposal, ProposalState, is_replaceable, objection
 from services.renewal.operators.store import Deed
 from services.renewal.routes import not_possible, renewal_not_found
@@ -58,7 +58,7 @@ async def propose(
     _require_version(renewal, wanted.version, moment)
     tried = decide(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), moment)
     if tried.history is None:
-        raise not_possible(renewal.state, tried.ignored, possible(renewal, moment))
+        raise _refused(renewal, tried.ignored, wanted.decision, moment)
     earlier = await store.lock_open_proposal(connection, renewal_id)
     if earlier is not None:
         if not is_replaceable(earlier, renewal, now):
@@ -107,7 +107,7 @@ async def approve(transaction: Transaction, policy: Policy, proposal_id: UUID, b
     moves = Moves(transaction, policy, [renewal])
     decided = moves.apply(renewal, action, None)
     if decided.history is None:
-        raise not_possible(renewal.state, decided.ignored, possible(renewal, moment))
+        raise _refused(renewal, decided.ignored, proposal.decision, moment)
     await moves.write()
     before, after = store.standing(renewal), store.standing(decided.renewal)
     await _note(transaction, proposal, by, "approved", why, before, after)
@@ -180,12 +180,19 @@ def _moved(renewal: Renewal, detail: str, moment: Moment) -> Problem:
     )
 
 
+def _refused(renewal: Renewal, why: str | None, decision: Decision, moment: Moment) -> Problem:
+    """With what would do something instead, and which choices of the same action would."""
+    problem = not_possible(renewal.state, why, possible(renewal, moment))
+    if decision.action in CHOICES:
+        problem.extra["choices"] = choices(decision.action, renewal, moment)
+    return problem
+
+
 async def _carry_out(transaction: Transaction, policy: Policy, renewal: Renewal, wanted: Wanted) -> None:
     moves = Moves(transaction, policy, [renewal])
     decided = moves.apply(renewal, wanted.decision.asked_by(wanted.operator, wanted.why), None)
     if decided.history is None:
-        can = possible(renewal, Moment(transaction.now, policy))
-        raise not_possible(renewal.state, decided.ignored, can)
+        raise _refused(renewal, decided.ignored, wanted.decision, Moment(transaction.now, policy))
     await moves.write()
     deed = Deed(
         wanted.operator,

@@ -16,7 +16,8 @@ from unnest(
 select array_agg(renewal_id) as renewal_ids
 from renewals
 where renewal_id = any($1::uuid [])
-group by state, reason, parked_from, parked_reason, top_up, captured_at is null, amount_minor is null;
+group by
+    state, reason, parked_from, parked_reason, top_up, flags, captured_at is null, applied_at is null, amount_minor is null;
 
 -- name: list_audit
 -- What operators did, newest first: about one renewal, in one bulk job, by one operator, or at all.

@@ -13,7 +13,7 @@ from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import State
 from services.renewal.operators import charge_store, search, store
 from services.renewal.operators.charge_views import in_force, kept_view
-from services.renewal.operators.domain.decision import possible
+from services.renewal.operators.domain.decision import CHOICES, choices, possible
 from services.renewal.operators.domain.filter import FILTERS, Filter
 from services.renewal.operators.domain.outlook import upcoming, waits_for
 from services.renewal.operators.search_views import (
@@ -105,6 +105,7 @@ class SearchRoutes:
             kept = await charge_store.read_kept(connection, found.renewal.subscription_id)
             caught_up = await renewals.is_caught_up(connection, now, timers.CATCH_UP_SECONDS)
         renewal, moment = found.renewal, Moment(now, self._policy)
+        allowed = possible(renewal, moment)
         events = [history_line(entry) for entry in history] + [deed_line(deed) for deed in reversed(deeds)]
         return Timeline(
             renewal=summary(renewal),
@@ -113,7 +114,8 @@ class SearchRoutes:
             waits_for=waits_for(renewal),
             next=[upcoming_view(one) for one in upcoming(renewal, moment, stalls)],
             timers_held=not caught_up,
-            allowed=list(possible(renewal, moment)),
+            allowed=allowed,
+            choices={name: list(choices(name, renewal, moment)) for name in CHOICES if name in allowed},
             open_proposal=proposal_view(proposals[0], now) if proposals else None,
             charges_stopped=in_force(stops, found.brand, found.carrier, renewal.subscription_id),
             kept_trigger=kept and kept_view(kept, stops),

@@ -61,6 +61,8 @@ class Timeline(Answer):
     """A consumer is behind: until it has caught up silence and deadlines wait."""
     allowed: list[str]
     """What an operator may do in its state."""
+    choices: dict[str, list[str]]
+    """Of each of these that needs a choice: what `resolve` can have found, how `release` can end it."""
     open_proposal: ProposalView | None
     charges_stopped: StopView | None
     """What keeps the subscription's rule from renewing it next time."""

@@ -119,7 +119,13 @@ def timeline(told: Row) -> None:
         proposals([told["open_proposal"]])
     if told["kept_trigger"]:
         console().print(f"\nThe rule's next renewal waits. {told['kept_trigger']['detail']}", markup=False)
-    console().print(f"\nAllowed now: {', '.join(told['allowed']) or 'nothing'}.")
+    console().print(f"\nAllowed now: {', '.join(_with_choices(told)) or 'nothing'}.")
+
+
+def _with_choices(told: Row) -> list[str]:
+    """What is allowed, with what has to be chosen for it."""
+    chosen = {name: f" ({' or '.join(of)})" for name, of in told["choices"].items()}
+    return [f"{name}{chosen.get(name, '')}" for name in told["allowed"]]
 
 
 def _money(renewal: Row) -> str:

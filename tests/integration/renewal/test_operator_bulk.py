@@ -17,7 +17,7 @@ from services.renewal.operators.tokens import Tokens
 from services.renewal.operators.who import Gate
 from shared.clock import utc_now
 from shared.contracts.payment_commands import CancelPayment
-from shared.contracts.renewals import RenewalFailed
+from shared.contracts.renewals import RenewalRefunded
 from shared.contracts.topup_commands import ResolveTopUp
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction
@@ -111,8 +111,18 @@ async def test_only_those_whose_state_allows_the_action_are_counted_in(renewal: 
         brand,
         other.renewal_id,
     )
-    made = await dry_run(Operator(renewal), brand, "release", choice="failed")
+    made = await dry_run(Operator(renewal), brand, "release", choice="refunded")
     assert (made.body["matched"], made.body["renewals"]) == (3, len(abouts))
+    assert (await dry_run(Operator(renewal), brand, "release", choice="failed")).body["renewals"] == 0
+
+
+async def test_those_about_which_authorities_contradict_each_other_are_judged_apart(renewal: Wired) -> None:
+    """All else about them is alike."""
+    brand, abouts = await hanging_ones(renewal, 2)
+    contradicted = abouts[0]
+    await renewal.consume("saga", contradicted.payment_cancelled())
+    made = await dry_run(Operator(renewal), brand, "release", choice="failed")
+    assert [one["renewal_id"] for one in made.body["sample"]] == [str(contradicted.renewal_id)]
 
 
 async def test_a_started_job_acts_upon_each_once_and_audits_each(renewal: Wired) -> None:
@@ -169,7 +179,7 @@ async def test_money_in_bulk_is_started_by_a_second_person_who_is_named_everywhe
 
 async def test_a_crash_in_the_middle_of_a_batch_leaves_nothing_half_done(renewal: Wired) -> None:
     brand, abouts = await parked_ones(renewal, 4)
-    made = await dry_run(Operator(renewal, "ana"), brand, "release", choice="failed")
+    made = await dry_run(Operator(renewal, "ana"), brand, "release", choice="refunded")
     jobs = BulkJobs(renewal.transactions, POLICY)
 
     async def killed(transaction: Transaction) -> None:
@@ -186,13 +196,13 @@ async def test_a_crash_in_the_middle_of_a_batch_leaves_nothing_half_done(renewal
         await renewal.transactions.run(killed)
     assert await states(renewal, abouts) == ["parked"] * 4
     assert not [
-        one for one in renewal.said(RenewalFailed) if one.renewal_id in {a.renewal_id for a in abouts}
+        one for one in renewal.said(RenewalRefunded) if one.renewal_id in {a.renewal_id for a in abouts}
     ]
     assert await Operator(renewal).audit(abouts[0]) == []
 
     assert (await start(Operator(renewal, "ben"), made)).status == 202
     assert (await ended(Operator(renewal), made))["done"] == 4
-    assert await states(renewal, abouts) == ["failed"] * 4
+    assert await states(renewal, abouts) == ["refunded"] * 4
 
 
 async def test_a_job_that_a_dead_process_left_is_taken_up_where_it_was(renewal: Wired) -> None:

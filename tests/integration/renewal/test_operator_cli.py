@@ -85,7 +85,7 @@ async def test_what_one_may_decide_alone_is_done_at_once(renewal: Wired) -> None
 
 async def test_what_was_proposed_can_be_rejected(renewal: Wired) -> None:
     about, seen = await undetermined(renewal)
-    for how in (("refund", str(about.renewal_id)), ("release", str(about.renewal_id), "failed")):
+    for how in (("refund", str(about.renewal_id)), ("release", str(about.renewal_id), "refunded")):
         proposed = await told(renewal, *how, "--version", str(seen["version"]), *WHY)
         [proposal_id] = re.findall(r"with: approve (\S+)", proposed)
         rejected = await told(renewal, "reject", proposal_id, *WHY, name="ben")

@@ -9,7 +9,7 @@ import pytest
 from services.renewal.operators.tokens import sign
 from shared.clock import utc_now
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment
-from shared.contracts.renewals import RenewalFailed, RenewalParked, RenewalRequested
+from shared.contracts.renewals import RenewalParked, RenewalRefunded, RenewalRequested
 from shared.contracts.topup_commands import CancelTopUp, ResolveTopUp
 from tests.integration.renewal.conftest import SECRET, begun, known, row, signed_in
 from tests.integration.renewal.operating import SEEN, WHY, Operator, hanging, shown, undetermined
@@ -104,20 +104,39 @@ async def test_an_approved_release_closes_it_and_frees_the_slot(renewal: Wired) 
     [one] = await known(renewal)
     [about] = await begun(renewal, one)
     await renewal.consume("saga", about.priced(), about.captured(), about.undetermined())
-    proposal = await Operator(renewal, "ana").decide(about, "release", 4, outcome="failed")
+    proposal = await Operator(renewal, "ana").decide(about, "release", 4, outcome="refunded")
     approved = await Operator(renewal, "ben").approve(proposal)
-    assert (approved.status, approved.body["state"]) == (202, "failed")
+    assert (approved.status, approved.body["state"], approved.body["flags"]) == (
+        202,
+        "refunded",
+        ["released"],
+    )
     assert approved.body["history"][-1]["detail"] == f"by ana, approved by ben: {WHY}"
-    assert [said.reason for said in renewal.said(RenewalFailed) if said.renewal_id == about.renewal_id]
+    assert [said.reason for said in renewal.said(RenewalRefunded) if said.renewal_id == about.renewal_id]
+    [told] = [said for said in renewal.said(ResolveTopUp) if said.renewal_id == about.renewal_id]
+    assert (told.decision, told.decided_by) == ("not_applied", "ana:ben")
     await renewal.consume("admission", one.request("r-2"))
     said = [said for said in renewal.said(RenewalRequested) if said.subscription_id == one.subscription_id]
     assert len(said) == 2
 
 
+@pytest.mark.parametrize("outcome", ["completed", "failed", "cancelled"])
+async def test_a_release_that_contradicts_what_is_known_says_which_would_not(
+    renewal: Wired, outcome: str
+) -> None:
+    """Provisioning has promised that nothing was or will be applied, and the money is still here."""
+    about, seen = await hanging(renewal)
+    reply = await Operator(renewal).decide(about, "release", seen["version"], outcome=outcome)
+    assert (reply.status, reply.problem) == (409, "not-possible-now")
+    assert (reply.body["choices"], "release" in reply.body["allowed"]) == (["refunded"], True)
+    assert "it can be released as refunded" in reply.body["detail"]
+    assert (await shown(renewal, about))["version"] == seen["version"]
+
+
 async def test_nobody_approves_what_they_proposed_themselves(renewal: Wired) -> None:
     about, seen = await undetermined(renewal)
     ana = Operator(renewal, "ana")
-    proposal = await ana.decide(about, "release", seen["version"], outcome="failed")
+    proposal = await ana.decide(about, "release", seen["version"], outcome="refunded")
     reply = await ana.approve(proposal)
     assert (reply.status, reply.problem) == (403, "second-person-needed")
     assert "Possible for ana now: reject." in reply.body["detail"]
@@ -151,13 +170,13 @@ async def test_what_the_renewal_has_overtaken_makes_room_for_another_proposal(re
 async def test_one_thing_at_a_time_is_proposed_about_a_renewal(renewal: Wired) -> None:
     about, seen = await undetermined(renewal)
     first = await Operator(renewal, "ana").decide(about, "resolve", seen["version"], found="applied")
-    second = await Operator(renewal, "ben").decide(about, "release", seen["version"], outcome="failed")
+    second = await Operator(renewal, "ben").decide(about, "release", seen["version"], outcome="refunded")
     assert (second.status, second.problem) == (409, "proposal-open")
     assert second.body["proposal_id"] == first.body["proposal_id"]
 
     rejected = await Operator(renewal, "ben").reject(first)
     assert (rejected.status, rejected.body["state"], rejected.body["decided_by"]) == (200, "rejected", "ben")
-    third = await Operator(renewal, "ben").decide(about, "release", seen["version"], outcome="failed")
+    third = await Operator(renewal, "ben").decide(about, "release", seen["version"], outcome="refunded")
     assert third.status == 202
     reply = await Operator(renewal, "ana").approve(first)
     assert (reply.status, reply.problem) == (409, "proposal-not-open")
@@ -168,7 +187,7 @@ async def test_one_thing_at_a_time_is_proposed_about_a_renewal(renewal: Wired) -
 async def test_a_proposal_that_nobody_approved_in_time_is_over(renewal: Wired) -> None:
     about, seen = await undetermined(renewal)
     ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
-    proposal = await ana.decide(about, "release", seen["version"], outcome="failed")
+    proposal = await ana.decide(about, "release", seen["version"], outcome="refunded")
     await renewal.pool.execute(
         "update operator_proposals set expires_at = now() - interval '1 second' where renewal_id = $1",
         about.renewal_id,
@@ -178,7 +197,7 @@ async def test_a_proposal_that_nobody_approved_in_time_is_over(renewal: Wired) -
     assert "Nobody approved it before" in reply.body["detail"]
     path = f"/v1/operator/proposals?renewal_id={about.renewal_id}&state="
     assert [len((await ana.get(path + state)).body["items"]) for state in ("open", "expired")] == [0, 1]
-    again = await ana.decide(about, "release", seen["version"], outcome="failed")
+    again = await ana.decide(about, "release", seen["version"], outcome="refunded")
     assert (await ben.approve(again)).status == 202
 
 
@@ -208,7 +227,7 @@ async def test_what_is_not_possible_says_what_is(renewal: Wired) -> None:
     [about] = await begun(renewal, *await known(renewal))
     reply = await Operator(renewal).decide(about, "release", 1, outcome="failed")
     assert (reply.status, reply.problem) == (409, "not-possible-now")
-    assert reply.body["allowed"] == ["retry", "cancel"]
+    assert (reply.body["allowed"], reply.body["choices"]) == (["retry", "cancel"], [])
     assert "Possible now: retry, cancel." in reply.body["detail"]
 
 

@@ -132,6 +132,7 @@ async def test_a_timeline_tells_what_happened_who_did_what_and_what_comes_next(r
     parked = (await ben.get(path)).body
     assert (parked["next"], parked["waits_for"]) == ([], "an operator: a decision")
     assert parked["allowed"] == ["retry", "refund", "resolve", "release"]
+    assert parked["choices"] == {"resolve": ["refunded"], "release": ["refunded"]}
     assert parked["open_proposal"]["proposal_id"] == proposal.body["proposal_id"]
     assert parked["brand"] == "ola"
 

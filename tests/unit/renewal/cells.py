@@ -37,7 +37,7 @@ OTHERS: Final = (
     SAYS.top_up_failed(2),
     CustomerRetries("ana", "card-1"),
     *(OperatorResolves("otto", found) for found in ("not_applied", "captured", "not_captured", "refunded")),
-    *(OperatorReleases("otto", to, "looked") for to in ("completed", "refunded", "cancelled")),
+    *(OperatorReleases("otto", to, "looked") for to in ("completed", "failed", "cancelled")),
 )
 """Beside one sample of each message."""
 LEARNED: Final = frozenset({RenewalPriced, PaymentCaptured, PaymentCancelled, PaymentDeclined, TopUpRejected})

@@ -46,6 +46,7 @@ PaymentDisputed
 TopUpApplied
     completed RenewalCompleted <- requested priced captured awaiting_customer
     completed RenewalCompleted <- cancelling_payment cancelling_top_up parked
+    stays <- completed
     stays alarm <- refunding refunded failed cancelled
 TopUpRejected
     stays <- requested priced awaiting_customer cancelling_payment
@@ -100,5 +101,5 @@ OperatorRefunds
 OperatorResolves
     stays ResolveTopUp <- parked
 OperatorReleases
-    failed RenewalFailed <- parked
+    refunded ResolveTopUp RenewalRefunded <- parked
 """

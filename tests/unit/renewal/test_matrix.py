@@ -62,7 +62,7 @@ SAMPLES: dict[type, object] = {
         OperatorCancels("otto"),
         OperatorRefunds("otto"),
         OperatorResolves("otto", "applied"),
-        OperatorReleases("otto", "failed", "looked at both journals"),
+        OperatorReleases("otto", "refunded", "looked at both journals"),
     )
 }
 TOP_UP: dict[State, TopUpFinding] = {

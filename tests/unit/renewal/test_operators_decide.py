@@ -6,7 +6,6 @@ from services.renewal.domain.actions import (
     CustomerCancels,
     OperatorCancels,
     OperatorRefunds,
-    OperatorReleases,
     OperatorResolves,
     OperatorRetries,
     RetryDue,
@@ -83,14 +82,6 @@ def test_an_operator_cancels_what_is_parked_unpaid() -> None:
     unpaid.when(*[Silence()] * ((POLICY.patience["cancelling_payment"].budget or 0) + 1))
     assert unpaid.state == "parked"
     assert unpaid.when(OperatorCancels("otto")).just_said == ["CancelPayment"]
-
-
-@pytest.mark.parametrize("outcome", ["completed", "refunded", "failed", "cancelled"])
-def test_an_operator_releases_as_decided_with_name_and_note(outcome: str) -> None:
-    story = undetermined().when(OperatorReleases("otto", outcome, "seen at the carrier"))  # type: ignore[arg-type]
-    assert story.state == outcome
-    assert story.history[-1].detail == "by otto: seen at the carrier"
-    assert len(story.just_said) == 1
 
 
 def test_an_applied_top_up_is_refunded_by_no_single_operator() -> None:

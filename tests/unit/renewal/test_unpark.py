@@ -8,7 +8,6 @@ import pytest
 from services.renewal.domain.actions import (
     CustomerCancels,
     OperatorRefunds,
-    OperatorReleases,
     OperatorResolves,
     OperatorRetries,
 )
@@ -152,15 +151,6 @@ def test_only_what_is_unknown_can_be_found_out(
         if found not in fitting:
             assert decision.renewal == renewal
             assert all(fits in (decision.ignored or "") for fits in fitting)
-
-
-def test_what_was_released_says_why_it_ended() -> None:
-    for before, after in ((None, "released_by_operator"), ("declined_hard", "declined_hard")):
-        renewal = parked("captured", paid=True, reason=before)
-        decision = decide(renewal, OperatorReleases("otto", "failed", "both journals"), NOW)
-        assert decision.renewal.reason == after
-        assert decision.history is not None
-        assert decision.history.reason == "released_by_operator"
 
 
 def test_who_calls_off_what_is_given_up_is_written_down() -> None:

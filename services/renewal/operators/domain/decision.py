@@ -69,5 +69,13 @@ def possible(renewal: Renewal, moment: Moment) -> list[ActionName]:
 
 
 def _is_possible(name: ActionName, renewal: Renewal, moment: Moment) -> bool:
-    tries = (Decision(name, choice).asked_by("anybody", "") for choice in CHOICES.get(name, (None,)))
-    return any(does_something(renewal, action, moment) for action in tries)
+    return any(_does_something(name, choice, renewal, moment) for choice in CHOICES.get(name, (None,)))
+
+
+def choices(name: ActionName, renewal: Renewal, moment: Moment) -> list[Choice]:
+    """Which findings, or which outcomes, would do something to this renewal now."""
+    return [choice for choice in CHOICES.get(name, ()) if _does_something(name, choice, renewal, moment)]
+
+
+def _does_something(name: ActionName, choice: Choice | None, renewal: Renewal, moment: Moment) -> bool:
+    return does_something(renewal, Decision(name, choice).asked_by("anybody", ""), moment)

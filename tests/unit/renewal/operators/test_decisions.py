@@ -14,6 +14,7 @@ from services.renewal.operators.domain.decision import (
     CLASSES,
     ActionName,
     Decision,
+    choices,
     possible,
 )
 from services.renewal.operators.domain.proposal import Proposal, is_replaceable, objection
@@ -101,7 +102,7 @@ def test_what_is_possible_follows_from_the_matrix(state: State, names: list[str]
                 top_up=None,
                 captured_at=None,
             ),
-            ["retry", "cancel", "resolve", "release"],
+            ["retry", "cancel", "resolve"],
         ),
     ],
     ids=["given up", "called off already", "its refund hangs", "nothing was captured"],
@@ -109,6 +110,13 @@ def test_what_is_possible_follows_from_the_matrix(state: State, names: list[str]
 def test_what_would_do_nothing_to_this_renewal_is_not_possible(renewal: Renewal, names: list[str]) -> None:
     """The 409 and the timeline offer it: whoever follows must not be refused with the same words."""
     assert possible(renewal, MOMENT) == names
+
+
+def test_of_the_choices_those_are_offered_that_would_do_something() -> None:
+    assert choices("release", standing("parked"), MOMENT) == ["completed", "refunded"]
+    assert choices("resolve", standing("parked"), MOMENT) == ["applied", "not_applied"]
+    assert choices("release", standing("captured"), MOMENT) == []
+    assert choices("retry", standing("captured"), MOMENT) == [], "nothing has to be chosen for it"
 
 
 @pytest.mark.parametrize(
