@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
@@ -55,3 +55,13 @@ async def office() -> AsyncIterator[Office]:
                 await producer.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nobody_died_unasked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A process that ends by itself fails the test in which it did, not whoever asks it next."""
+    office: Office | None = request.getfixturevalue("office") if "office" in request.fixturenames else None
+    yield
+    if office is not None:
+        deaths, office.stack.deaths[:] = [*office.stack.deaths], []
+        assert deaths == []
