@@ -13,7 +13,7 @@ class Settings(SharedSettings):
     """RECARGA_RENEWAL_...; the saga's retries and patience are data in domain/policy.py."""
 
     renewal_promise_seconds: float = Field(180, gt=0, description="later than this the customer is told")
-    renewal_manual_deadline_seconds: float = Field(15 * 60, gt=0, description="asked for by a person")
+    renewal_manual_deadline_seconds: float = Field(60 * 60, gt=0, description="asked for by a person")
     renewal_automatic_deadline_seconds: float = Field(60 * 60, gt=0, description="asked for by a rule")
     renewal_patience_seconds: float = Field(
         30, gt=0, description="silence of catalog, payment or provisioning before they are asked again"

@@ -83,6 +83,8 @@ class Policy:
     promise_seconds: float
     """Later than this the customer is told, once, that it takes longer."""
     deadline_seconds: Mapping[Origin, float]
+    """Later than this it is given up and paid back. Who asks in person waits no shorter: they are told of the
+    delay, and may call it off until the top-up is applied."""
     effect_seconds: float
     """How long an ordered effect may at least be acted upon, be the deadline as near as it will."""
     command_seconds: float
@@ -191,7 +193,7 @@ POLICY: Final = Policy(
         "refunding": _REFUNDING,
     },
     promise_seconds=180,
-    deadline_seconds={"customer": 15 * 60, "rule": 60 * 60},
+    deadline_seconds={"customer": 60 * 60, "rule": 60 * 60},
     effect_seconds=60,
     command_seconds=10 * 60,
     late_capture_seconds=5 * 60,

@@ -12,6 +12,8 @@ from tests.integration.renewal.conftest import About, Subscriber, known, row
 from tests.integration.renewal.test_rules import decisions, requested, ruled
 from tests.integration.wired import Reply, Wired
 
+DEADLINE = timedelta(seconds=POLICY.deadline_seconds["customer"])
+
 
 async def begun_by_rule(renewal: Wired) -> tuple[Subscriber, About]:
     """Somebody whose rule has begun a renewal."""
@@ -168,9 +170,9 @@ async def test_a_waiting_request_can_be_withdrawn(renewal: Wired) -> None:
 async def test_it_does_not_wait_for_ever(renewal: Wired) -> None:
     one, automatic = await begun_by_rule(renewal)
     reply = await ask(renewal, one)
-    await look(renewal, timedelta(minutes=14))
+    await look(renewal, DEADLINE - timedelta(minutes=1))
     assert (await shown(renewal, reply))["state"] == "waiting"
-    await look(renewal, timedelta(minutes=16))
+    await look(renewal, DEADLINE + timedelta(minutes=1))
     refused = await shown(renewal, reply)
     assert (refused["state"], refused["reason"]) == ("refused", "waited_too_long")
     cancelled = await renewal.request("POST", f"/v1/renewals/{reply.body['renewal_id']}/cancel")

@@ -60,7 +60,7 @@ def test_a_payer_whose_turn_it_is_is_not_told_of_a_delay_but_of_what_to_do() -> 
     assert story.waits_for["DelayPromise"] == T0 + PROMISE, "from now on it is we who are late"
 
 
-@pytest.mark.parametrize(("origin", "minutes"), [("customer", 15), ("rule", 60)])
+@pytest.mark.parametrize(("origin", "minutes"), [("customer", 60), ("rule", 60)])
 def test_a_renewal_is_called_off_at_its_deadline_and_not_before(origin: Origin, minutes: int) -> None:
     deadline = T0 + timedelta(minutes=minutes)
     renewal = quiet(requested(origin=origin), deadline)._replace(delayed=True, state="captured")

@@ -29,7 +29,7 @@ def test_silence_comes_first_then_the_promise_then_the_deadline() -> None:
     assert look(renewal, 0.5) == Silence()
     heard = renewal._replace(heard_at=T0 + 3 * MINUTE)
     assert look(heard, 3) == DelayPromise()
-    assert look(heard._replace(delayed=True, heard_at=T0 + 15 * MINUTE), 15) == Deadline()
+    assert look(heard._replace(delayed=True, heard_at=T0 + 60 * MINUTE), 60) == Deadline()
 
 
 def test_a_planned_retry_takes_the_place_of_silence() -> None:
@@ -60,7 +60,7 @@ def test_a_stall_shifts_silence_and_deadline_but_no_planned_retry() -> None:
     stall = Stall(T0 + MINUTE, T0 + 61 * MINUTE)
     renewal = requested()._replace(state="priced", heard_at=T0 + MINUTE, delayed=True)
     assert look(renewal, 61, stall) == T0 + 61 * MINUTE + timedelta(seconds=30)
-    assert look(renewal._replace(heard_at=T0 + 75 * MINUTE), 75, stall) == Deadline()
+    assert look(renewal._replace(heard_at=T0 + 120 * MINUTE), 120, stall) == Deadline()
     assert look(renewal._replace(retry_at=T0 + 2 * MINUTE), 2, stall) == RetryDue()
 
 

@@ -4,6 +4,7 @@ Written down a second time: a number that changes here changes what customers an
 """
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -16,6 +17,8 @@ import pytest
 from services.payment.domain import calls, outcome
 from services.renewal.domain.actions import RetryDue, Silence
 from services.renewal.domain.policy import ANY_OTHER, POLICY, Backoff, DeclineStep, Policy, Retry
+from services.renewal.settings import Settings
+from services.renewal.wiring import policy_of
 from shared.contracts.fields import DeclineClass, Origin
 from tests.unit.renewal.story import Says, Story, captured, new, requested
 
@@ -43,7 +46,7 @@ declined    hard/customer            next_method give_up
 declined    hard/rule                next_method give_up
 declined    needs_customer/customer  ask_customer next_method give_up
 declined    needs_customer/rule      next_method ask_customer give_up
-deadline    customer      900
+deadline    customer      3600
 deadline    rule          3600
 promise     any           180
 effect      at_least      60
@@ -94,6 +97,14 @@ def test_the_policy_is_this_page() -> None:
     found = list(page(POLICY))
     as_text = "\n".join("  ".join(f"{word:12}" for word in line) for line in found)
     assert found == [line.split() for line in PAGE.strip().splitlines()], as_text
+
+
+def test_what_the_environment_sets_is_this_page_where_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("RECARGA_")]:
+        monkeypatch.delenv(name)
+    assert policy_of(Settings(database_url="postgresql://nobody@127.0.0.1/none")) == POLICY
 
 
 def test_the_page_shows_every_table_there_is() -> None:
