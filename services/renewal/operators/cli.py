@@ -37,6 +37,10 @@ Subscription = Annotated[str | None, typer.Option("--subscription", help="Its id
 Reason = Annotated[str | None, typer.Option(help="Why it is given up, or why it is parked.")]
 # The service says which there are: typer knows no list of choices.
 States = Annotated[list[str] | None, typer.Option("--state", help="May be given several times.")]
+Case = Annotated[
+    str | None,
+    typer.Option(help="What a person has to look into: unresolved, refund_returned or promise_broken."),
+]
 OlderThan = Annotated[str | None, typer.Option(help="Asked for at least so long ago: 90s, 30m, 2h, 1d.")]
 
 
@@ -84,6 +88,7 @@ def search(
     subscription: Subscription = None,
     reason: Reason = None,
     older_than: OlderThan = None,
+    case: Case = None,
     limit: Limit = 50,
 ) -> None:
     """Find renewals; every filter that is given must hold."""
@@ -97,6 +102,7 @@ def search(
             subscription_id=subscription,
             reason=reason,
             older_than_seconds=seconds(older_than),
+            case=case,
             limit=limit,
         )
     tables.renewals(page["items"], more=page["next_cursor"] is not None)

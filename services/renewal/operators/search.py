@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from services.renewal.domain.renewal import Renewal
-from services.renewal.operators.domain.filter import Filter
+from services.renewal.operators.domain.filter import CASES, Filter
 from shared.database import Connection
 from shared.database.queries import load_queries
 
@@ -48,7 +48,11 @@ async def find(
     asked_by = _asked_by(wanted, now)
     states = list(wanted.state) or None
     values = [states, wanted.brand, wanted.carrier, wanted.reason, asked_by, *place, limit + 1]
-    if wanted.subscription_id is not None:
+    if wanted.case is not None:
+        rows = await connection.fetch(
+            SQL["search_cases"], *values, CASES[wanted.case], wanted.is_open, wanted.subscription_id
+        )
+    elif wanted.subscription_id is not None:
         rows = await connection.fetch(
             SQL["search_subscription"], *values, wanted.subscription_id, wanted.is_open
         )

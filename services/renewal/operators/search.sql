@@ -43,6 +43,56 @@ from matching
 inner join renewals as r on matching.renewal_id = r.renewal_id
 order by matching.requested_at desc, matching.renewal_id desc;
 
+-- name: search_cases
+-- Renewals with that flag, open or closed, that match, newest first. The few that wait for a person are looked at.
+with candidates as materialized (
+    select
+        renewal_id,
+        subscription_id,
+        requested_at,
+        closed_at,
+        state,
+        reason,
+        parked_reason
+    from renewals
+    where
+        string_to_array(flags, ' ') && '{promise_broken,unresolved,refund_failed_later}'::text []
+        and $9 = any(string_to_array(flags, ' '))
+    limit 100000
+), matching as (
+    select
+        candidates.renewal_id,
+        candidates.requested_at,
+        subscription.brand,
+        subscription.carrier
+    from candidates
+    left join subscriptions as subscription on candidates.subscription_id = subscription.subscription_id
+    where
+        ($1::text [] is null or candidates.state = any($1))
+        and ($2::text is null or subscription.brand = $2)
+        and ($3::text is null or subscription.carrier = $3)
+        and ($4::text is null or $4 in (candidates.reason, candidates.parked_reason))
+        and ($5::timestamptz is null or candidates.requested_at <= $5)
+        and ($10::boolean is null or $10 = (candidates.closed_at is null))
+        and ($11::text is null or candidates.subscription_id = $11)
+        and ($6::timestamptz is null or (candidates.requested_at, candidates.renewal_id) < ($6, $7::uuid))
+    order by candidates.requested_at desc, candidates.renewal_id desc
+    limit $8
+)
+
+select
+    matching.brand,
+    matching.carrier,
+    r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
+    r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
+    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
+    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+    r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
+    r.closed_at
+from matching
+inner join renewals as r on matching.renewal_id = r.renewal_id
+order by matching.requested_at desc, matching.renewal_id desc;
+
 -- name: search_all
 -- Renewals that match, archived ones too, newest first, among the next $9 by time: a page may hold few, but never
 -- takes long.

@@ -14,7 +14,7 @@ from services.renewal.domain.renewal import State
 from services.renewal.operators import charge_store, search, store
 from services.renewal.operators.charge_views import in_force, kept_view
 from services.renewal.operators.domain.decision import CHOICES, choices, possible
-from services.renewal.operators.domain.filter import FILTERS, Filter
+from services.renewal.operators.domain.filter import FILTERS, CaseName, Filter, cases_of
 from services.renewal.operators.domain.outlook import upcoming, waits_for
 from services.renewal.operators.search_views import (
     FoundRenewal,
@@ -50,6 +50,7 @@ async def _filter(
     older_than_seconds: Annotated[
         float | None, Query(ge=0, le=_OLDEST_SECONDS, description="Asked for at least so long ago.")
     ] = None,
+    case: Annotated[CaseName | None, Query(description="What a person has to look into.")] = None,
 ) -> Filter:
     # The framework takes no notice of a name that it does not know: the answer would be about everything.
     unknown = sorted(set(request.query_params) - {*FILTERS, *_PAGING})
@@ -62,7 +63,9 @@ async def _filter(
             f"There are: {', '.join(FILTERS)}.",
             allowed=list(FILTERS),
         )
-    return Filter(tuple(state or ()), is_open, brand, carrier, subscription_id, reason, older_than_seconds)
+    return Filter(
+        tuple(state or ()), is_open, brand, carrier, subscription_id, reason, older_than_seconds, case
+    )
 
 
 Filtered = Annotated[Filter, Depends(_filter)]
@@ -111,6 +114,7 @@ class SearchRoutes:
             renewal=summary(renewal),
             brand=found.brand,
             carrier=found.carrier,
+            cases=list(cases_of(renewal)),
             waits_for=waits_for(renewal),
             next=[upcoming_view(one) for one in upcoming(renewal, moment, stalls)],
             timers_held=not caught_up,

@@ -5,6 +5,7 @@ from typing import Literal
 
 from services.renewal.domain.renewal import HistoryEntry, State
 from services.renewal.operators.charge_views import KeptTriggerView, StopView
+from services.renewal.operators.domain.filter import cases_of
 from services.renewal.operators.domain.outlook import Upcoming
 from services.renewal.operators.search import Found
 from services.renewal.operators.store import AuditLine
@@ -19,6 +20,8 @@ class FoundRenewal(RenewalSummary):
     brand: str | None
     carrier: str | None
     age_seconds: float
+    cases: list[str]
+    """What a person has to look into."""
     next_due_at: datetime | None
 
 
@@ -54,6 +57,8 @@ class Timeline(Answer):
     renewal: RenewalSummary
     brand: str | None
     carrier: str | None
+    cases: list[str]
+    """What a person has to look into about it, also where it is closed."""
     waits_for: str
     next: list[UpcomingView]
     """Earliest first."""
@@ -77,6 +82,7 @@ def found_renewal(found: Found, now: datetime) -> FoundRenewal:
         **summary(renewal).model_dump(),
         brand=found.brand,
         carrier=found.carrier,
+        cases=list(cases_of(renewal)),
         age_seconds=max(0.0, (now - renewal.requested_at).total_seconds()),
         next_due_at=renewal.next_due_at if renewal.is_open else None,
     )

@@ -56,7 +56,18 @@ def renewals(items: Sequence[Row], *, more: bool) -> None:
     """What a search found."""
     show(
         f"{len(items)} renewals" + (", and there are more" if more else ""),
-        ("renewal", "state", "version", "age", "subscription", "brand", "carrier", "reason", "next due"),
+        (
+            "renewal",
+            "state",
+            "version",
+            "age",
+            "subscription",
+            "brand",
+            "carrier",
+            "reason",
+            "case",
+            "next due",
+        ),
         [
             (
                 one["renewal_id"],
@@ -67,6 +78,7 @@ def renewals(items: Sequence[Row], *, more: bool) -> None:
                 one["brand"],
                 one["carrier"],
                 one["parked_reason"] or one["reason"],
+                ", ".join(one["cases"]),
                 when(one["next_due_at"]),
             )
             for one in items
@@ -115,6 +127,8 @@ def timeline(told: Row) -> None:
             ("at", "what"),
             [(when(one["at"]), one["then"]) for one in told["next"]],
         )
+    if told["cases"]:
+        console().print(f"\nTo be looked into: {', '.join(told['cases'])}.")
     if told["open_proposal"]:
         proposals([told["open_proposal"]])
     if told["kept_trigger"]:

@@ -1,8 +1,26 @@
 """Which renewals an operator looks for."""
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
 
-from services.renewal.domain.renewal import CLOSED, State
+from services.renewal.domain.renewal import CLOSED, Flag, Renewal, State
+
+CaseName = Literal[
+    "unresolved",  # payment could not learn in time whether money was taken
+    "refund_returned",  # the refund was made, and the money came back
+    "promise_broken",  # two authorities contradict each other
+]
+CASES: Final[Mapping[CaseName, Flag]] = {
+    "unresolved": "unresolved",
+    "refund_returned": "refund_failed_later",
+    "promise_broken": "promise_broken",
+}
+"""What a person has to look into, by the flag that says so: it stays where it is seen until it is settled."""
+
+
+def cases_of(renewal: Renewal) -> list[CaseName]:
+    """What a person has to look into about this renewal, open or closed."""
+    return [name for name, flag in CASES.items() if renewal.has_flag(flag)]
 
 
 class Filter(NamedTuple):
@@ -18,6 +36,7 @@ class Filter(NamedTuple):
     """Why it is given up, or why it is parked."""
     older_than_seconds: float | None = None
     """Asked for at least so long ago."""
+    case: CaseName | None = None
 
     @property
     def takes_only_open(self) -> bool:
@@ -27,5 +46,14 @@ class Filter(NamedTuple):
         return bool(self.state) and not CLOSED.intersection(self.state)
 
 
-FILTERS: Final = ("state", "open", "brand", "carrier", "subscription_id", "reason", "older_than_seconds")
+FILTERS: Final = (
+    "state",
+    "open",
+    "brand",
+    "carrier",
+    "subscription_id",
+    "reason",
+    "older_than_seconds",
+    "case",
+)
 """As they are named over HTTP."""

@@ -8,6 +8,7 @@ from services.renewal.domain.due import Stall, alarms, stalled
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import Renewal, State
 from services.renewal.domain.saga import decide
+from services.renewal.operators.domain.filter import CaseName, cases_of
 
 
 class Upcoming(NamedTuple):
@@ -59,7 +60,16 @@ def _what(renewal: Renewal, to_state: State, says: Sequence[str]) -> str:
 
 def waits_for(renewal: Renewal) -> str:
     """Whom it waits for, in words."""
+    if renewal.closed_at is not None and (cases := cases_of(renewal)):
+        return f"an operator: {' and '.join(_CASES[name] for name in cases)}"
     return _WHOM[renewal.state]
+
+
+_CASES: Final[dict[CaseName, str]] = {
+    "unresolved": "whether money was taken, which payment could not learn",
+    "refund_returned": "another way to pay back the refund that came back",
+    "promise_broken": "what two authorities contradict each other about",
+}
 
 
 _WHOM: Final[dict[State, str]] = {
