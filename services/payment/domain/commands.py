@@ -22,16 +22,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from services.payment.domain import answers
+from services.payment.domain import answers, facts
 from services.payment.domain.calls import begin, ended
 from services.payment.domain.decisions import (
     attempt_failed,
     cancelled,
     captured,
+    found_uncaptured,
     refunded,
     refused_by_ourselves,
 )
 from services.payment.domain.network_caps import cap_refusal
+from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.payment import (
     WALLET,
     CallStatus,
@@ -46,6 +48,7 @@ from services.payment.domain.payment import (
 )
 from shared.contracts.message import StartsEffect
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
+from shared.contracts.payments import PaymentCancelled
 from shared.contracts.prices import RenewalPriced
 
 Command = RenewalPriced | CapturePayment | CancelPayment | RefundPayment | ResolvePayment
@@ -234,11 +237,12 @@ def _refund(payment: Payment | None, command: RefundPayment, circumstances: Circ
 
 
 def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Circumstances) -> Change | None:
-    """An operator's finding about a call whose outcome is unknown. It can settle only what is open."""
+    """An operator's finding about a call whose outcome is unknown: one that is open, or that was ended so."""
     if payment is None or circumstances.now > command.act_before:
         return None
     now, operation = circumstances.now, payment.operation
     open_capture = payment.decision is None and operation in (Operation.CAPTURE, Operation.VOID)
+    unlearned = _was_never_learned(payment)
     match command.decision:
         case "captured" if open_capture and payment.provider_reference is not None:
             # By the object there is, though another gateway may have been about to follow.
@@ -248,6 +252,10 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
             if payment.cancel_wanted is not None:
                 return cancelled(payment, payment.cancel_wanted)
             return attempt_failed(payment, "resolved_by_operator")
+        case "captured" if unlearned and payment.provider_reference is not None:
+            return facts.surplus_found(payment, _money_found(payment, now), now, circumstances.patience)
+        case "not_captured" if unlearned:
+            return found_uncaptured(payment)
         case "refunded" if payment.decision is Decision.CAPTURED and payment.state in (
             State.REFUNDING,
             State.REFUND_FAILED,
@@ -258,3 +266,25 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
             return Change(payment, messages=answers.decision(payment))
         case _:
             return None
+
+
+def _was_never_learned(payment: Payment) -> bool:
+    """Whether it was ended without knowing if its object took money, and nothing was found there since."""
+    said, kept = payment.answer, (payment.reference_gateway, payment.provider_reference)
+    ended_so = (
+        payment.decision is Decision.CANCELLED and isinstance(said, PaymentCancelled) and said.unresolved
+    )
+    return ended_so and all((one.gateway, one.reference) != kept for one in payment.surplus)
+
+
+def _money_found(payment: Payment, now: datetime) -> Outcome:
+    """That the object took the whole amount, as if the PSP had said it."""
+    return Outcome(
+        payment.renewal_id,
+        Kind.CAPTURED,
+        now,
+        gateway=payment.reference_gateway or "",
+        reference=payment.provider_reference,
+        amount_minor=payment.amount_minor or 0,
+        currency=payment.currency,
+    )

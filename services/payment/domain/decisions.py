@@ -4,6 +4,7 @@ from datetime import datetime
 
 from services.payment.domain import answers, ledger
 from services.payment.domain.calls import ended
+from services.payment.domain.outcome import UNRESOLVED
 from services.payment.domain.payment import (
     LONG_PAST,
     WALLET,
@@ -46,6 +47,16 @@ def cancelled(payment: Payment, reason: str, *, unresolved: bool = False) -> Cha
     fields = {"state": State.CANCELLED, "decision": Decision.CANCELLED, "cancel_wanted": reason}
     changed = payment.changed(**fields) if unresolved else ended(payment, **fields)
     changed.answer = answers.cancelled(changed, reason, unresolved=unresolved)
+    return Change(changed, messages=(changed.answer,))
+
+
+def found_uncaptured(payment: Payment) -> Change:
+    """Ended before that could be learned, and found out since: said once more.
+
+    The PSP is still asked, seldom: what it may say otherwise is surplus.
+    """
+    changed = payment.changed()
+    changed.answer = answers.cancelled(changed, payment.cancel_wanted or UNRESOLVED, unresolved=False)
     return Change(changed, messages=(changed.answer,))
 
 

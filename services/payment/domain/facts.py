@@ -30,7 +30,7 @@ def captured(payment: Payment, outcome: Outcome, now: datetime, patience: Patien
     )
     if payment.decision is Decision.CAPTURED and same_object and payment.gateway == outcome.gateway:
         return None
-    return _surplus_found(payment, outcome, now, patience)
+    return surplus_found(payment, outcome, now, patience)
 
 
 def _with_object(payment: Payment, outcome: Outcome) -> Payment:
@@ -45,7 +45,8 @@ def _with_object(payment: Payment, outcome: Outcome) -> Payment:
     )
 
 
-def _surplus_found(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+def surplus_found(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
+    """Booked, and sent back at once: money that no renewal may keep. None where it is known."""
     reference = outcome.reference or ""
     if any((held.gateway, held.reference) == (outcome.gateway, reference) for held in payment.surplus):
         return None

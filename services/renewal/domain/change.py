@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from services.renewal.domain.policy import Moment
-from services.renewal.domain.renewal import CLOSED, Flag, Renewal, State
+from services.renewal.domain.renewal import CLOSED, SETTLED, Flag, Renewal, State
 from shared.contracts.message import Message
 
 
@@ -58,6 +58,6 @@ def noted(renewal: Renewal, **changes: Any) -> Renewal:
 
 def alarmed(renewal: Renewal, what: str, flag: Flag = "promise_broken") -> Change | None:
     """A promise is broken: once in the flags and the history, and an alarm; None if it is known."""
-    if renewal.has_flag(flag):
+    if renewal.has_flag(flag) or renewal.has_flag(flag + SETTLED):
         return None
     return Change(noted(renewal, flags=renewal.flagged(flag)), reason=flag, detail=what, alarm=True)

@@ -63,6 +63,13 @@ def unpaid(renewal: Renewal, message: PaymentCancelled, moment: Moment) -> Chang
     return Change(new, (wording.renewal_failed(new, moment.at),), reason)
 
 
+def note_known(renewal: Renewal, message: PaymentCancelled, _moment: Moment) -> Change | None:
+    """What payment could not learn in time it knows now: nothing was taken."""
+    if message.unresolved or not renewal.has_flag("unresolved"):
+        return None
+    return Change(noted(renewal, flags=renewal.settled("unresolved")), reason="nothing_was_taken")
+
+
 def unpaid_parked(renewal: Renewal, message: PaymentCancelled, moment: Moment) -> Change | None:
     """Only where no capture was seen: payment never says both."""
     if renewal.captured_at is not None:

@@ -264,4 +264,6 @@ def note_surplus(renewal: Renewal, message: SurplusRefunded, _moment: Moment) ->
     flag = f"{SURPLUS_FLAG}_{message.ordinal}"
     if renewal.has_flag(flag):
         return None
-    return Change(noted(renewal, flags=renewal.flagged(flag)), reason=SURPLUS_FLAG)
+    # Where payment could not learn whether money was taken: it was, and has gone back.
+    known = renewal._replace(flags=renewal.settled("unresolved"))
+    return Change(noted(known, flags=known.flagged(flag)), reason=SURPLUS_FLAG)

@@ -46,6 +46,8 @@ Flag = Literal[
     "released",  # closed by people: what was settled outside stands in the note alone
 ]
 SURPLUS_FLAG: Final = "surplus_refunded"
+SETTLED: Final = "_settled"
+"""Behind a flag that a person has dealt with."""
 
 
 class Renewal(NamedTuple):
@@ -116,6 +118,10 @@ class Renewal(NamedTuple):
     def flagged(self, flag: str) -> str:
         """The flags with this one among them."""
         return self.flags if self.has_flag(flag) else f"{self.flags} {flag}".strip()
+
+    def settled(self, *flags: Flag) -> str:
+        """The flags once a person has settled these: still known, so that a repeat opens no case again."""
+        return " ".join(f"{word}{SETTLED}" if word in flags else word for word in self.flags.split())
 
 
 _HOW_IT_STANDS: Final = slice(Renewal._fields.index("deadline_at"), Renewal._fields.index("state"))

@@ -10,8 +10,9 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentRefunded,
     RefundAttemptFailed,
+    SurplusRefunded,
 )
-from tests.unit.payment.story import PRICE, TERMS, Story, captured, capturing, declined
+from tests.unit.payment.story import PRICE, TERMS, Story, captured, capturing, declined, moved
 
 
 def test_a_price_begins_the_capture_with_the_first_method() -> None:
@@ -214,6 +215,45 @@ def test_an_operator_cannot_undo_a_decision() -> None:
     assert story.heard(PaymentCaptured) == []
     assert captured().resolve("not_captured").row.decision is Decision.CAPTURED
     assert captured().resolve("refunded").heard(PaymentRefunded) == []
+
+
+def unresolved() -> Story:
+    """Ended, because nobody could say in time whether the card was charged."""
+    return capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
+
+
+def test_money_that_an_operator_finds_after_the_end_is_booked_and_sent_back() -> None:
+    story = unresolved().resolve("captured")
+    [found] = story.row.surplus
+    assert (found.reference, found.amount_minor, found.settled) == ("pi_1", PRICE, False)
+    assert (story.row.operation, story.row.decision) == (Operation.SURPLUS, Decision.CANCELLED)
+    assert story.heard(PaymentCaptured) == [], "no renewal may keep it"
+    assert story.attempts[1].status is CallStatus.SUCCEEDED
+    story.outcome(Kind.REFUNDED)
+    assert [said.amount_minor for said in story.heard(SurplusRefunded)] == [PRICE]
+    assert moved(story.transfers, "surplus_found") == moved(story.transfers, "surplus_refund") == PRICE
+
+
+def test_found_twice_or_told_by_the_psp_too_it_is_sent_back_once() -> None:
+    story = unresolved().resolve("captured").resolve("captured")
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_1", amount_minor=PRICE, currency="USD")
+    assert len(story.row.surplus) == 1
+    version = story.row.version
+    story.resolve("not_captured")
+    assert story.row.version == version, "money was found there: that it was not taken is out of the question"
+
+
+def test_that_nothing_was_taken_after_all_is_said_again_and_the_psp_asked_on() -> None:
+    story = unresolved().resolve("not_captured")
+    first, again = story.heard(PaymentCancelled)
+    assert (first.unresolved, again.unresolved) == (True, False)
+    assert (again.reason, again.version > first.version) == (first.reason, True)
+    assert story.row.operation is Operation.VOID
+    assert story.resolve("not_captured").heard(PaymentCancelled)[2:] == [again], (
+        "it is an answer as any other"
+    )
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_1", amount_minor=PRICE, currency="USD")
+    assert len(story.row.surplus) == 1, "the PSP knows better"
 
 
 def test_an_operator_who_refunds_a_wallet_by_hand_puts_the_money_back() -> None:

@@ -132,15 +132,6 @@ def test_an_operator_s_finding_about_what_is_decided_is_answered_with_the_decisi
     assert change.messages == tuple(cancelled.heard(PaymentCancelled))
 
 
-@pytest.mark.parametrize("finding", ["captured", "not_captured"])
-def test_an_operator_s_finding_about_a_decision_that_is_made_settles_no_open_call(finding: Finding) -> None:
-    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
-    assert (story.row.decision, story.row.operation) == (Decision.CANCELLED, Operation.VOID)
-    change = resolved(story.row, finding)
-    assert change is not None
-    assert (change.payment, change.messages) == (story.row, tuple(story.heard(PaymentCancelled)))
-
-
 @pytest.mark.parametrize("finding", ["captured", "not_captured", "refunded"])
 def test_an_operator_s_finding_about_nothing_changes_nothing(finding: Finding) -> None:
     assert resolved(declined().row, finding) is None
