@@ -139,7 +139,10 @@ class RenewalRoutes:
         return Page(items=kept, next_cursor=next_cursor)
 
     async def cancel(self, renewal_id: UUID, caller: Caller, response: Response) -> RenewalView:
-        """Call it off: it is cancelled once no money is held; money that was taken is given back first."""
+        """Call it off: it is cancelled once no money is held; money that was taken is given back first.
+
+        Where it is parked an operator decides; they see that it is not wanted any more.
+        """
         return await self._act(renewal_id, CustomerCancels(caller), response)
 
     async def pay(
@@ -264,8 +267,11 @@ def _is_called_off(renewal: Renewal, action: CustomerCancels | CustomerRetries) 
     """To cancel what is being, or has been, called off is to say it twice: no error."""
     if not isinstance(action, CustomerCancels):
         return False
-    under_way = renewal.state in ("cancelling_payment", "cancelling_top_up") and renewal.reason in CALLED_OFF
+    under_way = renewal.state in _UNDER_WAY and renewal.reason in CALLED_OFF
     return under_way or renewal.state == "cancelled"
+
+
+_UNDER_WAY: Final = ("cancelling_payment", "cancelling_top_up", "parked")
 
 
 def refusal_problem(answer: admission.Answer) -> Problem:

@@ -15,7 +15,7 @@ from services.renewal.domain.actions import (
 from services.renewal.domain.change import Change, Ignored, ignored, moved, noted
 from services.renewal.domain.payment_rules import order_capture
 from services.renewal.domain.policy import CALLED_OFF, Moment
-from services.renewal.domain.renewal import CLOSED_STATES, ClosedState, Renewal
+from services.renewal.domain.renewal import CLOSED_STATES, ClosedState, Renewal, State
 from services.renewal.domain.time_rules import command_of
 from shared.contracts.message import Message
 
@@ -27,6 +27,7 @@ _REASONS: Final = {
 _AFTER_CAPTURE: Final = frozenset({"captured", "cancelling_top_up", "refunding"})
 """Where it can be only with money taken, also where that was heard from a refund made elsewhere."""
 _called_off: Final = ignored("it is called off already: whatever is captured yet goes back")
+_found_out: Final = ignored("it is given up already: an operator finds out what became of it")
 PAID: Final = ignored("money was taken: to give it back takes two, so propose refund")
 _unpaid: Final = ignored("nothing is captured: there is nothing to give back")
 _not_known: Final = ignored("provisioning would only say again that it does not know: it has to be found out")
@@ -51,6 +52,16 @@ def call_off(renewal: Renewal, action: Action, _moment: Moment) -> Change | Igno
         return _called_off
     reason = _REASONS[type(action).__name__]
     return Change(noted(renewal, reason=reason), reason=reason, detail=action.told)
+
+
+def call_off_parked(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignored:
+    """A person decides, and sees who does not want it any more; whatever they find, it is not begun again.
+
+    What is on its way back already needs no such word: it would only hide why it was given up.
+    """
+    if renewal.parked_from in ("cancelling_top_up", "refunding"):
+        return _found_out
+    return call_off(renewal, action, moment)
 
 
 def call_in(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignored:
@@ -80,6 +91,15 @@ def say_now(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change
     return _by(Change(new, (command_of(renewal.state, new, moment),)), action)
 
 
+_GIVEN_UP: Final[dict[State, State]] = {
+    "requested": "cancelling_payment",
+    "priced": "cancelling_payment",
+    "awaiting_customer": "cancelling_payment",
+    "captured": "cancelling_top_up",
+}
+"""Where a renewal is that has not been given up, and where it is once it has."""
+
+
 def _refund_attempt(renewal: Renewal) -> int:
     """A refund that failed is known negative: the next attempt. After silence the same one is asked again."""
     failed = renewal.parked_reason in ("refund_rejected", "refund_attempts_spent")
@@ -95,6 +115,9 @@ def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change 
         state = "cancelling_top_up" if renewal.reason in CALLED_OFF else "captured"
     if state == "captured" and renewal.top_up in ("rejected", "cancelled"):
         state = "refunding"
+    if renewal.reason in CALLED_OFF:
+        # Its customer has called it off while it was parked: it is not begun anew against their word.
+        state = _GIVEN_UP.get(state, state)
     if state == "captured" and renewal.top_up == "undetermined":
         return _not_known
     deadline_at = max(renewal.deadline_at, moment.after(moment.policy.late_capture_seconds))
@@ -141,8 +164,32 @@ _CLOSING: Final[dict[str, Callable[[Renewal, datetime], Message]]] = {
     "failed": wording.renewal_failed,
     "cancelled": wording.renewal_cancelled,
 }
+_no_case: Final = ignored("closed, and nobody has to look into it: trying again is a new one")
 _payment_silent: Final = ignored("payment has not said whether it took money: it may yet, so ask it first")
 _top_up_silent: Final = ignored("provisioning has not answered: it may yet apply the top-up, so ask it first")
+
+
+def resolve_unpaid(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Change | Ignored:
+    """Closed before payment could learn whether money was taken: what was it gives back by itself."""
+    if not renewal.has_flag("unresolved"):
+        return _no_case
+    if action.decision != "captured" and action.decision != "not_captured":
+        return ignored("to be found out is captured or not_captured, nothing else")
+    new = noted(renewal)
+    finding = wording.resolve_payment(new, action.decision, action.signed, moment)
+    return Change(new, (finding,), f"found_{action.decision}", action.told)
+
+
+def settle(renewal: Renewal, action: OperatorReleases, _moment: Moment) -> Change | Ignored:
+    """What is closed stays as it is; its case is over, as two people say who have dealt with it outside."""
+    if not renewal.has_flag("refund_failed_later") and not renewal.has_flag("promise_broken"):
+        return _no_case
+    if action.outcome != renewal.state:
+        return ignored(
+            f"a closed renewal stays as it ended: to settle its case release it as {renewal.state}"
+        )
+    settled = noted(renewal, flags=renewal.settled("refund_failed_later", "promise_broken"))
+    return Change(settled, (), "case_settled", action.told)
 
 
 def outcomes(renewal: Renewal) -> tuple[ClosedState, ...] | Ignored:
@@ -171,12 +218,14 @@ def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Chang
         return fitting
     if action.outcome not in fitting:
         return ignored(f"it contradicts what is known: it can be released as {' or '.join(fitting)}")
+    # Who decides how it ends has looked into whatever was to be looked into.
+    settled = renewal._replace(flags=renewal.settled("refund_failed_later", "promise_broken"))
     new = moved(
         renewal,
         action.outcome,
         moment.at,
         reason=renewal.reason or "released_by_operator",
-        flags=renewal.flagged("released"),
+        flags=settled.flagged("released"),
     )
     says: tuple[Message, ...] = (_CLOSING[action.outcome](new, moment.at),)
     if renewal.top_up == "undetermined":

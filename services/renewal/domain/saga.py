@@ -147,7 +147,7 @@ MATRIX: Final[dict[type, Row]] = {
     PaymentCancelled: row(
         requested=e.unpaid, priced=e.unpaid, captured=e.clash, awaiting_customer=e.unpaid,
         cancelling_payment=e.unpaid, cancelling_top_up=e.clash, refunding=e.clash, parked=e.unpaid_parked,
-        completed=e.clash, refunded=e.clash, failed=repeat, cancelled=repeat,
+        completed=e.clash, refunded=e.clash, failed=e.note_known, cancelled=e.note_known,
     ),
     PaymentRefunded: row(
         requested=p.lose, priced=p.lose, captured=p.lose, awaiting_customer=p.lose,
@@ -216,7 +216,8 @@ MATRIX: Final[dict[type, Row]] = {
     # What people ask for.
     CustomerCancels: row(
         requested=h.cancel, priced=h.cancel, captured=h.cancel_paid, awaiting_customer=h.cancel,
-        cancelling_payment=h.call_off, cancelling_top_up=given_up, refunding=giving_back, parked=operator,
+        cancelling_payment=h.call_off, cancelling_top_up=given_up, refunding=giving_back,
+        parked=h.call_off_parked,
         completed=closed, refunded=closed, failed=closed, cancelled=closed,
     ),
     CustomerRetries: row(
@@ -242,12 +243,12 @@ MATRIX: Final[dict[type, Row]] = {
     OperatorResolves: row(
         requested=not_parked, priced=not_parked, captured=not_parked, awaiting_customer=not_parked,
         cancelling_payment=not_parked, cancelling_top_up=not_parked, refunding=not_parked, parked=h.resolve,
-        completed=closed, refunded=closed, failed=closed, cancelled=closed,
+        completed=closed, refunded=closed, failed=h.resolve_unpaid, cancelled=h.resolve_unpaid,
     ),
     OperatorReleases: row(
         requested=not_parked, priced=not_parked, captured=not_parked, awaiting_customer=not_parked,
         cancelling_payment=not_parked, cancelling_top_up=not_parked, refunding=not_parked, parked=h.release,
-        completed=closed, refunded=closed, failed=closed, cancelled=closed,
+        completed=h.settle, refunded=h.settle, failed=h.settle, cancelled=h.settle,
     ),
 }
 # fmt: on

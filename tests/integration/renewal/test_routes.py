@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.contracts.payment_commands import CancelPayment, CapturePayment
+from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment
 from shared.contracts.renewals import RenewalRequested
 from tests.integration.renewal.conftest import About, Subscriber, begun, known, offering, someone
 from tests.integration.wired import Wired
@@ -200,6 +200,21 @@ async def test_a_customer_cancels_and_saying_it_twice_is_no_error(renewal: Wired
     await renewal.consume("saga", about.payment_cancelled())
     ended = await renewal.request("POST", path)
     assert (ended.status, ended.body["state"]) == (202, "cancelled")
+
+
+async def test_what_is_parked_is_called_off_for_the_operator_who_decides(renewal: Wired) -> None:
+    [one] = await known(renewal)
+    body, about = await created(renewal, one)
+    await renewal.consume("saga", about.priced(), about.captured(), about.undetermined())
+    path = f"/v1/renewals/{body['renewal_id']}/cancel"
+    first, again = await renewal.request("POST", path), await renewal.request("POST", path)
+    assert (first.status, first.body["state"], first.body["reason"]) == (202, "parked", "customer_cancelled")
+    assert first.body["history"][-1]["message"] == "CustomerCancels"
+    assert (again.status, again.body["version"]) == (202, first.body["version"])
+    await renewal.consume("saga", about.top_up_rejected())
+    assert [c.reason for c in renewal.said(RefundPayment) if c.renewal_id == about.renewal_id] == [
+        "customer_cancelled"
+    ]
 
 
 async def test_what_can_no_longer_be_cancelled_says_what_is_possible(renewal: Wired) -> None:

@@ -81,7 +81,7 @@ RetryDue
 CustomerCancels
     cancelling_payment CancelPayment <- requested priced awaiting_customer
     cancelling_top_up CancelTopUp <- captured
-    stays <- cancelling_payment?
+    stays <- cancelling_payment? parked
 CustomerRetries
     priced CapturePayment <- awaiting_customer
 OperatorRetries
