@@ -59,22 +59,22 @@ class FreshLayout:
     retention: timedelta = timedelta(hours=1)
 
 
-WHOLE_STACKS = frozenset({"acceptance", "chaos", "rolling"})
-"""Layers whose tests run every service: one at a time, while other workers run everything else."""
+STARTING_PROCESSES = frozenset({"acceptance", "chaos", "integration", "rolling"})
+"""Layers whose files start services or stacks of their own, each only once."""
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several workers run (`make test`): what stays together in one of them, in its order.
 
-    The tests of whole stacks do, so that there is one at a time. Those of a file on real servers do, too:
-    each worker that had some of them would start the file's service and migrate its schema once more.
+    The tests of both offices do, the dearest of all, so that one of those stacks runs at a time. Those of a
+    file that starts something do, too: each worker that had some of them would start it once more.
     """
     for item in items:
         place = item.path.relative_to(REPOSITORY / "tests")
-        if place.parts[0] in WHOLE_STACKS:
-            item.add_marker(pytest.mark.xdist_group("whole stacks"))
-        elif place.parts[0] == "integration":
+        if "office" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("offices"))
+        elif place.parts[0] in STARTING_PROCESSES:
             item.add_marker(pytest.mark.xdist_group(str(place)))
 
 
