@@ -55,7 +55,7 @@ class Defect:
             yield
 
 
-_settle, _surplus_found, _call_off = findings.settle, facts._surplus_found, instructions.call_off
+_settle, _surplus_found, _call_off = findings.settle, facts.surplus_found, instructions.call_off
 
 
 def _without_fence(top_up: TopUp, attempt: Attempt, finding: Finding, _claim: int, known: Known) -> Settled:
@@ -165,7 +165,7 @@ DEFECTS: Final = (
         2,
         "payment said PaymentCaptured and PaymentCancelled",
         facts,
-        "_surplus_found",
+        "surplus_found",
         _surplus_as_capture,
     ),
     Defect(

@@ -218,8 +218,10 @@ def release(renewal: Renewal, action: OperatorReleases, moment: Moment) -> Chang
         return fitting
     if action.outcome not in fitting:
         return ignored(f"it contradicts what is known: it can be released as {' or '.join(fitting)}")
-    # Who decides how it ends has looked into whatever was to be looked into.
-    settled = renewal._replace(flags=renewal.settled("refund_failed_later", "promise_broken"))
+    # Who decides how it ends has looked into what there was: to hear of it again opens no case.
+    hangs = renewal.parked_from == "refunding"
+    known = renewal._replace(flags=renewal.flagged("refund_failed_later") if hangs else renewal.flags)
+    settled = known._replace(flags=known.settled("refund_failed_later", "promise_broken"))
     new = moved(
         renewal,
         action.outcome,

@@ -7,6 +7,7 @@ import pytest
 
 from services.renewal.operators import search
 from services.renewal.operators.domain.filter import CaseName
+from shared.contracts.payment_commands import ResolvePayment
 from shared.contracts.payments import PaymentCancelled
 from tests.integration.renewal.conftest import About
 from tests.integration.renewal.operating import Operator, of_a_new_brand
@@ -101,3 +102,46 @@ async def test_a_case_that_there_is_not_is_refused_with_those_that_there_are(ren
     reply = await Operator(renewal).get("/v1/operator/renewals?case=lost")
     assert (reply.status, reply.problem) == (422, "invalid-request")
     assert "refund_returned" in str(reply.body["errors"])
+
+
+async def two(renewal: Wired, about: str, how: str, **body: Any) -> dict[str, Any]:
+    """Ana proposes it, ben approves it: the renewal as it is then."""
+    ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
+    version = (await renewal.request("GET", f"/v1/renewals/{about}")).body["version"]
+    path = f"/v1/renewals/{about}/operator/{how}"
+    proposal = await ana.post(path, version=version, why="the PSP's portal says so", **body)
+    assert proposal.status == 202, proposal
+    approved = await ben.approve(proposal)
+    assert approved.status == 202, approved
+    shown: dict[str, Any] = approved.body
+    return shown
+
+
+@pytest.mark.parametrize("finding", ["captured", "not_captured"])
+async def test_two_operators_find_out_what_payment_could_not_and_payment_s_fact_settles_it(
+    renewal: Wired, finding: str
+) -> None:
+    brand, _people, [about] = await of_a_new_brand(renewal)
+    await renewal.consume("saga", about.priced(), unlearned(about))
+    id_ = str(about.renewal_id)
+    told = (await Operator(renewal).get(f"/v1/renewals/{id_}/operator/timeline")).body
+    assert (told["allowed"], told["choices"]) == (["resolve"], {"resolve": ["captured", "not_captured"]})
+
+    shown = await two(renewal, id_, "resolve", found=finding)
+    assert (shown["state"], shown["flags"]) == ("failed", ["unresolved"])
+    [command] = [one for one in renewal.said(ResolvePayment) if one.renewal_id == about.renewal_id]
+    assert (command.decision, command.decided_by) == (finding, "ana:ben")
+
+    fact = about.surplus_refunded(1) if finding == "captured" else about.payment_cancelled()
+    await renewal.consume("saga", fact)
+    assert await found(renewal, case="unresolved", brand=brand) == []
+    deeds = (await Operator(renewal).get(f"/v1/operator/audit?renewal_id={id_}")).body["items"]
+    assert [(deed["operator"], deed["step"]) for deed in deeds] == [("ben", "approved"), ("ana", "proposed")]
+
+
+async def test_a_case_of_a_closed_renewal_is_settled_by_two_and_looked_into_no_more(renewal: Wired) -> None:
+    brand, ids = await with_each_case(renewal)
+    for name, state in (("refund_returned", "refunded"), ("promise_broken", "failed")):
+        shown = await two(renewal, ids[name], "release", outcome=state)
+        assert shown["state"] == state
+        assert await found(renewal, case=name, brand=brand) == []

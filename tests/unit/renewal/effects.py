@@ -2,6 +2,7 @@
 
 The effect is the state it goes to (or `stays`), `alarm` where a promise is broken, and what it says.
 `?` marks states in which it does so only where less is known: no price, no capture, another reason.
+`!` marks states in which it does so only where a person has to look into it: test_cases.py.
 Read it beside the design's table; a change of the matrix that does not show here is a mistake.
 """
 
@@ -28,6 +29,7 @@ PaymentCancelled
     failed RenewalFailed <- requested priced awaiting_customer
     stays alarm <- captured cancelling_top_up refunding parked completed refunded
     cancelled RenewalCancelled <- cancelling_payment
+    stays <- failed! cancelled!
 PaymentRefunded
     cancelling_top_up CancelTopUp <- requested priced captured awaiting_customer cancelling_payment
     stays <- cancelling_top_up completed
@@ -100,6 +102,8 @@ OperatorRefunds
     stays <- cancelling_payment?
 OperatorResolves
     stays ResolveTopUp <- parked
+    stays ResolvePayment <- failed! cancelled!
 OperatorReleases
     refunded ResolveTopUp RenewalRefunded <- parked
+    stays <- completed! refunded! failed! cancelled!
 """

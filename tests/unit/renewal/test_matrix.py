@@ -233,7 +233,7 @@ def little_known(state: State) -> Renewal:
 
 
 def written_down() -> dict[tuple[str, str], str]:
-    """(message, state) to effect, from the second table; a question mark stays at the effect."""
+    """(message, state) to effect, from the second table; a mark stays at the effect."""
     found: dict[tuple[str, str], str] = {}
     message = ""
     for line in EFFECTS.strip().splitlines():
@@ -242,7 +242,8 @@ def written_down() -> dict[tuple[str, str], str]:
             continue
         effect, states = line.split("<-")
         for state in STATES if states.strip() == "every" else states.split():
-            found[message, state.rstrip("?")] = effect.strip() + ("?" if state.endswith("?") else "")
+            mark = state[-1] if state[-1] in "?!" else ""
+            found[message, state.rstrip("?!")] = effect.strip() + mark
     return found
 
 
@@ -263,6 +264,9 @@ def test_every_cell_does_what_was_written_down(state: State, message: type) -> N
     expected = WRITTEN_DOWN.get((message.__name__, state))
     if expected is None:
         assert isinstance(MATRIX[message][state], Ignored)
+    elif expected.endswith("!"):
+        assert callable(MATRIX[message][state])
+        assert effect(standing(state), message) is None
     elif expected.endswith("?"):
         assert effect(standing(state), message) is None
         assert effect(little_known(state), message) == expected[:-1]

@@ -8,6 +8,7 @@ import pytest
 from services.renewal.domain.actions import CustomerCancels, OperatorReleases, Silence
 from services.renewal.domain.policy import POLICY
 from services.renewal.domain.renewal import CLOSED_STATES, ClosedState
+from services.renewal.operators.domain.filter import cases_of
 from shared.contracts.topup_commands import ResolveTopUp
 from tests.unit.renewal.story import Says, Story, captured, new
 
@@ -82,6 +83,7 @@ def test_it_ends_only_as_no_fact_contradicts_and_no_authority_can_undo(
     if outcome in possible:
         assert story.state == outcome
         assert story.renewal.has_flag("released")
+        assert cases_of(story.renewal) == [], "whoever closed it has looked into it"
         return
     assert story.renewal == before
     assert story.last is not None
@@ -145,3 +147,11 @@ def test_a_refund_that_works_after_all_agrees() -> None:
     story = released(hanging(), "refunded")
     before = story.renewal
     assert story.when(says.refunded()).renewal == before
+
+
+def test_a_refund_that_failed_is_no_news_when_its_failure_is_heard_again() -> None:
+    """Everything is, when a topic is replayed: no case is opened that two people have settled."""
+    for again in (says.refund_rejected(), says.refund_rejected("refund_returned"), says.refund_failed(1)):
+        story = released(hanging(), "refunded")
+        before = story.renewal
+        assert story.when(again).renewal == before
