@@ -48,6 +48,11 @@ def test_what_a_provider_asks_to_wait_counts_for_the_deadline_too() -> None:
     assert next_try(row(30), Failed(1, 0, retry_after_seconds=31), T0, NOW) is None
 
 
+def test_where_a_provider_asks_for_nothing_the_back_off_alone_counts() -> None:
+    quick = Retry(None, Backoff(0.25, 1, 1, jitter=0))
+    assert next_try(quick, Failed(1, 0), T0, NOW) == T0 + timedelta(seconds=0.25)
+
+
 def paying(deadline_seconds: float) -> Story:
     """The price is seen at T0 + 1 s."""
     story = new("card-1")
