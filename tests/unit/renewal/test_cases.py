@@ -1,5 +1,7 @@
 """What is closed and still to be looked into: two people find it out through payment, or settle it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from services.renewal.domain.actions import CustomerCancels, OperatorReleases, OperatorResolves
@@ -106,15 +108,31 @@ def test_to_settle_a_case_changes_no_end(outcome: ClosedState) -> None:
 
 
 @pytest.mark.parametrize("outcome", CLOSED_STATES)
-def test_where_there_is_no_case_nothing_is_settled_or_found_out(outcome: ClosedState) -> None:
-    for story in (captured().when(says.applied()), captured().when(says.top_up_rejected(), says.refunded())):
-        before = story.renewal
-        release(story, outcome)
-        assert story.renewal == before
-    failed = new("card-1").when(says.priced(), says.declined("hard"), says.payment_cancelled())
-    before = failed.renewal
-    assert resolve(failed, "captured").renewal == before
-    assert release(failed, outcome).renewal == before
+@pytest.mark.parametrize(
+    "story",
+    [
+        lambda: captured().when(says.applied()),
+        lambda: captured().when(says.top_up_rejected(), says.refunded()),
+        lambda: new("card-1").when(says.priced(), says.declined("hard"), says.payment_cancelled()),
+        lambda: new().when(says.priced(), CustomerCancels("ana"), says.payment_cancelled()),
+    ],
+    ids=["completed", "refunded", "failed", "cancelled"],
+)
+def test_where_there_is_no_case_nothing_is_settled(story: Callable[[], Story], outcome: ClosedState) -> None:
+    told = story()
+    before = told.renewal
+    assert release(told, outcome).renewal == before
+    assert told.last is not None
+    assert "nobody has to look into it" in (told.last.ignored or "")
+
+
+@pytest.mark.parametrize("how", [says.declined("hard"), CustomerCancels("ana")])
+def test_where_there_is_no_case_nothing_is_to_be_found_out(how: object) -> None:
+    told = new("card-1").when(says.priced(), how, says.payment_cancelled())
+    before = told.renewal
+    assert resolve(told, "captured").renewal == before
+    assert told.last is not None
+    assert "nobody has to look into it" in (told.last.ignored or "")
 
 
 def test_what_is_to_be_found_out_is_not_settled_by_word_alone() -> None:

@@ -82,6 +82,7 @@ def test_it_ends_only_as_no_fact_contradicts_and_no_authority_can_undo(
     released(story, outcome)
     if outcome in possible:
         assert story.state == outcome
+        assert story.just_said[-1] == f"Renewal{outcome.capitalize()}"
         assert story.renewal.has_flag("released")
         assert cases_of(story.renewal) == [], "whoever closed it has looked into it"
         return

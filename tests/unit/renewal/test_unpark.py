@@ -7,6 +7,7 @@ import pytest
 
 from services.renewal.domain.actions import (
     CustomerCancels,
+    OperatorCancels,
     OperatorRefunds,
     OperatorResolves,
     OperatorRetries,
@@ -115,6 +116,13 @@ def test_what_is_known_not_to_be_applied_is_paid_back_at_once(top_up: TopUpFindi
     assert (decision.history.reason, decision.history.detail) == ("operator_refunded", "by otto")
 
 
+@pytest.mark.parametrize("came_from", ["captured", "cancelling_top_up", "refunding"])
+def test_one_operator_cancels_nothing_that_is_paid_though_its_capture_was_not_seen(came_from: State) -> None:
+    decision = decide(parked(came_from, paid=False), OperatorCancels("otto"), NOW)
+    assert decision.says == ()
+    assert "takes two" in (decision.ignored or "")
+
+
 FINDINGS: tuple[Any, ...] = ("applied", "not_applied", "captured", "not_captured", "refunded")
 
 
@@ -122,6 +130,7 @@ FINDINGS: tuple[Any, ...] = ("applied", "not_applied", "captured", "not_captured
     ("came_from", "paid", "top_up", "fitting"),
     [
         ("captured", True, "undetermined", {"applied", "not_applied"}),
+        ("captured", True, None, {"applied", "not_applied"}),
         ("cancelling_top_up", True, "undetermined", {"applied", "not_applied"}),
         ("cancelling_top_up", True, None, {"applied", "not_applied"}),
         ("cancelling_top_up", False, "undetermined", {"applied", "not_applied"}),
