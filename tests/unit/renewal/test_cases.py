@@ -51,10 +51,15 @@ def test_payment_is_told_what_was_found_out_about_a_capture_that_nobody_knew(
     )
 
 
-@pytest.mark.parametrize("fact", [says.payment_cancelled(), says.surplus()], ids=["not taken", "gone back"])
-def test_payment_s_fact_settles_it_once(fact: object) -> None:
+@pytest.mark.parametrize(
+    ("fact", "reason"),
+    [(says.payment_cancelled(), "nothing_was_taken"), (says.surplus(), "surplus_refunded")],
+    ids=["not taken", "gone back"],
+)
+def test_payment_s_fact_settles_it_once(fact: object, reason: str) -> None:
     story = unresolved().when(fact)
     assert (story.state, cases_of(story.renewal), story.just_said) == ("failed", [], [])
+    assert story.history[-1].reason == reason
     before = story.renewal
     story.when(says.payment_cancelled(unresolved=True), says.payment_cancelled(), fact)
     assert story.renewal == before, "a replay opens no case again"

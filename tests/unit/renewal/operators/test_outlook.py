@@ -6,7 +6,7 @@ import pytest
 
 from services.renewal.domain.due import Stall
 from services.renewal.domain.policy import POLICY, Moment
-from services.renewal.domain.renewal import CLOSED_STATES, OPEN_STATES, STATES, State
+from services.renewal.domain.renewal import CLOSED, CLOSED_STATES, OPEN_STATES, STATES, State
 from services.renewal.operators.domain.outlook import upcoming, waits_for
 from tests.unit.renewal.operators.renewals import REQUESTED_AT, a_renewal
 
@@ -80,3 +80,27 @@ def test_every_open_state_waits_for_something_of_its_own_and_a_closed_one_for_no
     assert {waits_for(a_renewal(state)) for state in CLOSED_STATES} == {"nothing: it is closed"}
     assert waits_for(a_renewal("refunding")) == "payment: the refund"
     assert waits_for(a_renewal("cancelling_payment")) == "payment: that no money is held"
+
+
+@pytest.mark.parametrize(
+    ("state", "flags", "whom"),
+    [
+        ("failed", "unresolved", "an operator: whether money was taken, which payment could not learn"),
+        ("refunded", "refund_failed_later", "an operator: another way to pay back the refund that came back"),
+        ("completed", "promise_broken", "an operator: what two authorities contradict each other about"),
+        (
+            "failed",
+            "promise_broken unresolved",
+            "an operator: whether money was taken, which payment could not learn and what two authorities "
+            "contradict each other about",
+        ),
+        ("failed", "unresolved_settled", "nothing: it is closed"),
+        ("refunding", "promise_broken", "payment: the refund"),
+        ("parked", "refund_failed_later", "an operator: a decision"),
+    ],
+)
+def test_what_is_closed_and_to_be_looked_into_waits_for_an_operator(
+    state: State, flags: str, whom: str
+) -> None:
+    closed_at = REQUESTED_AT if state in CLOSED else None
+    assert waits_for(a_renewal(state, flags=flags, closed_at=closed_at)) == whom
