@@ -1,7 +1,8 @@
 """Keeps what this version leaves behind: `python -m tests.rolling.record VERSION`, once per release.
 
 Renewals of every kind are run on the real stack; some end, some are left open in every way that needs no
-memory of the PSP's or the carrier's. Then topics and tables are written to corpus/VERSION.
+memory of the PSP's or the carrier's. Then topics and tables are written to corpus/VERSION, and an example of
+each type that the run did not bring about.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from tests.acceptance.conftest import IMPATIENT
 from tests.acceptance.load import Load
 from tests.acceptance.office import Office
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
-from tests.rolling.recorded import KeptRecord, KeptTables, keep
+from tests.rolling.examples import types, unplayed
+from tests.rolling.recorded import KeptRecord, KeptTables, keep_messages, keep_rows
 
 RENEWALS = 40
 EACH_TYPE_AT_MOST = 4
@@ -48,7 +50,9 @@ async def record(version: str) -> None:
                 apis = {service: await operations_of(office, service) for service in SERVICES}
                 await _leave_under_way(office)
                 schemas = {service: await _tables(database, service) for service in SERVICES}
-                keep(version, await _records(stack.kafka_bootstrap), schemas, apis)
+                records = await _records(stack.kafka_bootstrap)
+                keep_messages(version, records, unplayed(records, utc_now()), types())
+                keep_rows(version, schemas, apis)
             finally:
                 await database.close()
                 await producer.stop()

@@ -1,8 +1,15 @@
 """What a version left behind, kept as files: its messages, its rows, and which migrations had made them.
 
-corpus/<version>/messages.jsonl    some records of every type on every topic, as they were in Kafka
+corpus/<version>/messages.jsonl    some records of each type that a run left on the topics, as in Kafka
+corpus/<version>/examples.jsonl    of each other type one record: that version's golden example
+                                   (tests/contracts/examples at its tag), made a record by its own code
+corpus/<version>/types.json        every message type of that version, as "<topic>/<type>"
 corpus/<version>/<service>.jsonl   every row of every table, after the migrations that had been applied
 corpus/<version>/openapi.json      the operations that every service's HTTP API had
+corpus/<version>/commit            what its tag names, written by hand; for a history without tags
+
+Examples stand apart from messages because they belong to no kept row: replayed onto the rows, each would be
+an event of a renewal that nobody knows.
 """
 
 import json
@@ -51,8 +58,23 @@ def versions() -> list[str]:
 
 
 def messages(version: str) -> list[KeptRecord]:
-    """The kept records of a version, in the order of each topic."""
-    text = (CORPUS / version / "messages.jsonl").read_text()
+    """What a run of the version left in Kafka, in the order of each topic; these belong to its kept rows."""
+    return _records(version, "messages")
+
+
+def examples(version: str) -> list[KeptRecord]:
+    """One record of each type that the run did not bring about; these belong to no row."""
+    return _records(version, "examples")
+
+
+def types(version: str) -> list[str]:
+    """Every message type that the version knew, as "payments.v1/PaymentCaptured", whatever ours knows."""
+    known: list[str] = json.loads((CORPUS / version / "types.json").read_text())
+    return known
+
+
+def _records(version: str, file: str) -> list[KeptRecord]:
+    text = (CORPUS / version / f"{file}.jsonl").read_text()
     return [KeptRecord.read(line) for line in text.splitlines()]
 
 
@@ -83,21 +105,30 @@ def operations(version: str) -> dict[str, list[str]]:
     return kept
 
 
-def keep(
-    version: str,
-    records: Sequence[KeptRecord],
-    schemas: Mapping[str, KeptTables],
-    apis: Mapping[str, list[str]],
+def keep_messages(
+    version: str, run: Sequence[KeptRecord], others: Sequence[KeptRecord], known: Sequence[str]
 ) -> None:
-    """Write a version's folder, anew."""
-    folder = CORPUS / version
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "messages.jsonl").write_text("".join(record.line() + "\n" for record in records))
+    """Write a version's messages anew: what a run left, examples of the other types, all types there are."""
+    folder = _folder(version)
+    for file, records in (("messages", run), ("examples", others)):
+        (folder / f"{file}.jsonl").write_text("".join(record.line() + "\n" for record in records))
+    (folder / "types.json").write_text(json.dumps(known, indent=1) + "\n")
+
+
+def keep_rows(version: str, schemas: Mapping[str, KeptTables], apis: Mapping[str, list[str]]) -> None:
+    """Write a version's tables and HTTP operations anew."""
+    folder = _folder(version)
     for service, kept in schemas.items():
         head = {"recorded_at": kept.recorded_at.isoformat(), "migrations": kept.migrations}
         lines = [json.dumps(head), *(json.dumps(row) for row in kept.rows)]
         (folder / f"{service}.jsonl").write_text("".join(line + "\n" for line in lines))
     (folder / "openapi.json").write_text(json.dumps(apis, indent=1, sort_keys=True) + "\n")
+
+
+def _folder(version: str) -> Path:
+    folder = CORPUS / version
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _told(content: bytes | None) -> Any:

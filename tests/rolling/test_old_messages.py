@@ -9,12 +9,12 @@ import pytest
 
 from shared.contracts.registry import message_class
 from shared.messaging.received import Decoder, Received
-from tests.rolling.recorded import KeptRecord, messages, versions
+from tests.rolling.recorded import KeptRecord, examples, messages, types, versions
 
 KEPT = [
     pytest.param(record, id=f"{version}-{record.topic}-{record.type}-{place}")
     for version in versions()
-    for place, record in enumerate(messages(version))
+    for place, record in enumerate(messages(version) + examples(version))
 ]
 
 
@@ -35,6 +35,18 @@ def test_every_field_of_an_old_message_is_still_read(kept: KeptRecord) -> None:
     assert isinstance(read, Received), read
     assert kept.value is not None
     assert missing(json.loads(kept.value), json.loads(read.message.model_dump_json())) == []
+
+
+@pytest.mark.parametrize("version", versions())
+def test_every_type_of_the_older_version_has_a_record(version: str) -> None:
+    kept = {f"{record.topic}/{record.type}" for record in messages(version) + examples(version)}
+    assert sorted(kept) == types(version)
+
+
+@pytest.mark.parametrize("version", versions())
+def test_an_example_stands_only_where_the_run_left_no_record(version: str) -> None:
+    left = {record.type for record in messages(version)}
+    assert [record.type for record in examples(version) if record.type in left] == []
 
 
 def missing(old: Any, new: Any, at: str = "") -> list[str]:
