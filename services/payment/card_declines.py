@@ -54,7 +54,7 @@ class CardDeclines:
             return None
         now = self._clock()
         card = self._heard.get(call.token or "")
-        if card is not None:
+        if card is not None and card.latest[-1] >= time.monotonic() - KEPT_SECONDS:
             claimed = call.send_until - self._window_seconds
             unknown = [now for at in card.latest if at > claimed]
             never = [FOR_EVER] if card.is_final else []

@@ -31,6 +31,7 @@ from services.payment.domain.decisions import (
     found_uncaptured,
     refunded,
     refused_by_ourselves,
+    was_never_learned,
 )
 from services.payment.domain.network_caps import cap_refusal
 from services.payment.domain.outcome import Kind, Outcome
@@ -48,7 +49,6 @@ from services.payment.domain.payment import (
 )
 from shared.contracts.message import StartsEffect
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
-from shared.contracts.payments import PaymentCancelled
 from shared.contracts.prices import RenewalPriced
 
 Command = RenewalPriced | CapturePayment | CancelPayment | RefundPayment | ResolvePayment
@@ -242,7 +242,7 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
         return None
     now, operation = circumstances.now, payment.operation
     open_capture = payment.decision is None and operation in (Operation.CAPTURE, Operation.VOID)
-    unlearned = _was_never_learned(payment)
+    unlearned = was_never_learned(payment)
     match command.decision:
         case "captured" if open_capture and payment.provider_reference is not None:
             # By the object there is, though another gateway may have been about to follow.
@@ -255,7 +255,7 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
         case "captured" if unlearned and payment.provider_reference is not None:
             return facts.surplus_found(payment, _money_found(payment, now), now, circumstances.patience)
         case "not_captured" if unlearned:
-            return found_uncaptured(payment)
+            return found_uncaptured(payment, is_certain=False)
         case "refunded" if payment.decision is Decision.CAPTURED and payment.state in (
             State.REFUNDING,
             State.REFUND_FAILED,
@@ -266,15 +266,6 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
             return Change(payment, messages=answers.decision(payment))
         case _:
             return None
-
-
-def _was_never_learned(payment: Payment) -> bool:
-    """Whether it was ended without knowing if its object took money, and nothing was found there since."""
-    said, kept = payment.answer, (payment.reference_gateway, payment.provider_reference)
-    ended_so = (
-        payment.decision is Decision.CANCELLED and isinstance(said, PaymentCancelled) and said.unresolved
-    )
-    return ended_so and all((one.gateway, one.reference) != kept for one in payment.surplus)
 
 
 def _money_found(payment: Payment, now: datetime) -> Outcome:

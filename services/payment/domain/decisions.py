@@ -19,6 +19,7 @@ from services.payment.domain.payment import (
     capture_row,
 )
 from services.payment.domain.questions import asking
+from shared.contracts.payments import PaymentCancelled
 
 
 def captured(payment: Payment, at: datetime, *, code: str = "captured") -> Change:
@@ -50,12 +51,21 @@ def cancelled(payment: Payment, reason: str, *, unresolved: bool = False) -> Cha
     return Change(changed, messages=(changed.answer,))
 
 
-def found_uncaptured(payment: Payment) -> Change:
+def was_never_learned(payment: Payment) -> bool:
+    """Whether it was ended without knowing if its object took money, and nothing was found there since."""
+    said, kept = payment.answer, (payment.reference_gateway, payment.provider_reference)
+    ended_so = (
+        payment.decision is Decision.CANCELLED and isinstance(said, PaymentCancelled) and said.unresolved
+    )
+    return ended_so and all((one.gateway, one.reference) != kept for one in payment.surplus)
+
+
+def found_uncaptured(payment: Payment, *, is_certain: bool) -> Change:
     """Ended before that could be learned, and found out since: said once more.
 
-    The PSP is still asked, seldom: what it may say otherwise is surplus.
+    Where only people say so the PSP is still asked, seldom: what it may say otherwise is surplus.
     """
-    changed = payment.changed()
+    changed = ended(payment) if is_certain else payment.changed()
     changed.answer = answers.cancelled(changed, payment.cancel_wanted or UNRESOLVED, unresolved=False)
     return Change(changed, messages=(changed.answer,))
 

@@ -85,8 +85,11 @@ def voided(payment: Payment, outcome: Outcome, now: datetime, patience: Patience
     if payment.operation is Operation.VOID:
         attempts.append(attempt_row(payment, CallStatus.SUCCEEDED))
     if payment.decision is Decision.CANCELLED:
-        return Change(ended(payment), attempts=tuple(attempts))
-    if payment.cancel_wanted is not None:
+        if decisions.was_never_learned(payment):
+            change = decisions.found_uncaptured(payment, is_certain=True)
+        else:
+            change = Change(ended(payment))
+    elif payment.cancel_wanted is not None:
         change = decisions.cancelled(payment, payment.cancel_wanted)
     elif payment.gateway != payment.reference_gateway:
         change = begin(without_object(payment), Operation.CAPTURE, now, patience)

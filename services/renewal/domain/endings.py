@@ -16,8 +16,13 @@ def cancel_payment(renewal: Renewal, reason: str, moment: Moment, detail: str | 
 
 def cancel_top_up(renewal: Renewal, reason: str, moment: Moment, detail: str | None = None) -> Change:
     """Give up after the capture: the money may go back only once nothing can be applied any more."""
-    new = moved(renewal, "cancelling_top_up", moment.at, reason=reason)
+    new = asked_anew(moved(renewal, "cancelling_top_up", moment.at, reason=reason))
     return Change(new, (wording.cancel_top_up(new, moment),), reason, detail)
+
+
+def asked_anew(renewal: Renewal) -> Renewal:
+    """What provisioning could not find out it tries again once it calls off: until then nobody knows."""
+    return renewal._replace(top_up=None) if renewal.top_up == "undetermined" else renewal
 
 
 def spent(
@@ -95,9 +100,9 @@ def clash(renewal: Renewal, message: object, _moment: Moment) -> Change | None:
 
 def note_unwanted(renewal: Renewal, message: TopUpApplied, moment: Moment) -> Change | None:
     """The same, and noted that the data is there: a person who decides how it ends must not overlook that."""
-    change = clash(renewal, message, moment)
-    if change is None:
-        return None
+    if renewal.applied_at is not None:
+        return clash(renewal, message, moment)
+    change = clash(renewal, message, moment) or Change(noted(renewal))
     return change._replace(renewal=change.renewal._replace(applied_at=message.applied_at))
 
 

@@ -15,7 +15,7 @@ from services.renewal.domain.actions import (
 from services.renewal.domain.change import Change, Ignored, ignored, moved, noted
 from services.renewal.domain.payment_rules import order_capture
 from services.renewal.domain.policy import CALLED_OFF, Moment
-from services.renewal.domain.renewal import CLOSED_STATES, ClosedState, Renewal, State
+from services.renewal.domain.renewal import CLOSED_STATES, SURPLUS_FLAG, ClosedState, Flag, Renewal, State
 from services.renewal.domain.time_rules import command_of
 from shared.contracts.message import Message
 
@@ -122,7 +122,7 @@ def unpark(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change 
         return _not_known
     deadline_at = max(renewal.deadline_at, moment.after(moment.policy.late_capture_seconds))
     new = moved(
-        renewal,
+        endings.asked_anew(renewal) if state == "cancelling_top_up" else renewal,
         state,
         moment.at,
         deadline_at=deadline_at,
@@ -167,6 +167,7 @@ _CLOSING: Final[dict[str, Callable[[Renewal, datetime], Message]]] = {
 _no_case: Final = ignored("closed, and nobody has to look into it: trying again is a new one")
 _payment_silent: Final = ignored("payment has not said whether it took money: it may yet, so ask it first")
 _top_up_silent: Final = ignored("provisioning has not answered: it may yet apply the top-up, so ask it first")
+_refund_silent: Final = ignored("payment has not answered: it may yet give the money back, so ask it first")
 
 
 def resolve_unpaid(renewal: Renewal, action: OperatorResolves, moment: Moment) -> Change | Ignored:
@@ -182,14 +183,17 @@ def resolve_unpaid(renewal: Renewal, action: OperatorResolves, moment: Moment) -
 
 def settle(renewal: Renewal, action: OperatorReleases, _moment: Moment) -> Change | Ignored:
     """What is closed stays as it is; its case is over, as two people say who have dealt with it outside."""
-    if not renewal.has_flag("refund_failed_later") and not renewal.has_flag("promise_broken"):
+    cases: list[Flag] = ["refund_failed_later", "promise_broken"]
+    if SURPLUS_FLAG in renewal.flags:
+        # It was learned, only in another order: payment has nothing more to say of it.
+        cases.append("unresolved")
+    if not any(renewal.has_flag(case) for case in cases):
         return _no_case
     if action.outcome != renewal.state:
         return ignored(
             f"a closed renewal stays as it ended: to settle its case release it as {renewal.state}"
         )
-    settled = noted(renewal, flags=renewal.settled("refund_failed_later", "promise_broken"))
-    return Change(settled, (), "case_settled", action.told)
+    return Change(noted(renewal, flags=renewal.settled(*cases)), (), "case_settled", action.told)
 
 
 def outcomes(renewal: Renewal) -> tuple[ClosedState, ...] | Ignored:
@@ -202,6 +206,8 @@ def outcomes(renewal: Renewal) -> tuple[ClosedState, ...] | Ignored:
         return _payment_silent
     if renewal.top_up is None:
         return _top_up_silent
+    if renewal.parked_reason == "silence_refunding":
+        return _refund_silent
     if renewal.applied_at is not None:
         return ("completed",)
     if renewal.has_flag("promise_broken"):

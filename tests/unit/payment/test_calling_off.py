@@ -28,14 +28,23 @@ def test_the_next_attempt_after_a_cancelled_object_makes_another_under_another_k
     assert keys[0] != keys[1]
 
 
-def test_where_even_that_has_no_answer_the_payment_ends_unresolved_and_is_asked_about_further() -> None:
+def test_where_even_that_has_no_answer_the_payment_ends_unresolved_until_the_object_is_gone() -> None:
     story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
     [answer] = story.heard(PaymentCancelled)
     assert (answer.unresolved, answer.reason) == (True, "unresolved")
     assert story.row.operation is Operation.VOID
     story.claimed().outcome(Kind.VOIDED)
     assert story.row.operation is None
-    assert len(story.said) == 1
+    unknown, known = story.heard(PaymentCancelled)
+    assert (known.unresolved, known.version) == (False, unknown.version + 1), "and nobody has to look into it"
+
+
+def test_what_was_found_to_have_taken_money_is_not_said_to_have_taken_none() -> None:
+    story = capturing().later(seconds=121).outcome(Kind.UNKNOWN).later(seconds=121).outcome(Kind.UNKNOWN)
+    story.resolve("captured")
+    said = len(story.said)
+    story.outcome(Kind.VOIDED)
+    assert len(story.said) == said
 
 
 def test_what_was_said_to_be_unresolved_is_called_off_seldom_however_the_psp_refuses() -> None:

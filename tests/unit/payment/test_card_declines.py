@@ -109,6 +109,7 @@ def test_what_is_heard_is_forgotten_when_no_call_can_wait_any_more(clock: list[f
     declines.heard(waiting(of="tok_b"), "stolen_card")
     assert declines.refusal(waiting()) == CARD_REFUSED_FOR_GOOD
     clock[0] += 0.001
+    assert declines.refusal(waiting()) is None, "whether or not anything is heard of another card"
     declines.heard(waiting(of="tok_c"), "stolen_card")
     assert declines.refusal(waiting()) is None
     assert declines.refusal(waiting(of="tok_b")) == CARD_REFUSED_FOR_GOOD

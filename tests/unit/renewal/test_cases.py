@@ -144,3 +144,18 @@ def test_what_is_to_be_found_out_is_not_settled_by_word_alone() -> None:
     story = unresolved()
     before = story.renewal
     assert release(story, "failed").renewal == before
+
+
+def test_what_went_back_before_it_was_said_to_be_unknown_can_be_settled() -> None:
+    """Payment has nothing more to say of it, whatever it is told."""
+    story = new("card-1").when(says.priced(), CustomerCancels("ana"), says.surplus())
+    story.when(says.payment_cancelled(unresolved=True))
+    assert cases_of(story.renewal) == ["unresolved"]
+    release(story, "cancelled")
+    assert (story.state, cases_of(story.renewal), story.just_said) == ("cancelled", [], [])
+
+
+def test_what_is_still_unknown_is_found_out_not_settled() -> None:
+    story = unresolved()
+    before = story.renewal
+    assert release(story, "failed").renewal == before

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.renewal.domain.actions import CustomerCancels, OperatorReleases, Silence
+from services.renewal.domain.actions import CustomerCancels, OperatorRefunds, OperatorReleases, Silence
 from services.renewal.domain.policy import POLICY
 from services.renewal.domain.renewal import CLOSED_STATES, ClosedState
 from services.renewal.operators.domain.filter import cases_of
@@ -15,6 +15,7 @@ from tests.unit.renewal.story import Says, Story, captured, new
 says = Says()
 NOTE = "seen at the carrier"
 SILENCES = (POLICY.patience["cancelling_payment"].budget or 0) + 1
+REFUND_SILENCES = POLICY.patience["refunding"].budget or 0
 
 
 def released(story: Story, outcome: ClosedState) -> Story:
@@ -41,6 +42,22 @@ def applied_while_refunding() -> Story:
     return captured().when(says.top_up_rejected(), says.applied(), says.refund_rejected())
 
 
+def unheard_of_refund() -> Story:
+    return captured().when(says.top_up_rejected(), *[Silence()] * (REFUND_SILENCES + 1))
+
+
+def called_off_anew() -> Story:
+    """Provisioning did not know; then it was told to call off, and is still trying."""
+    refund = OperatorRefunds("ana", approver="ben")
+    return undetermined().when(refund, *[Silence()] * SILENCES)
+
+
+def applied_after_another_contradiction() -> Story:
+    return captured().when(
+        says.payment_cancelled(), says.top_up_rejected(), says.applied(), says.refund_rejected()
+    )
+
+
 def contradicted() -> Story:
     return captured().when(says.payment_cancelled(), says.top_up_rejected(), says.refund_rejected())
 
@@ -56,7 +73,10 @@ def contradicted() -> Story:
         (lambda: new().when(says.priced(), says.refunded(), says.undetermined()), ("completed", "refunded")),
         (hanging, ("refunded",)),
         (lambda: captured().when(says.top_up_cancelled(), says.refund_rejected()), ("refunded",)),
+        (unheard_of_refund, ()),
+        (called_off_anew, ()),
         (applied_while_refunding, ("completed",)),
+        (applied_after_another_contradiction, ("completed",)),
         (contradicted, ("completed", "refunded", "failed", "cancelled")),
     ],
     ids=[
@@ -68,7 +88,10 @@ def contradicted() -> Story:
         "refunded elsewhere, and nobody knows whether it was applied",
         "nothing is or will be applied",
         "it was called off",
+        "payment may yet give it back",
+        "provisioning did not know, and is calling off now",
         "it was applied although it was said never to be",
+        "the same, where payment had contradicted itself",
         "payment has contradicted itself",
     ],
 )
@@ -98,6 +121,7 @@ def test_it_ends_only_as_no_fact_contradicts_and_no_authority_can_undo(
     [
         (unheard_of_payment, "payment has not said"),
         (unheard_of_provisioning, "provisioning has not answered"),
+        (unheard_of_refund, "give the money back"),
     ],
 )
 def test_whom_to_ask_first_is_said(parked: Callable[[], Story], why: str) -> None:
