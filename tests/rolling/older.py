@@ -13,11 +13,19 @@ from tests.rolling.recorded import CORPUS
 def checked_out(version: str, folder: Path) -> Iterator[Path]:
     """A worktree of the release: by its tag, else by the commit noted with its corpus.
 
-    A checkout without history (an archive, a shallow clone) has neither: then the older version is this one,
-    and what is proved is only that processes can be replaced under load.
+    Sources without git (an archive, a copy in an image) have neither: then the older version is this one, and
+    what is proved is only that processes can be replaced under load.
+
+    Raises:
+        LookupError: this is a git checkout whose history does not reach back to the release.
     """
-    commit = next((name for name in (version, _noted(version)) if _is_known(name)), None)
+    commit = next((name for name in (version, *_noted(version)) if _is_known(name)), None)
     if commit is None:
+        if _is_checkout():
+            raise LookupError(
+                f"{version} is not in this checkout's history, so it would be tested against itself:"
+                " git fetch --tags, and --unshallow where the clone is shallow"
+            )
         yield REPOSITORY
         return
     _git("worktree", "add", "--detach", "--force", str(folder), commit)
@@ -27,13 +35,26 @@ def checked_out(version: str, folder: Path) -> Iterator[Path]:
         _git("worktree", "remove", "--force", str(folder))
 
 
-def _noted(version: str) -> str:
-    return (CORPUS / version / "commit").read_text().strip()
+def _noted(version: str) -> list[str]:
+    """The commit in the version's folder; none where there is no such folder, any commit may be asked for."""
+    note = CORPUS / version / "commit"
+    return [note.read_text().strip()] if note.exists() else []
 
 
 def _is_known(name: str) -> bool:
-    asked = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
-    return subprocess.run(asked, cwd=REPOSITORY, capture_output=True, check=False).returncode == 0
+    return _asked("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") is not None
+
+
+def _is_checkout() -> bool:
+    """Ours, and readable: not a folder inside another repository, nor one that git refuses to read for us."""
+    top = _asked("rev-parse", "--show-toplevel")
+    return top is not None and Path(top).resolve() == REPOSITORY.resolve()
+
+
+def _asked(*arguments: str) -> str | None:
+    """What git says; None where it refuses."""
+    done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _git(*arguments: str) -> None:
