@@ -39,9 +39,13 @@ def _free_port() -> int:
         return port
 
 
-def _limits(port: int, calls_per_second: int) -> dict[str, str]:
+def _settings(port: int, calls_per_second: int, deadline_seconds: float) -> dict[str, str]:
     north = {"url": f"http://{HOST}:{port}", "calls_per_second": calls_per_second}
-    return {"RECARGA_PROVISIONING_CARRIERS": orjson.dumps({NORTH: north}).decode()}
+    return {
+        "RECARGA_PROVISIONING_CARRIERS": orjson.dumps({NORTH: north}).decode(),
+        "RECARGA_RENEWAL_MANUAL_DEADLINE_SECONDS": str(deadline_seconds),
+        "RECARGA_RENEWAL_AUTOMATIC_DEADLINE_SECONDS": str(deadline_seconds),
+    }
 
 
 async def _carrier(stack: Stack, folder: Path, port: int) -> str:
@@ -58,7 +62,12 @@ async def _carrier(stack: Stack, folder: Path, port: int) -> str:
 
 
 async def outage(
-    renewals: int, calls_per_second: int, seconds: float, behaviour: str, elsewhere_per_second: float
+    renewals: int,
+    calls_per_second: int,
+    seconds: float,
+    behaviour: str,
+    elsewhere_per_second: float,
+    deadline_seconds: float,
 ) -> dict[str, Any]:
     """Run the story; what came of it, as outage.json has it."""
     home = Home.at(None).path / "outage"
@@ -69,7 +78,7 @@ async def outage(
             home,
             ports=Ports.free(2),
             replicas=2,
-            service_environment=_limits(port, calls_per_second),
+            service_environment=_settings(port, calls_per_second, deadline_seconds),
             tell=print,
         ) as stack:
             north_url = await _carrier(stack, home / "data" / "north", port)
@@ -88,7 +97,7 @@ async def outage(
                     )
                     await story.seed()
                     told = await story.run(seconds, behaviour, elsewhere_per_second)
-                return await figures(stack, north_url, told, calls_per_second)
+                return await figures(stack, north_url, told, calls_per_second, deadline_seconds)
             finally:
                 await producer.stop()
     finally:
@@ -111,9 +120,10 @@ def main(
         str, typer.Option(help="server_error, timeout_before, timeout_after")
     ] = "server_error",
     elsewhere: Annotated[float, typer.Option(help="renewals a second of the other carrier meanwhile")] = 20.0,
+    deadline: Annotated[float, typer.Option(help="seconds after which a renewal is given up")] = 3_600.0,
 ) -> None:
     """Run it, print the figures, write .recarga/outage.json; exit status 1 where a promise was broken."""
-    result = asyncio.run(outage(renewals, rate, seconds, behaviour, elsewhere))
+    result = asyncio.run(outage(renewals, rate, seconds, behaviour, elsewhere, deadline))
     path = Home.at(None).path / "outage.json"
     path.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     show(result)

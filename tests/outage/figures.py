@@ -34,7 +34,9 @@ where subscription_id = any($1)
 """
 
 
-async def figures(stack: Stack, north_url: str, told: Told, calls_per_second: int) -> dict[str, Any]:
+async def figures(
+    stack: Stack, north_url: str, told: Told, calls_per_second: int, deadline_seconds: float
+) -> dict[str, Any]:
     """Every figure by its name; seconds and counts."""
     sources = Sources(stack.superuser_url, stack.psp_url, stack.carrier_url)
     await wait_until_quiet(sources.database_url, QUIET_SECONDS)
@@ -50,6 +52,7 @@ async def figures(stack: Stack, north_url: str, told: Told, calls_per_second: in
     elsewhere = statistics.quantiles(told.elsewhere_seconds, n=100, method="inclusive")
     return {
         "renewals": len(told.stuck),
+        "deadline_seconds": deadline_seconds,
         "outage_seconds": told.well_at - told.broke_at,
         "most_waiting_in_the_queue": told.most_waiting,
         "calls_to_it_meanwhile": len(meanwhile),
@@ -66,9 +69,15 @@ async def figures(stack: Stack, north_url: str, told: Told, calls_per_second: in
 
 
 def is_as_promised(result: dict[str, Any]) -> bool:
-    """All ended, at the carrier's rate at most, nothing spent, nobody parked, and the books agree."""
+    """All ended, at the carrier's rate at most, nothing spent, nobody parked, and the books agree.
+
+    Where the outage is over before the first deadline all are completed; where it outlasts deadlines, some
+    are refunded.
+    """
+    was_too_long = result["outage_seconds"] > result["deadline_seconds"]
     return bool(
         result["completed"] + result["refunded"] == result["renewals"]
+        and (result["refunded"] > 0) == was_too_long
         and result["parked"] == 0
         and result["spent"] == 0
         and result["calls_in_its_busiest_second"] <= result["calls_per_second_allowed"]
