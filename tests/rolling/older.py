@@ -1,6 +1,7 @@
 """The code of an older version, checked out beside ours."""
 
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +15,16 @@ def checked_out(version: str, folder: Path) -> Iterator[Path]:
     """A worktree of the release: by its tag, else by the commit noted with its corpus.
 
     Sources without git (an archive, a copy in an image) have neither: then the older version is this one, and
-    what is proved is only that processes can be replaced under load.
-
-    Raises:
-        LookupError: this is a git checkout whose history does not reach back to the release.
+    what is proved is only that processes can be replaced under load. Of a checkout whose history does not
+    reach back to the release a warning says so.
     """
     commit = next((name for name in (version, *_noted(version)) if _is_known(name)), None)
     if commit is None:
         if _is_checkout():
-            raise LookupError(
-                f"{version} is not in this checkout's history, so it would be tested against itself:"
-                " git fetch --tags, and --unshallow where the clone is shallow"
+            warnings.warn(
+                f"{version} is not in this checkout's history, so this version is tested against itself:"
+                " git fetch --tags, and --unshallow where the clone is shallow",
+                stacklevel=2,
             )
         yield REPOSITORY
         return
