@@ -62,6 +62,11 @@ _AUDITED = (
     "payment_attempt",
     "top_up_attempt",
     "refund_attempt",
+    "top_up",
+    "captured_at",
+    "applied_at",
+    "retry_at",
+    "deadline_at",
     "flags",
     "closed_at",
 )
