@@ -45,6 +45,12 @@ class Settings(ServiceSettings):
     payment_question_cap_seconds: float = Field(
         300.0, gt=0, description="the longest pause between such questions"
     )
+    payment_refund_seconds: float = Field(
+        86_400.0, gt=0, description="a refund of unknown outcome is asked about so long, then it is a case"
+    )
+    payment_refund_pause_seconds: float = Field(
+        3_600.0, gt=0, description="the longest pause between such questions"
+    )
     payment_archive_after_days: float = Field(
         35.0, ge=SHORTEST.days, description="since the last that happened to a settled payment"
     )
@@ -73,6 +79,8 @@ class Settings(ServiceSettings):
                 first=timedelta(seconds=self.payment_question_seconds),
                 longest=timedelta(seconds=self.payment_question_cap_seconds),
             ),
+            refund=timedelta(seconds=self.payment_refund_seconds),
+            longest_refund_pause=timedelta(seconds=self.payment_refund_pause_seconds),
             first_pause=timedelta(seconds=self.payment_back_off_seconds),
             longest_pause=timedelta(seconds=self.payment_back_off_cap_seconds),
         )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from services.payment import archive as payment_archive
-from services.payment.domain import answers, commands, decisions, facts, results
+from services.payment.domain import answers, calls, commands, decisions, facts, results
 from services.payment.domain.payment import Change, Decision, Payment
 from services.provisioning.topups.domain import findings
 from services.renewal import wiring as renewal_wiring
@@ -87,6 +87,11 @@ def _take_silence_for_a_capture() -> Replaced:
 def _keep_the_surplus() -> Replaced:
     """Money found beside the decision is written down, and never sent back."""
     return _everywhere(facts.next_surplus, lambda payment, _now, _patience: Change(payment))
+
+
+def _call_for_a_person_at_once() -> Replaced:
+    """A refund of unknown outcome is given to a person, who can only wait as payment could."""
+    return _everywhere(calls.tried_for, lambda _payment, _now, patience: patience.refund)
 
 
 def _owe_the_wallet() -> Replaced:
@@ -186,6 +191,7 @@ DEFECTS: Final = {
         lambda plan: any("seconds" in rule for rule in plan.rules.get("psp", ())),
     ),
     "owe-the-wallet": Defect(_owe_the_wallet, 4, "the wallet of"),
+    "call-a-person-at-once": Defect(_call_for_a_person_at_once, 5, "a refund of unknown outcome, after"),
     "park-early": Defect(_park_at_the_first_silence, 5, "parked without need"),
     "read-on": Defect(_read_on_after_a_failure, 5, "still ", lambda plan: "timers" in plan.nets_off),
     "forget-before-acknowledgement": Defect(_forget_before_the_acknowledgement, 6, "were never published"),

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from services.payment.domain.payment import WALLET, Decision, Payment, State
+from services.renewal.domain.policy import POLICY
 from services.renewal.domain.renewal import Renewal
+from shared.contracts.payments import RefundRejected
 from tests.simulation.books import Truth, unbalanced
 from tests.simulation.ends import possible_ends
 from tests.simulation.people import TAKEN
@@ -25,6 +27,7 @@ _NEEDS_A_PERSON: Final = frozenset({"top_up_undetermined", "refund_rejected", "r
 LONGEST_SECONDS: Final = 30 * 3600.0
 """The sum of all budgets: an hour until the deadline, longer by a stall; an hour to find out what became of
 the capture, another for the top-up; two to cancel; a day in which a refund is tried again."""
+_SKEW_SECONDS: Final = 300.0
 _PAYMENT_DECIDES: Final = frozenset({"PaymentCaptured", "PaymentCancelled"})
 _TOP_UP_DECIDES: Final = frozenset({"TopUpApplied", "TopUpRejected", "TopUpCancelled"})
 
@@ -45,6 +48,7 @@ def broken(world: World) -> list[Broken]:
         case = _Case(world, truth, renewal_id, renewal)
         found += [Broken(number, str(renewal_id), how) for number, how in case.broken()]
     found += [Broken(5, name, how) for name, how in _ended_otherwise(world)]
+    found += [Broken(5, name, how) for name, how in _parked_too_soon(world)]
     found += [Broken(4, name, how) for name, how in unbalanced(world, truth)]
     found += [Broken(6, "", how) for how in _nothing_lost(world)]
     found += [
@@ -191,6 +195,19 @@ def _ended_otherwise(world: World) -> Iterator[tuple[str, str]]:
         renewal, possible = every.get(world.people.renewal_id(wish)), possible_ends(world.plan, wish)
         if renewal is not None and renewal.state not in possible:
             yield str(renewal.renewal_id), f"{renewal.state}, but only {sorted(possible)} can be explained"
+
+
+def _parked_too_soon(world: World) -> Iterator[tuple[str, str]]:
+    """A refund of unknown outcome is payment's to find out, not a person's, as long as refunds are tried."""
+    first = world.broker.first_said
+    for record in world.broker.records():
+        if dict(record.headers).get("ce_type") != b"RefundRejected" or record.value is None:
+            continue
+        said = RefundRejected.model_validate_json(record.value)
+        name = str(said.renewal_id)
+        took = first[name, "RefundRejected"] - first.get((name, "RefundPayment"), 0.0)
+        if said.reason == "unknown" and took < POLICY.refund_seconds - _SKEW_SECONDS:
+            yield name, f"parked without need: a refund of unknown outcome, after {took:.0f} s"
 
 
 def _nothing_lost(world: World) -> Iterator[str]:

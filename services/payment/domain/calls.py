@@ -71,6 +71,21 @@ def wait(payment: Payment, now: datetime, patience: Patience, *attempts: Attempt
     return Change(payment.changed(call_status=CallStatus.UNKNOWN, due_at=now + pause), attempts=attempts)
 
 
+def wait_longer(payment: Payment, now: datetime, patience: Patience, *attempts: AttemptRow) -> Change:
+    """As `wait`, for money that goes back: a PSP may take days, so each pause is as long as all before it."""
+    change = wait(payment, now, patience, *attempts)
+    pause = min(tried_for(payment, now, patience), patience.longest_refund_pause) * spread(payment)
+    change.payment.due_at = max(change.payment.due_at or now, now + pause)
+    return change
+
+
+def tried_for(payment: Payment, now: datetime, patience: Patience) -> timedelta:
+    """How long the call under way has been tried; what it waited in its gateway's queue does not count."""
+    if payment.resolve_before is None:
+        return timedelta()
+    return max(now - (payment.resolve_before - patience.resolution), timedelta())
+
+
 def spread(payment: Payment) -> float:
     """Which part of a pause this renewal waits, half to all of it: not all renewals come back at once."""
     return 0.5 + (payment.renewal_id.int % 1024) / 2048

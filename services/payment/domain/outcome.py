@@ -13,6 +13,8 @@ OBJECT_GONE = "object_cancelled"
 """The object was cancelled, by whomever: it never takes money, and the next attempt makes another."""
 UNRESOLVED = "unresolved"
 """Why a payment is cancelled that nobody wanted cancelled: whether money moved could not be learned."""
+NOBODY_TO_ASK = frozenset({"cannot_be_asked", "gateway_not_configured"})
+"""Codes of an unknown outcome about which no later question of ours will learn more."""
 REFUND_RETURNED = "refund_returned"
 """Why a refund is rejected after it was made: the money came back."""
 

@@ -225,6 +225,9 @@ class Patience:
     """How long a payer may take to authenticate."""
     questions: Cadence = Cadence()
     """How often the PSP is asked meanwhile whether they have."""
+    refund: timedelta = timedelta(hours=24)
+    """A refund whose outcome is unknown is repeated or asked about so long before a person is told of it."""
+    longest_refund_pause: timedelta = timedelta(hours=1)
     first_pause: timedelta = timedelta(seconds=1)
     longest_pause: timedelta = timedelta(seconds=60)
 

@@ -3,12 +3,20 @@
 from datetime import datetime
 
 from services.payment.domain import answers
-from services.payment.domain.calls import NOTHING_FOUND, begin, ended, spread, wait
+from services.payment.domain.calls import (
+    NOTHING_FOUND,
+    begin,
+    ended,
+    spread,
+    tried_for,
+    wait,
+    wait_longer,
+)
 from services.payment.domain.capabilities import GATEWAYS
 from services.payment.domain.decisions import action_required, attempt_failed, cancelled, declined
 from services.payment.domain.decline_codes import AUTHENTICATION_EXPIRED, AUTHENTICATION_FAILED
 from services.payment.domain.facts import then_surplus, without_object
-from services.payment.domain.outcome import OBJECT_GONE, UNRESOLVED, Kind, Outcome
+from services.payment.domain.outcome import NOBODY_TO_ASK, OBJECT_GONE, UNRESOLVED, Kind, Outcome
 from services.payment.domain.payment import (
     AttemptRow,
     CallStatus,
@@ -102,9 +110,7 @@ def can_cancel(payment: Payment) -> bool:
 
 def _ask_on(payment: Payment, now: datetime, patience: Patience, row: AttemptRow, *, overdue: bool) -> Change:
     """No more can be done than to try again; past the deadline the decision falls without an answer."""
-    change = wait(payment, now, patience, row)
-    if row.ordinal != payment.ordinal:
-        change.attempts = (row, begun_row(payment))
+    change = _repeated(wait(payment, now, patience, row), row)
     if payment.decision is not None:
         return _seldom(change, payment, now, patience)
     if not overdue:
@@ -112,6 +118,13 @@ def _ask_on(payment: Payment, now: datetime, patience: Patience, row: AttemptRow
     decided = cancelled(change.payment, payment.cancel_wanted or UNRESOLVED, unresolved=True)
     decided.attempts = change.attempts
     return decided
+
+
+def _repeated(change: Change, row: AttemptRow) -> Change:
+    """The change, and the row of the next try where that is a call of its own."""
+    if row.ordinal != change.payment.ordinal:
+        change.attempts = (row, begun_row(change.payment))
+    return change
 
 
 def of_void(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
@@ -155,16 +168,14 @@ def of_refund(payment: Payment, outcome: Outcome, now: datetime, patience: Patie
 
 def _refund_unknown(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change:
     row = attempt_row(payment, CallStatus.UNKNOWN, code=outcome.code, reference=outcome.reference)
-    change = wait(payment, now, patience, row)
-    overdue = payment.resolve_before is not None and now >= payment.resolve_before
-    if overdue and payment.state is State.REFUNDING:
+    change = wait_longer(payment, now, patience, row)
+    patient_for = patience.resolution if outcome.code in NOBODY_TO_ASK else patience.refund
+    if payment.state is State.REFUNDING and tried_for(payment, now, patience) >= patient_for:
         # Said once; the call is still resolved to its end, and PaymentRefunded follows where it worked.
         rejected = change.payment
         rejected.state = State.REFUND_REJECTED
         rejected.refund_answer = answers.refund_rejected(rejected, "unknown")
         change.messages = (rejected.refund_answer,)
-    if change.payment.state is State.REFUND_REJECTED:
-        return _seldom(change, payment, now, patience)
     return change
 
 
@@ -176,6 +187,12 @@ def _seldom(change: Change, payment: Payment, now: datetime, patience: Patience)
 
 
 def of_surplus(payment: Payment, outcome: Outcome, now: datetime, patience: Patience) -> Change | None:
-    """Payment itself tries until it has worked: nobody else is asked about money that nobody may keep."""
+    """Payment itself tries until it has worked: nobody else is asked about money that nobody may keep.
+
+    What has not worked for as long as refunds are tried needs a person (an alert tells them): once a day.
+    """
     row, following = _next_try(payment, outcome)
-    return _ask_on(following, now, patience, row, overdue=False)
+    change = _repeated(wait_longer(following, now, patience, row), row)
+    if tried_for(payment, now, patience) >= patience.refund:
+        change.payment.due_at = now + patience.refund
+    return change

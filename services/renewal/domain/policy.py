@@ -139,8 +139,9 @@ _ASKING: Final = Patience(Backoff(first_seconds=30, factor=2, cap_seconds=300, j
 _CANCELLING: Final = Patience(
     Backoff(first_seconds=30, factor=2, cap_seconds=600, jitter=0), budget=12, when_spent="park"
 )
+# Together longer than the day in which payment finds out what became of a refund.
 _REFUNDING: Final = Patience(
-    Backoff(first_seconds=60, factor=2, cap_seconds=3600, jitter=0), budget=24, when_spent="park"
+    Backoff(first_seconds=60, factor=2, cap_seconds=3600, jitter=0), budget=31, when_spent="park"
 )
 _FAILING: Final = Retry(
     budget=5,

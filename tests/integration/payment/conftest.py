@@ -37,6 +37,7 @@ HASTY: dict[str, Any] = {
     "payment_call_seconds": 0.8,
     "payment_lease_seconds": 2.5,
     "payment_resolution_seconds": 3.0,
+    "payment_refund_seconds": 6.0,
     "payment_back_off_seconds": 0.05,
     "payment_back_off_cap_seconds": 0.2,
     "payment_limits": NEVER_BROKEN,

@@ -182,11 +182,20 @@ def test_a_price_of_nothing_is_given_back_at_once_and_said_with_its_attempt() ->
     assert (story.row.state, story.transfers) == (State.REFUNDED, {})
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(119.999, []), (120, ["unknown"])])
+@pytest.mark.parametrize(
+    ("code", "seconds", "said"),
+    [
+        ("pending", 86_399.999, []),
+        ("pending", 86_400, ["unknown"]),
+        ("cannot_be_asked", 119.999, []),
+        ("cannot_be_asked", 120, ["unknown"]),
+        ("gateway_not_configured", 120, ["unknown"]),
+    ],
+)
 def test_on_the_instant_of_its_deadline_an_unknown_refund_is_rejected(
-    seconds: float, said: list[str]
+    code: str, seconds: float, said: list[str]
 ) -> None:
-    story = captured().refund().later(seconds=seconds).outcome(Kind.UNKNOWN)
+    story = captured().refund().later(seconds=seconds).outcome(Kind.UNKNOWN, code=code)
     assert [answer.reason for answer in story.heard(RefundRejected)] == said
 
 

@@ -1,9 +1,14 @@
 """What comes of a refund, whoever made it; and of a dispute."""
 
+from datetime import timedelta
+
+import pytest
+
+from services.payment.domain.calls import spread
 from services.payment.domain.outcome import Kind
 from services.payment.domain.payment import State
 from shared.contracts.payments import PaymentDisputed, PaymentRefunded, RefundAttemptFailed, RefundRejected
-from tests.unit.payment.story import PRICE, balances, captured
+from tests.unit.payment.story import PRICE, Story, balances, captured
 
 
 def test_a_refund_failed_or_rejected_is_said_with_its_attempt() -> None:
@@ -24,7 +29,7 @@ def test_a_late_duplicate_of_an_earlier_refund_begins_nothing() -> None:
 
 
 def test_a_refund_unknown_past_the_deadline_is_rejected_once_and_may_still_be_found() -> None:
-    story = captured().refund().later(seconds=121)
+    story = captured().refund().later(days=1)
     story.outcome(Kind.UNKNOWN).outcome(Kind.UNKNOWN)
     assert [answer.reason for answer in story.heard(RefundRejected)] == ["unknown"]
     story.outcome(Kind.REFUNDED)
@@ -32,11 +37,52 @@ def test_a_refund_unknown_past_the_deadline_is_rejected_once_and_may_still_be_fo
     assert balances(story.transfers)["held"] == 0
 
 
-def test_a_refund_that_was_said_to_be_unknown_is_asked_about_seldom() -> None:
-    story = captured().refund().later(seconds=121).outcome(Kind.UNKNOWN).claimed().outcome(Kind.UNKNOWN)
-    assert story.row.due_at is not None
-    pause = story.row.due_at - story.now
-    assert story.patience.longest_pause < pause <= story.patience.questions.longest
+def asked_whenever_due(story: Story, span: timedelta, kind: Kind = Kind.UNKNOWN) -> list[timedelta]:
+    """The pauses between questions about what the PSP goes on to answer alike for so long."""
+    pauses, ends = [], story.now + span
+    while story.now < ends:
+        asked = story.now
+        story.claimed().outcome(kind, code="pending")
+        assert story.row.due_at is not None
+        story.now = story.row.due_at
+        pauses.append(story.now - asked)
+    return pauses
+
+
+def test_a_pending_refund_is_nobody_s_case_as_long_as_refunds_are_tried() -> None:
+    story = captured().refund()
+    asked_whenever_due(story, timedelta(hours=22))
+    assert (story.row.state, story.heard(RefundRejected)) == (State.REFUNDING, [])
+    story.claimed().outcome(Kind.REFUNDED)
+    assert len(story.heard(PaymentRefunded)) == 1
+
+
+def test_a_refund_that_stays_pending_is_rejected_once_after_a_day_and_asked_about_on() -> None:
+    story = captured().refund()
+    pauses = asked_whenever_due(story, timedelta(days=2))
+    assert [answer.reason for answer in story.heard(RefundRejected)] == ["unknown"]
+    assert set(pauses[-20:]) == {story.patience.longest_refund_pause * spread(story.row)}
+
+
+def test_a_pending_refund_is_asked_about_soon_at_first_and_ever_more_seldom() -> None:
+    pauses = asked_whenever_due(captured().refund(), timedelta(days=1))
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= timedelta(seconds=2)
+    assert len(pauses) < 70
+    passed = timedelta()
+    for pause in pauses:
+        assert pause <= max(passed, timedelta(minutes=1)), "what has just settled is found as soon"
+        passed += pause
+
+
+@pytest.mark.parametrize(("hours", "tries"), [(24, range(30, 70)), (24 * 11, range(40, 81))])
+def test_what_refuses_a_surplus_for_a_day_is_asked_once_a_day(hours: int, tries: range) -> None:
+    story = Story().cancel()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
+    pauses = asked_whenever_due(story, timedelta(hours=hours), Kind.REJECTED)
+    assert len(pauses) in tries
+    assert story.row.ordinal == len(pauses) + 1
+    assert story.claimed().outcome(Kind.REFUNDED).row.operation is None
 
 
 def test_a_partial_refund_made_elsewhere_is_not_taken_for_ours() -> None:

@@ -161,9 +161,27 @@ def test_a_refund_of_a_surplus_that_nobody_made_brings_nothing_back() -> None:
     assert balances(story.transfers)["surplus"] == 0
 
 
-@pytest.mark.parametrize(("seconds", "pause"), [(119.999, timedelta(seconds=1)), (120, timedelta(minutes=5))])
-def test_from_the_instant_of_its_deadline_a_surplus_is_tried_seldom(seconds: float, pause: timedelta) -> None:
+HOURS = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pause"), [(0, 1.0), (0.5, 1.0), (40, 40.0), (HOURS, HOURS), (23.99 * HOURS, HOURS)]
+)
+def test_a_surplus_is_tried_after_as_long_as_it_took_so_far_and_every_hour(
+    seconds: float, pause: float
+) -> None:
+    story = tried_after(seconds)
+    assert story.row.due_at == story.now + timedelta(seconds=pause) * spread(story.row)
+
+
+@pytest.mark.parametrize("hours", [24, 240])
+def test_from_the_instant_of_its_deadline_a_surplus_is_tried_once_a_day(hours: int) -> None:
+    story = tried_after(hours * HOURS)
+    assert story.row.due_at == story.now + timedelta(days=1)
+
+
+def tried_after(seconds: float) -> Story:
+    """A surplus whose refund has an unknown outcome so long after it was found."""
     story = Story().cancel()
     story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
-    story.later(seconds=seconds).outcome(Kind.UNKNOWN)
-    assert story.row.due_at == story.now + pause * spread(story.row)
+    return story.later(seconds=seconds).outcome(Kind.UNKNOWN)

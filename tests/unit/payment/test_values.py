@@ -84,6 +84,8 @@ def test_how_long_anything_is_waited_for() -> None:
         "resolution": timedelta(minutes=2),
         "action": timedelta(hours=23),
         "questions": {"first": timedelta(seconds=15), "factor": 2, "longest": timedelta(minutes=5)},
+        "refund": timedelta(hours=24),
+        "longest_refund_pause": timedelta(hours=1),
         "first_pause": timedelta(seconds=1),
         "longest_pause": timedelta(minutes=1),
     }

@@ -39,7 +39,7 @@ silence     priced        any     30     2       300   0       renewal   park
 silence     captured      any     30     2       300   0       renewal   park
 silence     cancelling_payment 12 30     2       600   0       none      park
 silence     cancelling_top_up  12 30     2       600   0       none      park
-silence     refunding     24      60     2       3600  0       none      park
+silence     refunding     31      60     2       3600  0       none      park
 declined    soft/customer            next_method retry_later give_up
 declined    soft/rule                next_method retry_later give_up
 declined    hard/customer            next_method give_up
