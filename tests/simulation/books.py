@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from shared.contracts.payments import PaymentCancelled
+
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
@@ -36,6 +38,8 @@ class Truth:
                     self.returned.add(name)
                 case "disputed":
                     self.disputed.add(name)
+        self.learned = _called_off(world, unresolved=True) & _called_off(world, unresolved=False)
+        """Renewals of which payment did not know whether money was taken, and then knew: none was."""
         for effect in world.servers["carrier"].effects:
             if effect.effect == "applied":
                 self.applied[effect.reference or ""] += 1
@@ -44,6 +48,16 @@ class Truth:
     def kept(self, name: str) -> dict[str, int]:
         """The intents that hold money, and how much, in minor units."""
         return {intent: minor for intent, minor in self.money[name].items() if minor}
+
+
+def _called_off(world: World, *, unresolved: bool) -> set[str]:
+    """The renewals of which payment has said so."""
+    return {
+        str(said.renewal_id)
+        for record in world.broker.records()
+        if dict(record.headers).get("ce_type") == b"PaymentCancelled" and record.value is not None
+        if (said := PaymentCancelled.model_validate_json(record.value)).unresolved is unresolved
+    }
 
 
 def unbalanced(world: World, truth: Truth) -> Iterator[tuple[str, str]]:

@@ -102,6 +102,8 @@ class _Case:
             yield f"{self.applied} top-ups are applied"
         for kind in (_PAYMENT_DECIDES, _TOP_UP_DECIDES):
             decided = sum(self.said[type_] for type_ in kind)
+            if kind is _PAYMENT_DECIDES and self.name in self.truth.learned:
+                decided -= 1  # the same decision, said again once it is known that nothing was taken
             if decided > 1:
                 yield f"decided {decided} times: {sorted(kind & self.said.keys())}"
         if self.said["RenewalDelayed"] > 1:
