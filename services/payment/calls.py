@@ -90,6 +90,9 @@ class Calls:
         return Queued(call, is_unsent=unsent)
 
     async def queued(self, connection: Connection) -> Mapping[str, int]:
+        deadline = await store.read_oldest_surplus(connection)
+        overdue = 0.0 if deadline is None else (self._clock() - deadline).total_seconds()
+        metrics.SURPLUS_OLDEST.set(max(overdue, 0.0))
         return await store.count_queued(connection)
 
     async def call(self, call: Call) -> Made:

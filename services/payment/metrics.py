@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from services.payment.domain.payment import Folded
 from shared.contracts.message import RenewalMessage
@@ -45,6 +45,10 @@ APPLIED_WITHOUT_CAPTURE = Counter(
 )
 UNRESOLVED = Counter(
     "recarga_payment_unresolved_total", "Payments that ended as cancelled without knowing: an operator case"
+)
+SURPLUS_OLDEST = Gauge(
+    "recarga_payment_surplus_oldest_seconds",
+    "Since the oldest surplus should have gone back",
 )
 REFUNDS_RETURNED = Counter(
     "recarga_payment_refunds_returned_total", "Refunds that came back after they had succeeded"

@@ -244,6 +244,20 @@ from payments
 where queued_until = due_at and operation is not null
 group by lane;
 
+-- name: read_oldest_surplus
+-- The earliest resolution deadline of surplus that payment tries to send back, of the 1,000 oldest such payments.
+select min(o.resolve_before)
+from (
+    select
+        operation,
+        resolve_before
+    from payments
+    where surplus is not null and due_at is not null
+    order by created_at
+    limit 1000
+) as o
+where o.operation = 'surplus';
+
 -- name: queue_calls
 -- Calls that their gateway did not take now: the lease is given back by whoever still has it, and they wait in its queue.
 -- One that was not written to the network is left as it was before. The arrays come in key order, and so are the locks.

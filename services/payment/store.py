@@ -195,6 +195,12 @@ async def count_queued(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in await connection.fetch(SQL["count_queued_calls"])}
 
 
+async def read_oldest_surplus(connection: Connection) -> datetime | None:
+    """The earliest resolution deadline of surplus that goes back; None where there is none."""
+    deadline: datetime | None = await connection.fetchval(SQL["read_oldest_surplus"])
+    return deadline
+
+
 async def apply_captures(
     connection: Connection, applied: Sequence[tuple[UUID, UUID, datetime]]
 ) -> list[UUID]:

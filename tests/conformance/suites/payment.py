@@ -193,6 +193,7 @@ async def _claim_queued(actor: Actor, lot: Lot) -> None:
 
     await actor.call(store.claim_queued, wanted, LEASE, order=place)
     await actor.call(store.count_queued)
+    await actor.call(store.read_oldest_surplus)
 
 
 async def _queue(actor: Actor, lot: Lot) -> None:

@@ -1,5 +1,12 @@
 """Cancelling: before anything, in the middle, too late; and money that turns up afterwards."""
 
+from datetime import timedelta
+
+from services.payment import metrics, store
+from services.payment.authority import Authority
+from services.payment.calls import Calls
+from services.payment.domain.payment import Patience
+from shared.clock import utc_now
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
@@ -10,6 +17,7 @@ from shared.contracts.payments import (
 from tests.integration.payment.conftest import (
     PRICE,
     PspJournal,
+    Renewal,
     Subscribe,
     at_rest,
     books_balance,
@@ -122,6 +130,46 @@ async def test_a_capture_still_unknown_at_the_deadline_is_unresolved_and_its_mon
     assert said(payment, PaymentCaptured, renewal) == []
     assert (await at_rest(payment, renewal))["decision"] == "cancelled"
     assert await books_balance(payment)
+
+
+async def test_those_who_watch_see_how_long_a_surplus_is_overdue_until_it_is_back(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_timeout_late")
+    await payment.consume("commands", renewal.priced())
+    await until(lambda: psp.requests(renewal, "confirm_intent"))
+    psp.fault("cancel_intent", "server_error")
+    await payment.consume("commands", renewal.cancel())
+    await hear(payment, PaymentCancelled, renewal)
+    psp.well()
+    psp.fault("create_refund", "server_error")
+    await until(lambda: sends_surplus_back(payment, renewal))
+    await payment.pool.execute(
+        "update payments set resolve_before = now() - interval '25 hours' where renewal_id = $1::uuid",
+        renewal.renewal_id,
+    )
+    assert 25 * 3600 <= await surplus_is_overdue(payment) < 25 * 3600 + 60
+
+    psp.well()
+    await payment.pool.execute(
+        "update payments set due_at = now() where renewal_id = $1::uuid", renewal.renewal_id
+    )
+    await hear(payment, SurplusRefunded, renewal)
+    assert await surplus_is_overdue(payment) == 0
+
+
+async def sends_surplus_back(payment: Wired, renewal: Renewal) -> bool:
+    return bool((await row(payment, renewal))["operation"] == "surplus")
+
+
+async def surplus_is_overdue(payment: Wired) -> float:
+    """What the gauge of the oldest surplus shows when the worker measures, in seconds."""
+    lease = store.Lease(timedelta(seconds=1), timedelta(seconds=1))
+    calls = Calls({}, Authority(Patience(), lease), lease, utc_now)
+    async with payment.pool.acquire() as connection:
+        await calls.queued(connection)
+    [sample] = next(iter(metrics.SURPLUS_OLDEST.collect())).samples
+    return sample.value
 
 
 async def test_a_late_cancellation_starts_nothing(payment: Wired, psp: PspJournal, payer: Subscribe) -> None:

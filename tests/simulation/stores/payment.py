@@ -463,6 +463,13 @@ async def count_queued(transaction: Open) -> dict[str, int]:
     return dict(Counter(line.lane or "" for line in waiting))
 
 
+@statement
+async def read_oldest_surplus(transaction: Open) -> datetime | None:
+    payments = [line.payment for _, line in transaction.scan(tables(transaction).payments)]
+    tried = [one.resolve_before for one in payments if one.operation is Operation.SURPLUS and one.surplus]
+    return min((until for until in tried if until is not None), default=None)
+
+
 def _claimed(payment: Payment, attempt: AttemptLine, method: MethodLine | None) -> dict[str, Any]:
     same = {name: getattr(payment, name) for name in _CLAIMED}
     return same | {
@@ -538,6 +545,7 @@ FUNCTIONS: Final = {
         "claim_queued": claim_queued,
         "queue_calls": queue_calls,
         "count_queued": count_queued,
+        "read_oldest_surplus": read_oldest_surplus,
         "apply_captures": apply_captures,
     },
 }
