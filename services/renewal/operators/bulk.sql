@@ -29,6 +29,41 @@ where
 order by candidates.requested_at, candidates.renewal_id
 limit $7;
 
+-- name: match_cases
+-- Renewals with that flag, open or closed, that a bulk job would act upon. Only the few that wait for a person are looked at.
+with candidates as materialized (
+    select
+        renewal_id,
+        subscription_id,
+        requested_at,
+        closed_at,
+        version,
+        state,
+        reason,
+        parked_reason
+    from renewals
+    where
+        string_to_array(flags, ' ') && '{promise_broken,unresolved,refund_failed_later}'::text []
+        and $8 = any(string_to_array(flags, ' '))
+)
+
+select
+    candidates.renewal_id,
+    candidates.version,
+    candidates.state
+from candidates
+left join subscriptions as subscription on candidates.subscription_id = subscription.subscription_id
+where
+    ($1::text [] is null or candidates.state = any($1))
+    and ($2::text is null or subscription.brand = $2)
+    and ($3::text is null or subscription.carrier = $3)
+    and ($4::text is null or $4 in (candidates.reason, candidates.parked_reason))
+    and ($5::timestamptz is null or candidates.requested_at <= $5)
+    and ($6::text is null or candidates.subscription_id = $6)
+    and ($9::boolean is null or $9 = (candidates.closed_at is null))
+order by candidates.requested_at, candidates.renewal_id
+limit $7;
+
 -- name: insert_job
 -- A dry-run: what would be done, to be started or left.
 insert into bulk_jobs (

@@ -10,6 +10,7 @@ from services.renewal.operators import tables
 from services.renewal.operators.cli import (
     Brand,
     Carrier,
+    Case,
     Limit,
     OlderThan,
     Reason,
@@ -40,9 +41,13 @@ def make(
     subscription: Subscription = None,
     reason: Reason = None,
     older_than: OlderThan = None,
+    case: Case = None,
     per_second: Annotated[float, typer.Option(help="Renewals acted upon, once it is started.")] = 5.0,
 ) -> None:
-    """A dry-run: count and sample of the open renewals that match. Nothing is done to them."""
+    """A dry-run: count and sample of the open renewals that match, with --case of closed ones, too.
+
+    Nothing is done to them.
+    """
     with refusals_in_one_line():
         wanted = {
             "state": state or None,
@@ -51,6 +56,7 @@ def make(
             "subscription_id": subscription,
             "reason": reason,
             "older_than_seconds": seconds(older_than),
+            "case": case,
         }
         given = {name: value for name, value in wanted.items() if value is not None}
         job = context.obj.post(

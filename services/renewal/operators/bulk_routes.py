@@ -31,6 +31,7 @@ from services.renewal.operators.bulk_views import (
 )
 from services.renewal.operators.domain.bulk import Job, Result, hindrance
 from services.renewal.operators.domain.decision import CHOICES, Decision
+from services.renewal.operators.domain.filter import CaseName, cases_of
 from services.renewal.operators.views import Because
 from services.renewal.operators.who import Acting, Gate, Looking
 from shared.http.paging import Cursor, Page
@@ -68,7 +69,7 @@ class BulkRoutes:
             connection, now = transaction.connection, transaction.now
             matched = await bulk_store.match(connection, body.filter.wanted, now, self._most + 1)
             if len(matched) > self._most:
-                raise _too_many(self._most)
+                raise _too_many(self._most, body.filter.case)
             able = await self._able(transaction, body, [one.renewal_id for one in matched])
             targets = [one for one in matched if one.renewal_id in able]
             by_state = Counter(one.state for one in targets)
@@ -95,13 +96,18 @@ class BulkRoutes:
         return view
 
     async def _able(self, transaction: Transaction, body: NewJob, ids: Sequence[UUID]) -> set[UUID]:
-        """Those to whom the action would do something. It is tried on one of each kind: there are few."""
+        """Those to whom the action would do something. It is tried on one of each kind: there are few.
+
+        To release a closed renewal settles all its cases: one that has others, too, is looked at by itself.
+        """
         connection, moment = transaction.connection, Moment(transaction.now, self._policy)
         action = Decision(body.action, body.choice).asked_by("anybody", "")
         able: set[UUID] = set()
         for alike in await store.list_kinds(connection, ids):
             one = await renewals.read(connection, alike[0])
-            if one is not None and does_something(one, action, moment):
+            if one is None or not does_something(one, action, moment):
+                continue
+            if body.action != "release" or body.filter.case is None or len(cases_of(one)) == 1:
                 able.update(alike)
         return able
 
@@ -189,11 +195,12 @@ def _check_choice(body: NewJob) -> None:
     )
 
 
-def _too_many(most: int) -> Problem:
+def _too_many(most: int, case: CaseName | None) -> Problem:
+    which = "open renewals" if case is None else f"renewals with the case {case}"
     return Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         type="too-many-renewals",
-        detail=f"More than {most} open renewals match, and a job holds at most so many. "
+        detail=f"More than {most} {which} match, and a job holds at most so many. "
         "Narrow the filter, by carrier, state or age. Nothing was made.",
         most=most,
     )

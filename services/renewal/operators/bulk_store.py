@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.renewal.domain.renewal import State
 from services.renewal.operators.domain.bulk import Job, Result, Target
-from services.renewal.operators.domain.filter import Filter
+from services.renewal.operators.domain.filter import CASES, Filter
 from shared.database import Connection
 from shared.database.arrays import columns
 from shared.database.queries import load_queries
@@ -19,7 +19,7 @@ TARGETS_KEPT: Final = timedelta(days=30)
 
 
 class Matching(NamedTuple):
-    """An open renewal that a filter takes."""
+    """A renewal that a filter takes."""
 
     renewal_id: UUID
     version: int
@@ -27,13 +27,12 @@ class Matching(NamedTuple):
 
 
 async def match(connection: Connection, wanted: Filter, now: datetime, limit: int) -> list[Matching]:
-    """Open renewals, the oldest first, at most `limit`."""
-    if wanted.is_open is False:
+    """Open renewals, or open and closed ones with a case, the oldest first, at most `limit`."""
+    if wanted.case is None and wanted.is_open is False:
         return []
     old = wanted.older_than_seconds
     asked_by = None if old is None else now - timedelta(seconds=old)
-    rows = await connection.fetch(
-        SQL["match_open"],
+    values = [
         list(wanted.state) or None,
         wanted.brand,
         wanted.carrier,
@@ -41,7 +40,11 @@ async def match(connection: Connection, wanted: Filter, now: datetime, limit: in
         asked_by,
         wanted.subscription_id,
         limit,
-    )
+    ]
+    if wanted.case is None:
+        rows = await connection.fetch(SQL["match_open"], *values)
+    else:
+        rows = await connection.fetch(SQL["match_cases"], *values, CASES[wanted.case], wanted.is_open)
     return [Matching._make(row) for row in rows]
 
 

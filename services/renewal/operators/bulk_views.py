@@ -1,16 +1,16 @@
 """What the API of bulk jobs takes and shows."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import orjson
 from pydantic import Field, model_validator
 
-from services.renewal.domain.renewal import OpenState
+from services.renewal.domain.renewal import CLOSED, OPEN_STATES, State
 from services.renewal.operators.domain.bulk import LEAST_PER_SECOND, Job, JobState, Target
 from services.renewal.operators.domain.decision import ActionName, Choice
-from services.renewal.operators.domain.filter import Filter
+from services.renewal.operators.domain.filter import CaseName, Filter
 from services.renewal.operators.views import Because
 from shared.contracts.fields import Count, Id
 from shared.http.body import Answer, Body
@@ -21,14 +21,15 @@ _OLDEST_SECONDS = 10 * 366 * 86_400
 
 
 class BulkFilter(Body):
-    """Which open renewals: every condition that is given must hold, and one must be."""
+    """Which renewals: all conditions given must hold, and one must be. `case` takes closed ones, too."""
 
-    state: Annotated[list[OpenState], Field(max_length=8, default_factory=list)]
+    state: Annotated[list[State], Field(max_length=12, default_factory=list)]
     brand: Id | None = None
     carrier: Id | None = None
     subscription_id: Id | None = None
     reason: Id | None = None
     older_than_seconds: Annotated[float, Field(ge=0, le=_OLDEST_SECONDS)] | None = None
+    case: Annotated[CaseName | None, Field(description="What a person has to look into.")] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -45,21 +46,31 @@ class BulkFilter(Body):
                 )
         return value
 
+    @model_validator(mode="after")
+    def _takes_closed_ones_for_their_case_only(self) -> Self:
+        if self.case is None and CLOSED.intersection(self.state):
+            raise ValueError(
+                "closed renewals are taken for their `case` only; without one the states are "
+                + ", ".join(repr(state) for state in OPEN_STATES)
+            )
+        return self
+
     @property
     def wanted(self) -> Filter:
         return Filter(
             tuple(self.state),
-            True,
+            True if self.case is None else None,
             self.brand,
             self.carrier,
             self.subscription_id,
             self.reason,
             self.older_than_seconds,
+            self.case,
         )
 
 
 class NewJob(Because):
-    """One action on all open renewals that match; `choice` is what `resolve` found, how `release` ends."""
+    """One action on all renewals that match; `choice` is what `resolve` found, how `release` ends."""
 
     action: ActionName
     choice: Choice | None = None

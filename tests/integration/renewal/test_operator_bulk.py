@@ -331,6 +331,8 @@ async def test_a_dry_run_that_is_too_old_is_refused(renewal: Wired) -> None:
         ),
         ({"filter": {}}, "invalid-request", "name one of state, brand"),
         ({"filter": {"state": ["completed"]}}, "invalid-request", "'requested'"),
+        ({"filter": {"state": ["parked", "failed"]}}, "invalid-request", "for their `case` only"),
+        ({"filter": {"case": "lost"}}, "invalid-request", "'refund_returned'"),
         ({"action": "refound"}, "invalid-request", "'refund'"),
         ({"per_second": 51}, "invalid-request", "50"),
         ({"per_second": 0.09}, "invalid-request", "0.1"),

@@ -57,7 +57,8 @@ def test_the_index_and_the_archive_know_the_same_cases() -> None:
     """A renewal with one is found by the index, and stays where that finds it until it is settled."""
     renewal = Path(__file__).parents[4] / "services" / "renewal"
     [index] = renewal.glob("migrations/*_renewals_with_a_case.sql")
-    for page in (index, renewal / "archive.sql", renewal / "operators" / "search.sql"):
+    operators = renewal / "operators"
+    for page in (index, renewal / "archive.sql", operators / "search.sql", operators / "bulk.sql"):
         listed = re.search(
             r"string_to_array\(flags, ' '\) && '\{([a-z_,]+)\}'", page.read_text(encoding="utf-8")
         )
