@@ -21,8 +21,8 @@ from deploy.local.home import Home
 from deploy.local.ports import Ports
 from deploy.local.postgres import kept_secret
 from deploy.local.stack import Stack
-from services.renewal.operators.tokens import Role, sign
 from shared.clock import utc_now
+from shared.operators.tokens import Role, sign
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 

@@ -17,21 +17,12 @@ from deploy.local.artifacts import LOCK_FILE, Artifact, from_maven, parse_coordi
 KAFKA = "org.apache.kafka:kafka_2.13:4.4.0"
 # Kafka logs through slf4j 1.7; without a binding it is silent.
 KAFKA_LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5:jar"
-POSTGRES_VERSION = "18.6.0"
-POSTGRES_PLATFORMS = {"linux-x86_64": "linux-amd64", "linux-aarch64": "linux-arm64v8"}
 
 
 def wanted() -> dict[str, list[tuple[str, str]]]:
     """(coordinate, platform) of everything the stack needs, by part."""
     tree = [f"{a.groupId}:{a.artifactId}:{a.version}:{a.packaging}" for a in jgo.resolve(KAFKA)]
-    postgres = "io.zonky.test.postgres:embedded-postgres-binaries-"
-    return {
-        "kafka": [(coordinate, "any") for coordinate in sorted({*tree, KAFKA_LOGGING})],
-        "postgres": [
-            (f"{postgres}{name}:{POSTGRES_VERSION}:jar", platform)
-            for platform, name in sorted(POSTGRES_PLATFORMS.items())
-        ],
-    }
+    return {"kafka": [(coordinate, "any") for coordinate in sorted({*tree, KAFKA_LOGGING})]}
 
 
 def measure(coordinate: str, platform: str, folder: Path) -> dict[str, str | int]:

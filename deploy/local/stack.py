@@ -219,10 +219,10 @@ class Stack(Addresses):
     async def _start_backing(self) -> None:
         """All at once, the sandbox, too: each waits mostly for itself, and Kafka takes longest."""
         with_kafka = "kafka" in self.components
-        files = await self._fetch(["postgres"] * self._own_postgres + ["kafka"] * with_kafka)
+        files = await self._fetch(["kafka"] * with_kafka)
         steps: list[Coroutine[Any, Any, None]] = []
         if self._own_postgres:
-            steps.append(self._start_postgres(files["postgres"][0]))
+            steps.append(self._start_postgres())
         elif "postgres" in self.components:
             steps.append(self._prepare_database())
         if with_kafka:
@@ -238,10 +238,8 @@ class Stack(Addresses):
         finally:
             cancelled.set()
 
-    async def _start_postgres(self, jar: Path) -> None:
-        server = await asyncio.to_thread(
-            prepare_postgres, self.home, jar, self.ports, self._postgres_settings
-        )
+    async def _start_postgres(self) -> None:
+        server = await asyncio.to_thread(prepare_postgres, self.home, self.ports, self._postgres_settings)
         await self._running.start(
             postgres_command(server),
             ready=lambda: postgres_answers(server.url()),

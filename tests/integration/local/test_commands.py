@@ -71,15 +71,6 @@ def shell() -> Iterator[Shell]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(autouse=True)
-def unpacked_where_it_always_is(shell: Shell) -> None:
-    """The unpacked server is shared: a home of its own would unpack it for every test."""
-    runtime = REPOSITORY / ".recarga" / "runtime"
-    shell.home.path.mkdir(parents=True)
-    if runtime.exists():
-        shutil.copytree(runtime, shell.home.path / "runtime", symlinks=True)
-
-
 def members(record: RunRecord) -> list[psutil.Process]:
     roots = [psutil.Process(process.identity.pid) for process in record.processes]
     return roots + [child for root in roots for child in root.children(recursive=True)]

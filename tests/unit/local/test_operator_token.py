@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from deploy.local.__main__ import app
 from deploy.local.home import Home
-from services.renewal.operators.tokens import Operator, Tokens
 from shared.clock import utc_now
+from shared.operators.tokens import Operator, Tokens
 
 
 def test_the_token_is_signed_with_the_secret_that_the_services_are_told(tmp_path: Path) -> None:
