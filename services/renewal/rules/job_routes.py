@@ -10,7 +10,6 @@ from pydantic import AwareDatetime, Field, TypeAdapter, model_validator
 from uuid_utils.compat import uuid7
 
 from services.renewal.operators.views import Because
-from services.renewal.operators.who import Acting, Gate, Looking
 from services.renewal.rules import job_store
 from services.renewal.rules.domain.job import (
     LEAST_PER_SECOND,
@@ -26,6 +25,7 @@ from shared.http.body import Answer, Body
 from shared.http.paging import Cursor, Page
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.who import Acting, Gate, Looking
 
 SAMPLE: Final = 20
 _PLACE: Final[TypeAdapter[tuple[AwareDatetime, UUID]]] = TypeAdapter(tuple[AwareDatetime, UUID])
@@ -41,7 +41,8 @@ class FilterBody(Body):
 
     @model_validator(mode="after")
     def _names_something(self) -> "FilterBody":
-        if not self.model_fields_set:
+        # One that is named and null is no condition: the job would take every rule all the same.
+        if not self.model_dump(exclude_none=True):
             raise ValueError(f"it would take every rule: name one of {', '.join(type(self).model_fields)}")
         return self
 

@@ -171,8 +171,9 @@ async def test_of_several_that_are_due_it_is_the_turn_of_the_one_that_has_waited
 
 
 async def test_a_filter_that_would_take_everything_is_refused(renewal: Wired) -> None:
-    reply = await make(renewal, "pause")
-    assert (reply.status, reply.problem) == (422, "invalid-request")
+    for named in ([], ["brand"], ["brand", "payer_id"]):
+        reply = await make(renewal, "pause", "ana", **dict.fromkeys(named))
+        assert (reply.status, reply.problem) == (422, "invalid-request"), named
     unknown = await Operator(renewal).get(f"{JOBS}/0199e2c4-7b1a-7c3e-9d52-4a8b6f0e1c27")
     assert (unknown.status, unknown.problem) == (404, "rule-job-not-found")
     assert (await Operator(renewal).get(f"{JOBS}?limit=2")).status == 200
