@@ -97,7 +97,12 @@ class Replies:
         if await store.count_asked(connection, holder.subscription_id, now - HOUR) >= self._per_hour:
             return reply._replace(outcome="refused", reason=TOO_MANY.reason)
         [told] = await rule_store.read_told(connection, [holder.subscription_id], now)
-        request = agreed(reply, holder, told, now, traceparent)
+        methods: list[str] = []
+        if told.rule is not None:
+            wanted = [(holder.subscription_id, told.rule.says)]
+            [named] = await rule_store.read_what_rules_name(connection, wanted)
+            methods = named.methods
+        request = agreed(reply, holder, told, methods, now, traceparent)
         if isinstance(request, Refusal):
             return reply._replace(outcome="refused", reason=request.reason)
         [answer] = await admissions.admit(transaction, [request], self._policy)

@@ -115,6 +115,14 @@ async def test_a_reply_renews_as_its_rule_says_and_as_a_person(renewal: Wired) -
     assert (begun["caller"], begun["dunning_try"]) == (f"text-messages:{TEXT_GATEWAY}", None)
 
 
+async def test_a_card_that_is_gone_does_not_keep_a_reply_from_renewing_with_the_next(renewal: Wired) -> None:
+    one = await reachable(renewal)
+    await renewal.consume("projections", one.card(0, 2, status="expired"))
+    assert await outcome(renewal, one) == ("renewing", None)
+    [said] = requested(renewal, one)
+    assert said.terms.payment_method_ids == one.cards[1:]
+
+
 async def test_the_same_message_again_is_answered_alike_and_begins_nothing(renewal: Wired) -> None:
     one = await reachable(renewal)
     body = message(one)
@@ -222,7 +230,8 @@ async def test_without_a_rule_or_a_consent_that_holds_nothing_is_begun(renewal: 
 
 async def test_ordinary_admission_has_its_say(renewal: Wired) -> None:
     one = await reachable(renewal)
-    await renewal.consume("projections", one.card(0, 2, status="expired"))
+    gone = (one.card(which, 2, status="expired") for which in (0, 1))
+    await renewal.consume("projections", *gone)
     assert await outcome(renewal, one) == ("refused", "payment_method_inactive")
     foreign = await reachable(renewal)
     changed = foreign.subscription(3, msisdn=number_of(foreign), device_matches=False)

@@ -147,7 +147,7 @@ def _charge(
     found = room(says, mandate.max_amount_minor, mandate.given_at, told.charges, now)
     if isinstance(found, NoRoom):
         return _no_room(trigger, found)
-    methods = _usable(wish_of(told, trigger).payment_method_ids, standing.methods)
+    methods = usable(wish_of(told, trigger).payment_method_ids, standing.methods)
     request = _request(trigger, told, rule, found)._replace(payment_method_ids=methods)
     answer = judge(request, standing, now, policy, trigger.cycle)
     if not isinstance(answer, Admitted):
@@ -164,8 +164,11 @@ def _charge(
     return answer._replace(mandate_id=mandate.mandate_id, bound_by=found.bound_by)
 
 
-def _usable(wanted: Sequence[str], methods: Sequence[str]) -> tuple[str, ...]:
-    """Those that are still active, in their order; all where none is, so that the refusal names one."""
+def usable(wanted: Sequence[str], methods: Sequence[str]) -> tuple[str, ...]:
+    """Those that are still active, in their order; all where none is, so that the refusal names one.
+
+    `methods`: the known ones, each as `id payer status`.
+    """
     statuses = {method_id: status for method_id, _, status in (method.split(" ") for method in methods)}
     return tuple(method for method in wanted if statuses.get(method) == "active") or tuple(wanted)
 

@@ -1,11 +1,12 @@
 """What a reply may renew: what its subscription's rule says, as far as its payer has agreed to it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from services.renewal.domain.admission import Refusal
 from services.renewal.domain.asking import Request
-from services.renewal.rules.domain.judgement import MAX_NUMBER, RULE_EXPIRED, Told
+from services.renewal.rules.domain.judgement import MAX_NUMBER, RULE_EXPIRED, Told, usable
 from services.renewal.rules.domain.mandate import consent
 from services.renewal.rules.domain.rule import RenewalRule
 from services.renewal.rules.domain.spending import REPLIES, NoRoom, room
@@ -21,9 +22,17 @@ def caller_of(gateway: str) -> str:
 
 
 def agreed(
-    reply: Reply, holder: Holder, told: Told, now: datetime, traceparent: str | None
+    reply: Reply,
+    holder: Holder,
+    told: Told,
+    methods: Sequence[str],
+    now: datetime,
+    traceparent: str | None,
 ) -> Request | Refusal:
     """The request of a person that the reply stands for, or why it stands for none.
+
+    `methods`: those of the rule that are known, each as `id payer status`; those that are not active any more
+    are passed over, as for the rule's own renewals: who sends a message cannot name another one.
 
     A text message carries no consent to anything new: offering, methods, payer and most of the price are
     the rule's, and its caps hold: what replies have begun counts in them as what the rule itself has.
@@ -46,7 +55,7 @@ def agreed(
         offering_id=says.offerings.same,
         max_amount_minor=found.amount_minor,
         currency=says.currency,
-        payment_method_ids=says.payment_method_ids,
+        payment_method_ids=usable(says.payment_method_ids, methods),
         payer_id=says.payer_id,
         traceparent=traceparent,
     )

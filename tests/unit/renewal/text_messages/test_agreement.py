@@ -20,11 +20,12 @@ from tests.unit.renewal.story import T0
 
 REPLY = Reply("sms-a", "m-1", b"", T0, "1234", "renew", "not_understood", "sub-1")
 HOLDER = Holder("sub-1", "active", "ana")
+METHODS = ("card-1 ana active",)
 DAY = timedelta(days=1)
 
 
 def asked(known: Told | None = None, reply: Reply = REPLY) -> Request | Refusal:
-    return agreed(reply, HOLDER, told() if known is None else known, T0, None)
+    return agreed(reply, HOLDER, told() if known is None else known, METHODS, T0, None)
 
 
 def wanted(known: Told | None = None, reply: Reply = REPLY) -> Request:
@@ -40,8 +41,25 @@ def test_it_asks_as_a_person_for_the_rules_offering_up_to_what_was_agreed_to() -
     assert (request.caller, request.request_id, request.dunning_try) == ("text-messages:sms-a", "m-1", None)
 
 
+@pytest.mark.parametrize(
+    ("methods", "paid_with"),
+    [
+        (("card-1 ana expired", "card-2 ana active", "card-3 ana active"), ("card-2", "card-3")),
+        (("card-1 ana active", "card-2 ana removed", "card-3 ana active"), ("card-1", "card-3")),
+        (("card-1 ana expired", "card-2 ana removed"), ("card-1", "card-2", "card-3")),
+    ],
+)
+def test_methods_that_are_not_active_any_more_are_passed_over_unless_none_is(
+    methods: tuple[str, ...], paid_with: tuple[str, ...]
+) -> None:
+    known = told(payment_method_ids=("card-1", "card-2", "card-3"))
+    found = agreed(REPLY, HOLDER, known, methods, T0, None)
+    assert isinstance(found, Request)
+    assert found.payment_method_ids == paid_with
+
+
 def test_it_is_traced_as_the_message_was() -> None:
-    found = agreed(REPLY, HOLDER, told(), T0, "00-trace")
+    found = agreed(REPLY, HOLDER, told(), METHODS, T0, "00-trace")
     assert isinstance(found, Request)
     assert found.traceparent == "00-trace"
 
