@@ -31,8 +31,6 @@ from services.renewal.operators.charge_routes import ChargeRoutes
 from services.renewal.operators.charges import KeptTriggers
 from services.renewal.operators.routes import DecisionRoutes
 from services.renewal.operators.search_routes import SearchRoutes
-from services.renewal.operators.tokens import Tokens
-from services.renewal.operators.who import Gate
 from services.renewal.projections import PROJECTIONS, keep_projections
 from services.renewal.routes import RenewalRoutes
 from services.renewal.rules.decision_routes import DecisionRoutes as RuleDecisionRoutes
@@ -52,6 +50,8 @@ from services.renewal.waiting import WaitingRequests
 from shared.clock import utc_now
 from shared.contracts.offerings import OfferingChanged
 from shared.messaging.transaction import Transactions
+from shared.operators.tokens import Tokens
+from shared.operators.who import Gate
 from shared.runner import Consumer, Loop, Service
 
 

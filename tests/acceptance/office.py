@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from deploy.local.books import Comparison, compare, read_books, wait_until_quiet
 from deploy.local.books.reading import Sources
 from deploy.local.stack import Stack
-from services.renewal.operators.tokens import Role, sign
 from shared.contracts.message import Message
 from shared.messaging.envelope import enclose
 from shared.messaging.producer import Producer
+from shared.operators.tokens import Role, sign
 from tests.acceptance.http_caller import Reply, send_json
 from tests.acceptance.subscribers import AMOUNT_MINOR, CALLER, CURRENCY, DATA_BYTES, OFFERING, Subscriber
 

@@ -14,11 +14,11 @@ from services.renewal.domain.acceptance import ReviewState
 from services.renewal.domain.policy import Policy
 from services.renewal.domain.review import Review
 from services.renewal.operators.views import Seen
-from services.renewal.operators.who import Acting, Gate, Looking
 from shared.contracts.fields import Origin
 from shared.http.body import Answer
 from shared.http.paging import Cursor, Page
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.who import Acting, Gate, Looking
 
 _PLACE: Final[TypeAdapter[tuple[AwareDatetime, UUID]]] = TypeAdapter(tuple[AwareDatetime, UUID])
 

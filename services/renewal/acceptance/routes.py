@@ -12,12 +12,12 @@ from services.renewal.acceptance import store
 from services.renewal.domain.acceptance import Entry, Verdict
 from services.renewal.operators.store import Deed, write_audit
 from services.renewal.operators.views import Because, Why
-from services.renewal.operators.who import Acting, Gate, Looking
 from shared.http.body import Answer
 from shared.http.bulk import Bulk, BulkAnswer
 from shared.http.paging import Cursor, Page
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.who import Acting, Gate, Looking
 
 Place = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}|\*)$")]
 """ISO 3166-1 alpha-2, or `*` for all."""

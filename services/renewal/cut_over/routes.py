@@ -19,12 +19,12 @@ from services.renewal.cut_over.views import (
     view,
 )
 from services.renewal.operators.store import Deed, write_audit
-from services.renewal.operators.who import Acting, Gate, Looking
 from shared.contracts.fields import Count, Id
 from shared.database import Connection
 from shared.http.paging import Cursor, Page
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.who import Acting, Gate, Looking
 
 _PLACE: Final[TypeAdapter[tuple[int]]] = TypeAdapter(tuple[Count])
 

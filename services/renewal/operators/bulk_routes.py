@@ -33,10 +33,10 @@ from services.renewal.operators.domain.bulk import Job, Result, hindrance
 from services.renewal.operators.domain.decision import CHOICES, Decision
 from services.renewal.operators.domain.filter import CaseName, cases_of
 from services.renewal.operators.views import Because
-from services.renewal.operators.who import Acting, Gate, Looking
 from shared.http.paging import Cursor, Page
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.who import Acting, Gate, Looking
 
 _PLACE: Final[TypeAdapter[tuple[AwareDatetime, UUID]]] = TypeAdapter(tuple[AwareDatetime, UUID])
 _TARGET: Final = TypeAdapter(tuple[Annotated[int, Field(ge=0, lt=2**31)]])

@@ -24,7 +24,6 @@ from services.renewal.operators.charge_views import (
     stop_view,
 )
 from services.renewal.operators.store import Deed
-from services.renewal.operators.who import Acting, Gate, Looking
 from services.renewal.rules import decision_store
 from services.renewal.rules import store as rules
 from services.renewal.rules.views import decision_view, rule_view
@@ -33,6 +32,7 @@ from shared.contracts.fields import Id
 from shared.database import Connection
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.who import Acting, Gate, Looking
 
 WAIT_SECONDS: Final = 5.0
 """For batches that looked before the stop; those that wait behind it wait for locks twice as long."""

@@ -20,8 +20,8 @@ from services.renewal.operators import tables
 from services.renewal.operators.client import Api, Refused
 from services.renewal.operators.domain.decision import Finding, Outcome
 from services.renewal.operators.domain.proposal import ProposalState
-from services.renewal.operators.tokens import Role, sign
 from shared.clock import utc_now
+from shared.operators.tokens import Role, sign
 
 DEFAULT_URL: Final = "http://127.0.0.1:18001"
 

@@ -16,7 +16,6 @@ from services.renewal.operators import decisions, store
 from services.renewal.operators.decisions import Wanted
 from services.renewal.operators.domain.decision import Decision
 from services.renewal.operators.domain.proposal import Proposal, ProposalState
-from services.renewal.operators.tokens import OperatorName
 from services.renewal.operators.views import (
     Act,
     AuditView,
@@ -29,11 +28,12 @@ from services.renewal.operators.views import (
     audit_view,
     proposal_view,
 )
-from services.renewal.operators.who import Acting, Gate, Looking
 from services.renewal.routes import read_view
 from services.renewal.views import RenewalView
 from shared.http.paging import Cursor, Page
 from shared.messaging.transaction import Transaction, Transactions
+from shared.operators.tokens import OperatorName
+from shared.operators.who import Acting, Gate, Looking
 
 _PLACE: Final[TypeAdapter[tuple[AwareDatetime, UUID]]] = TypeAdapter(tuple[AwareDatetime, UUID])
 _LINE: Final = TypeAdapter(tuple[Annotated[int, Field(ge=0, lt=2**63)]])

@@ -25,13 +25,13 @@ from services.renewal.operators.search_views import (
     upcoming_view,
 )
 from services.renewal.operators.views import proposal_view
-from services.renewal.operators.who import Gate, Looking
 from services.renewal.routes import renewal_not_found
 from services.renewal.views import summary
 from shared.contracts.fields import Id
 from shared.http.paging import Cursor, Page, encode_cursor
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transactions
+from shared.operators.who import Gate, Looking
 
 _PLACE: Final[TypeAdapter[tuple[AwareDatetime, UUID]]] = TypeAdapter(tuple[AwareDatetime, UUID])
 _PAGING: Final = {"cursor", "limit"}

@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from services.renewal import settings, wiring
-from services.renewal.operators.tokens import Role, sign
 from shared.clock import utc_now
 from shared.contracts.checks import eid_with_check, luhn_digit
 from shared.contracts.customers import CustomerChanged
@@ -33,6 +32,7 @@ from shared.contracts.renewal_requests import RequestRenewal
 from shared.contracts.renewals import RenewalRequested
 from shared.contracts.subscriptions import SubscriptionChanged
 from shared.contracts.topups import TopUpApplied, TopUpRejected, TopUpUndetermined
+from shared.operators.tokens import Role, sign
 from tests.conftest import FreshDatabase
 from tests.integration.wired import Wired, wired
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from services.renewal.operators.tokens import Role
+from shared.operators.tokens import Role
 from tests.integration.renewal.conftest import About, Subscriber, begun, known, offering, signed_in, someone
 from tests.integration.wired import Reply, Wired
 

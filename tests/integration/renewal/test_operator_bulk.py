@@ -12,15 +12,15 @@ from services.renewal.domain.policy import POLICY
 from services.renewal.operators.bulk import BulkJobs
 from services.renewal.operators.bulk_routes import BulkRoutes
 from services.renewal.operators.bulk_views import NewJob
-from services.renewal.operators.tokens import Operator as Who
-from services.renewal.operators.tokens import Tokens
-from services.renewal.operators.who import Gate
 from shared.clock import utc_now
 from shared.contracts.payment_commands import CancelPayment
 from shared.contracts.renewals import RenewalRefunded
 from shared.contracts.topup_commands import ResolveTopUp
 from shared.http.problems import Problem
 from shared.messaging.transaction import Transaction
+from shared.operators.tokens import Operator as Who
+from shared.operators.tokens import Tokens
+from shared.operators.who import Gate
 from tests.integration.renewal.conftest import About
 from tests.integration.renewal.operating import Operator, of_a_new_brand, shown
 from tests.integration.wired import Reply, Wired

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.renewal.operators.__main__ import app
-from services.renewal.operators.tokens import Role, sign
 from shared.clock import utc_now
+from shared.operators.tokens import Role, sign
 from tests.integration.renewal.conftest import SECRET, begun, known
 from tests.integration.renewal.operating import Operator, hanging, of_a_new_brand, undetermined
 from tests.integration.wired import Wired

@@ -6,11 +6,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.renewal.operators.tokens import sign
 from shared.clock import utc_now
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment
 from shared.contracts.renewals import RenewalParked, RenewalRefunded, RenewalRequested
 from shared.contracts.topup_commands import CancelTopUp, ResolveTopUp
+from shared.operators.tokens import sign
 from tests.integration.renewal.conftest import SECRET, begun, known, row, signed_in
 from tests.integration.renewal.operating import SEEN, WHY, Operator, hanging, shown, undetermined
 from tests.integration.wired import Wired

@@ -8,7 +8,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from services.renewal.operators.tokens import Operator, TokenRefused, Tokens, sign
+from shared.operators.tokens import Operator, TokenRefused, Tokens, sign
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SECRET = SecretStr("a secret of this test, 32 bytes and more")

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from services.renewal.operators.tokens import Operator, TokenRefused, Tokens
 from shared.http.problems import Problem
+from shared.operators.tokens import Operator, TokenRefused, Tokens
 
 _OPERATOR: Final = "recarga.operator"
 _HOW: Final = (
