@@ -77,7 +77,7 @@ async def count_use(
     taken = []
     for use in uses:
         causes[use.balance.subscription_id] = use.traceparent
-        taken.append(_take(use, carrier_of(use.balance)))
+        taken.append(_take(use, carrier_of(use.balance), transaction.now))
         bound = offended_binding(use.balance, use.imei, use.started_at)
         if use.imei is not None and bound is not None:
             _tell_device(transaction, use, use.imei, bound)
@@ -94,12 +94,13 @@ async def count_use(
     return taken
 
 
-def _take(use: Use, carrier: Carrier) -> Taken | None:
+def _take(use: Use, carrier: Carrier, now: datetime) -> Taken | None:
     balance = use.balance
     is_reported = balance.reported_at is not None and use.ended_at <= balance.reported_at
     if carrier.counting == "records" or not is_reported:
         # Where the carrier counts, its report has told already how much was used by then.
-        balance.burn = burn_more(balance.burn, use.size, use.ended_at)
+        # A clock that is ahead must not leave all that comes until then out: nothing was used later than now.
+        balance.burn = burn_more(balance.burn, use.size, use.ended_at if use.ended_at < now else now)
     if carrier.counting != "records":
         balance.used_bytes += use.size
         return None

@@ -190,6 +190,18 @@ async def test_a_record_that_ends_within_a_day_from_now_counts(usage: Wired) -> 
     assert (await totals(usage, who))[0] == 5
 
 
+async def test_a_clock_that_is_ahead_does_not_hide_how_fast_data_is_used(usage: Wired) -> None:
+    who, its_iccid = await known(usage)
+    now = utc_now()
+    ahead = ended(record(its_iccid, f"{who}-ahead", 100), now + 20 * HOUR, now + 21 * HOUR)
+    await usage.consume("records", ahead)
+    await usage.consume("records", record(its_iccid, f"{who}-now", 300, started_at=now - HOUR / 6))
+    found = (await usage.request("GET", f"/v1/subscriptions/{who}/forecast")).body
+    # What was used before the window's begin counts less by the second.
+    assert found["burnt_bytes"] in range(390, 401)
+    assert found["exhausted_at"] is not None
+
+
 async def test_the_largest_record_there_may_be_counts_to_the_byte(usage: Wired) -> None:
     who, its_iccid = await known(usage)
     await usage.consume("records", record(its_iccid, f"{who}-large", 2**40))
