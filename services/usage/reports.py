@@ -20,7 +20,7 @@ from services.usage.domain.reconcile import (
     reconcile,
     refusal,
 )
-from services.usage.domain.triggers import Trigger, next_due_at, take_announced, take_due
+from services.usage.domain.triggers import Trigger, next_due_at, take_announced, take_due, was_said
 from services.usage.kept_reports import Said
 from shared.contracts.usage_records import BalanceReported, ThresholdCrossed
 from shared.database import Connection
@@ -77,7 +77,8 @@ class Reports:
         said = []
         for balance, each in counting:
             new = _announced(balance, each, carrier_of(balance), transaction.now)
-            results.append("said" if new else "repeated")
+            was = was_said(balance, crossings.KINDS[each.kind])
+            results.append("said" if new else "repeated" if was else "early")
             said += new
         also = [balance for balance, _ in counting]
         await self._write(transaction, compared, also, said, carrier_of)

@@ -9,10 +9,13 @@ from services.usage.domain.reconcile import AHEAD, Reported
 from services.usage.domain.triggers import Kind
 from shared.contracts.usage_records import ThresholdCrossed
 
-CrossingResult = Literal["said", "repeated", "late", "in_future", "not_counting", "unknown_iccid", "dropped"]
+CrossingResult = Literal[
+    "said", "repeated", "early", "late", "in_future", "not_counting", "unknown_iccid", "dropped"
+]
 RESULTS: Final[tuple[CrossingResult, ...]] = get_args(CrossingResult)
-"""`late`: of a cycle that is over; `not_counting`: of a carrier that is not believed in this;
-`unknown_iccid`: kept until its subscription appears; `dropped`: too many are kept already."""
+"""`early`: more is left than its rule wants to hear of; `late`: of a cycle that is over; `not_counting`: of a
+carrier that is not believed in this; `unknown_iccid`: kept until its subscription appears; `dropped`: too many
+are kept already."""
 KINDS: Final[dict[str, Kind]] = {"threshold": "threshold_reached", "exhausted": "exhausted"}
 
 

@@ -93,14 +93,27 @@ def take_announced(
 ) -> list[Trigger]:
     """What the carrier itself says of this cycle, unless it was said: whatever we believe is left.
 
-    Where it does not say how much is left, it is at most the threshold.
+    Where it does not say how much is left, it is at most the threshold. Where it does, and that is more than
+    the subscription's rule wants to hear of, it is no news yet: the one that is would be a repetition then.
     """
     if was_said(balance, kind):
+        return []
+    if kind == "threshold_reached" and _is_early(balance, remaining_bytes, wants):
         return []
     balance.said |= _BITS[kind]
     if remaining_bytes is None:
         remaining_bytes = min(balance.remaining_bytes(now), wants.threshold(balance.granted_bytes))
     return [Trigger(kind, _message(kind, balance, remaining_bytes, now, wants))]
+
+
+def _is_early(balance: Balance, remaining_bytes: int | None, wants: Wants) -> bool:
+    """Whether so much is above the threshold of its own rule. Of data that is not known no share is either."""
+    percent, size = (None, None) if balance.rule_wants is None else balance.rule_wants[:2]
+    if remaining_bytes is None or (percent is None and size is None):
+        return False
+    if percent is not None and not balance.granted_bytes:
+        return False
+    return remaining_bytes > wants.threshold(balance.granted_bytes)
 
 
 def rearm(balance: Balance, now: datetime, wants: Wants) -> None:

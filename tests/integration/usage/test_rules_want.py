@@ -15,7 +15,8 @@ from shared.contracts.quotas import (
     QuotaThresholdReached,
 )
 from shared.contracts.renewal_rules import RenewalRuleChanged
-from tests.integration.usage.conftest import record, someone, subscription, top_up
+from tests.integration.usage.conftest import T0, record, someone, subscription, top_up
+from tests.integration.usage.test_reports import crossing
 from tests.integration.wired import Wired
 
 
@@ -143,3 +144,18 @@ async def test_the_rule_of_somebody_unknown_is_kept_for_when_they_come(usage: Wi
     await usage.consume("top-ups", top_up(who, 1, 1000))
     await usage.consume("records", record(iccid, f"{who}-1", 500))
     assert thresholds(usage, who) == [(500, 500)]
+
+
+async def test_a_rule_hears_of_its_own_threshold_where_the_carriers_system_announces_higher_ones(
+    usage: Wired,
+) -> None:
+    settings = {"threshold_percent": 20, "counting": "notifications", "overrun": "written_off", "version": 0}
+    assert (await usage.request("PUT", "/v1/carriers/announcing", settings)).status == 200
+    who, iccid = someone()
+    known = subscription(who, iccid).model_copy(update={"carrier": "announcing"})
+    await usage.consume("subscriptions", known)
+    await usage.consume("top-ups", top_up(who, 1, 1000))
+    await usage.consume("rules", rule(who, threshold_percent=5))
+    for hours, left in enumerate((200, 100, 40, 30), start=1):
+        await usage.consume("records", crossing(iccid, "threshold", T0 + timedelta(hours=hours), left))
+    assert thresholds(usage, who) == [(40, 50)]

@@ -94,6 +94,46 @@ def test_without_a_word_of_what_is_left_it_is_at_most_the_threshold(used: int, r
     assert (said.message.remaining_bytes, said.message.threshold_bytes) == (remaining, 100)
 
 
+@pytest.mark.parametrize(
+    ("rule", "left", "is_said"),
+    [
+        ((5, None, None, None), 51, False),
+        ((5, None, None, None), 50, True),
+        ((None, 70, None, None), 71, False),
+        ((None, 70, None, None), 70, True),
+        ((5, 70, None, None), 70, True),
+        ((5, None, None, None), None, True),
+        ((None, None, 60, 60), 500, True),
+        (None, 500, True),
+    ],
+)
+def test_a_threshold_is_announced_once_it_is_the_rules_own(
+    rule: tuple[int | None, ...] | None, left: int | None, is_said: bool
+) -> None:
+    balance = with_top_ups(top_up(1, 1000))
+    balance.rule_wants = rule
+    wants = WANTS if rule is None else WANTS.overruled_by(rule)
+    assert bool(take_announced(balance, "threshold_reached", left, NOW, wants)) is is_said
+    assert was_said(balance, "threshold_reached") is is_said
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_said"), [((5, None, None, None), True), ((None, 70, None, None), False)]
+)
+def test_of_data_that_was_never_measured_no_share_is_known(
+    rule: tuple[int | None, ...], is_said: bool
+) -> None:
+    balance = Balance("sub-1", rule_wants=rule)
+    said = take_announced(balance, "threshold_reached", 500, NOW, WANTS.overruled_by(rule))
+    assert bool(said) is is_said
+
+
+def test_a_rules_threshold_does_not_hold_back_that_nothing_is_left() -> None:
+    balance = with_top_ups(top_up(1, 1000))
+    balance.rule_wants = (None, 0, None, None)
+    assert len(take_announced(balance, "exhausted", 1, NOW, WANTS.overruled_by(balance.rule_wants))) == 1
+
+
 def test_the_end_is_announced_even_of_what_was_never_measured() -> None:
     [said] = take_announced(Balance("sub-1"), KINDS["exhausted"], 0, NOW, WANTS)
     assert said.kind == "exhausted"
