@@ -14,8 +14,8 @@ CrossingResult = Literal[
 ]
 RESULTS: Final[tuple[CrossingResult, ...]] = get_args(CrossingResult)
 """`early`: more is left than its rule wants to hear of; `late`: of a cycle that is over; `not_counting`: of a
-carrier that is not believed in this; `unknown_iccid`: kept until its subscription appears; `dropped`: too many
-are kept already."""
+carrier that is not believed in this; `unknown_iccid`: kept until its subscription appears; `dropped`: too
+many are kept already."""
 KINDS: Final[dict[str, Kind]] = {"threshold": "threshold_reached", "exhausted": "exhausted"}
 
 

@@ -107,7 +107,7 @@ def take_announced(
 
 
 def _is_early(balance: Balance, remaining_bytes: int | None, wants: Wants) -> bool:
-    """Whether so much is above the threshold of its own rule. Of data that is not known no share is either."""
+    """Whether so much is above its own rule's threshold. Of data that is not known no share is."""
     percent, size = (None, None) if balance.rule_wants is None else balance.rule_wants[:2]
     if remaining_bytes is None or (percent is None and size is None):
         return False
