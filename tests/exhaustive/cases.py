@@ -21,6 +21,7 @@ from tests.exhaustive.case import (
 
 _AROUND_THE_CARRIER: Final = dict.fromkeys((*NETWORK, *WORKERS, *LINES, *CARRIERS), 1)
 _SLOW_TO_SHOW: Final = 20.0
+_CHANGED_MINDS: Final = ("late capture", "refund fails", "refund returns")
 _PEOPLE: Final = {"customer": 1, "operator": 1}
 
 
@@ -113,6 +114,12 @@ CASES: Final = (
         "a carrier that refuses and applies later, and cannot always be reached to call that off",
         3,
         prices=dict.fromkeys(("late top-up", "answer lost", "no connection", "early timer"), 1),
+    ),
+    Case(
+        "found later",
+        "an answer that is lost until the payment has ended, and money that is found then",
+        2,
+        prices=dict.fromkeys((*_CHANGED_MINDS, "answer lost", "crash", "zombie", "duplicate"), 1),
     ),
     Case("told late", "the customer is still to be told that it takes longer", 1, is_told=False),
     Case("free", "a price of zero", 1, amount_minor=0),

@@ -5,28 +5,32 @@ Each replaces one function of production, in memory, as a careless change would.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
 
-from services.payment.domain import answers, commands, decisions, facts
+from services.payment.domain import answers, calls, commands, decisions, facts
+from services.payment.domain.capabilities import Capabilities as PspCapabilities
 from services.payment.domain.commands import Circumstances, Command, fold_command
 from services.payment.domain.outcome import Outcome
-from services.payment.domain.payment import Change, Decision, Patience, Payment
+from services.payment.domain.payment import Change, Decision, Operation, Patience, Payment
+from services.payment.gateways import psp
 from services.provisioning.topups.domain import findings, instructions
 from services.provisioning.topups.domain.attempt import Attempt, Capabilities
 from services.provisioning.topups.domain.attempt import Patience as TopUpPatience
 from services.provisioning.topups.domain.findings import Finding, Known, Settled
+from services.provisioning.topups.domain.instructions import Folded, Ground
 from services.provisioning.topups.domain.top_up import TopUp
 from services.renewal.domain import endings
 from services.renewal.domain.change import Change as SagaChange
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import Renewal
 from shared.contracts.payment_commands import CancelPayment
+from shared.contracts.topup_commands import CancelTopUp
 from tests.exhaustive.abstraction import PAST
-from tests.exhaustive.case import ABLE_CARRIER, Case
+from tests.exhaustive.case import ABLE, ABLE_CARRIER, Case
 from tests.exhaustive.search import STUCK
 
 
@@ -42,11 +46,12 @@ class Defect:
     function: str
     instead: object
     carrier: Capabilities = ABLE_CARRIER
+    psp: PspCapabilities = ABLE
 
     @property
     def case(self) -> Case:
         prices = dict.fromkeys(self.prices, 1)
-        return Case("defect", self.name, self.deviations, prices=prices, carrier=self.carrier)
+        return Case("defect", self.name, self.deviations, prices=prices, carrier=self.carrier, psp=self.psp)
 
     @contextmanager
     def made(self) -> Iterator[None]:
@@ -56,6 +61,7 @@ class Defect:
 
 
 _settle, _surplus_found, _call_off = findings.settle, facts.surplus_found, instructions.call_off
+_cancel_payment, _cancel_top_up = commands._cancel, instructions._cancel
 
 
 def _without_fence(top_up: TopUp, attempt: Attempt, finding: Finding, _claim: int, known: Known) -> Settled:
@@ -92,6 +98,26 @@ def _surplus_as_capture(
 
 def _surplus_kept(payment: Payment, _now: datetime, _patience: Patience) -> Change:
     return Change(payment)
+
+
+def _nothing_left_by_payment(
+    payment: Payment | None, command: CancelPayment, circumstances: Circumstances
+) -> Change | None:
+    return None if payment is None else _cancel_payment(payment, command, circumstances)
+
+
+def _nothing_left_by_provisioning(
+    top_up: TopUp | None, instruction: CancelTopUp, timely: bool, ground: Ground
+) -> Folded | tuple[None, bool]:
+    return (None, False) if top_up is None else _cancel_top_up(top_up, instruction, timely, ground)
+
+
+def _key_of_the_first(payment: Payment, operation: Operation, _payment_method_id: object) -> bool:
+    return operation is Operation.CAPTURE and bool(payment.capture_ordinal)
+
+
+def _always_quiet(*_asked: object) -> bool:
+    return True
 
 
 def _second_decision(
@@ -176,6 +202,43 @@ DEFECTS: Final = (
         findings,
         "call_off",
         _refusal_believed,
+    ),
+    Defect(
+        "a cancellation before the price leaves no tombstone",
+        ("early timer",),
+        1,
+        "a payment began that had been called off before",
+        commands,
+        "_cancel",
+        _nothing_left_by_payment,
+    ),
+    Defect(
+        "a cancellation before the capture leaves no tombstone",
+        ("early timer",),
+        1,
+        "a top-up began that had been called off before",
+        instructions,
+        "_cancel",
+        _nothing_left_by_provisioning,
+    ),
+    Defect(
+        "who was declined is charged again under the key of the decline",
+        ("soft decline",),
+        2,
+        "charged again under the same key",
+        calls,
+        "_keeps_ordinal",
+        _key_of_the_first,
+    ),
+    Defect(
+        "nothing found at the PSP is taken as no, however early it was asked",
+        ("request delayed",),
+        1,
+        "an attempt counts as failed while its request may still work",
+        psp,
+        "is_quiet",
+        _always_quiet,
+        psp=replace(ABLE, honours_keys=False),
     ),
     Defect("a surplus is kept", ("answer lost",), 2, STUCK, facts, "next_surplus", _surplus_kept),
 )

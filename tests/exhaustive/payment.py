@@ -114,6 +114,12 @@ class PaymentSide(NamedTuple):
     ledger: frozenset[Transfer] = frozenset()
     said: frozenset[str] = frozenset()
     purse_minor: int = PRICE
+    called_off: bool = False
+    """A timely CancelPayment was read before there was a row."""
+    refused: UUID | None = None
+    """The key under which its worker was told of a decline, until a capture begins anew."""
+    repeated: bool = False
+    """A capture began anew under that key."""
 
     @property
     def payment(self) -> Payment | None:

@@ -32,10 +32,11 @@ from services.payment.gateways.psp import Psp as Gateway
 from services.payment.store import Lease
 from shared.calls.breaker import Sign
 from shared.contracts.message import Message
+from shared.contracts.payment_commands import CancelPayment
 from shared.contracts.payments import PaymentCancelled, PaymentCaptured
 from shared.contracts.topups import TopUpApplied
 from tests.exhaustive import psp
-from tests.exhaustive.abstraction import FUTURE, NOW, PAST
+from tests.exhaustive.abstraction import FUTURE, NOW, PAST, is_timely
 from tests.exhaustive.case import CALL_TIMEOUT, CURRENCY, PAYMENT_PATIENCE, RENEWAL, Case
 from tests.exhaustive.choices import Choices
 from tests.exhaustive.line import WORKERS, Delayed, Line, finished
@@ -86,6 +87,8 @@ class PaymentMachine:
         if isinstance(message, TopUpApplied):
             return earned(side), "", ()
         assert isinstance(message, Command)
+        if isinstance(message, CancelPayment) and side.row is None and is_timely(message):
+            side = side._replace(called_off=True)
         circumstances = commands.Circumstances(NOW, self._methods, PAYMENT_PATIENCE)
         return self._write(side, commands.fold_command(side.payment, message, circumstances), "", choices)
 
@@ -173,6 +176,8 @@ class PaymentMachine:
         is_ours = job.holds and payment.ordinal == job.ordinal and payment.operation is not None
         if isinstance(job.result, Outcome):
             outcome = job.result._replace(claim=LATEST if job.holds else EARLIER)
+            if is_ours and outcome.kind is Kind.DECLINED and job.operation is Operation.CAPTURE:
+                side = side._replace(refused=job.key)
             return self._fold(side, outcome, f"{job} writes down {job.told}", choices)
         if job.result != "created":
             if is_ours:
@@ -272,6 +277,7 @@ class PaymentMachine:
             begun = job_of(call_of(payment, key, _token(payment), _ENDLESS))
             jobs = (*(job._replace(holds=False) for job in side.jobs), begun)
             changes["was_sent"] = True
+        changes |= _refusals(side, folded)
         changes["ledger"] = side.ledger.union(folded.transfers)
         decided = (type(one).__name__ for one in folded.messages if isinstance(one, _DECISIONS))
         changes["said"] = side.said.union(decided)
@@ -314,6 +320,16 @@ class PaymentMachine:
 
     def _zombies_send(self, job: Job) -> bool:
         return job.gateway != WALLET and self.case.zombies_send[0]
+
+
+def _refusals(side: PaymentSide, folded: Folded) -> dict[str, Any]:
+    """What is kept of the last decline: nothing where all is decided, or where a capture begins anew."""
+    payment = folded.payment
+    if side.refused is None or payment is None:
+        return {}
+    if folded.changed and folded.begins and payment.operation is Operation.CAPTURE:
+        return {"refused": None, "repeated": folded.attempts[payment.ordinal].key == side.refused}
+    return {"refused": None} if payment.decision is not None else {}
 
 
 def _suffered(told: Told, kind: str, choices: Choices) -> Told | None:

@@ -10,10 +10,12 @@ from services.payment.domain.ledger import APPLIED, DISPUTED, HELD, SURPLUS
 from services.payment.domain.payment import Decision, Operation, State, Transfer
 from services.renewal.domain.renewal import CLOSED, Renewal
 from tests.exhaustive.case import PRICE, Case
+from tests.exhaustive.line import Delayed
 from tests.exhaustive.payment import PaymentSide
 from tests.exhaustive.provisioning import ProvisioningSide
 
 _GIVING_BACK: Final = frozenset({State.REFUNDING, State.REFUND_FAILED, State.REFUND_REJECTED})
+_COUNTS_AS_FAILED: Final = frozenset({State.REFUSED, State.REFUND_FAILED})
 _NOT_APPLIED: Final = frozenset({"TopUpRejected", "TopUpCancelled"})
 
 
@@ -99,6 +101,8 @@ class Judge:
         broken = None
         if len(side.said) > 1:
             broken = f"provisioning said {' and '.join(sorted(side.said))}"
+        elif side.called_off and (side.attempts or side.carrier.items or "TopUpApplied" in side.said):
+            broken = "a top-up began that had been called off before"
         elif side.contradicted:
             broken = "the carrier applied what was said to be rejected or cancelled"
         elif side.carrier.applied > 1:
@@ -198,7 +202,14 @@ class Judge:
     def _broken_by_payment(self, side: PaymentSide) -> str | None:
         if len(side.said) > 1:
             return "payment said PaymentCaptured and PaymentCancelled"
+        if side.called_off and (side.jobs or "PaymentCaptured" in side.said):
+            return "a payment began that had been called off before"
+        if side.repeated:
+            return "who was declined was charged again under the same key"
         row = side.payment
+        failed = row is not None and row.state in _COUNTS_AS_FAILED
+        if failed and any(_may_work(side, one) for one in side.wire):
+            return "an attempt counts as failed while its request may still work"
         if row is not None and row.decision is Decision.CAPTURED:
             kept = (row.gateway, row.provider_reference)
             if any((one.gateway, one.reference) == kept for one in row.surplus):
@@ -209,6 +220,15 @@ class Judge:
         balances = _balances(side.ledger)
         at_psps = all(-balances.get(f"psp:{psp.name}", 0) == psp.captured() * PRICE for psp in side.psps)
         return at_psps and balances.get("wallet:anna", 0) == side.purse_minor - PRICE
+
+
+def _may_work(side: PaymentSide, one: Delayed) -> bool:
+    """Whether a request on its way that is bound by its send window can still move money.
+
+    Where keys are honoured it is harmless: the next attempt comes under the same key.
+    """
+    [psp] = [psp for psp in side.psps if psp.name == one.system]
+    return one.is_timely and not psp.can.honours_keys and psp.can_work(one.request)
 
 
 def _balances(transfers: frozenset[Transfer]) -> dict[str, int]:

@@ -56,6 +56,8 @@ class ProvisioningSide(NamedTuple):
     wire: frozenset[Delayed] = frozenset()
     said: frozenset[str] = frozenset()
     contradicted: bool = False
+    called_off: bool = False
+    """A timely CancelTopUp was read before there was a row."""
 
     @property
     def known(self) -> TopUp:

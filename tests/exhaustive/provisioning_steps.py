@@ -18,8 +18,9 @@ from services.provisioning.topups.domain.instructions import Ground, Instruction
 from services.provisioning.topups.domain.top_up import FINAL, SPOKEN, TopUp
 from services.provisioning.topups.gateways.sandbox import SandboxCarrier
 from shared.contracts.message import Message
+from shared.contracts.topup_commands import CancelTopUp
 from tests.exhaustive import carrier
-from tests.exhaustive.abstraction import FUTURE, NOW, PAST, plain
+from tests.exhaustive.abstraction import FUTURE, NOW, PAST, is_timely, plain
 from tests.exhaustive.carrier import Carrier
 from tests.exhaustive.case import RENEWAL, TOP_UP_PATIENCE, Case
 from tests.exhaustive.choices import Choices
@@ -66,6 +67,8 @@ class ProvisioningMachine:
         """A letter is read, as TopUpInstructions does; a new row begins like a new attempt."""
         assert isinstance(message, Instruction)
         before = side.top_up
+        if isinstance(message, CancelTopUp) and before is None and is_timely(message):
+            side = side._replace(called_off=True)
         after, says = instructions.fold(before, message, Ground(NOW, cancels=self.case.carrier.cancels))
         if after is None:
             return side, "", ()

@@ -105,6 +105,15 @@ class Psp(NamedTuple):
         """How many intents hold the payer's money."""
         return sum(map(self.holds, range(len(self.intents))))
 
+    def can_work(self, request: Request) -> bool:
+        """Whether that request would move money if it came now, whatever its key."""
+        match request.path.strip("/").split("/")[1:]:
+            case ["payment_intents", reference, "confirm"]:
+                return self.intents[_place(reference)].status in CONFIRMABLE
+            case ["refunds"]:
+                return self.holds(_place(orjson.loads(request.body)["payment_intent"]))
+        return False
+
     def is_still(self) -> bool:
         """Whether nothing more will happen here by itself."""
         moving = any(one.is_late or one.status == "processing" for one in self.intents)
