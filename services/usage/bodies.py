@@ -28,7 +28,7 @@ class BucketBody(Body):
     granted_bytes: GrantedBytes
     remaining_bytes: Bytes
     expires_at: Instant
-    cycle: Count = Field(0, description="top-ups that the subscription had already")
+    cycle: Count = Field(0, description="top-ups that the subscription had from Recarga already")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from typing import Final
 
 from services.usage import metrics, store
 from services.usage.counting import Carriers, Use, count_use, say
@@ -18,6 +19,10 @@ from shared.contracts.topups import TopUpApplied
 from shared.contracts.usage_records import BalanceReported, ThresholdCrossed, UsageRecorded
 from shared.messaging.received import Received
 from shared.messaging.transaction import Transaction
+
+IMPORTED_WITHIN: Final = timedelta(hours=1)
+"""Whoever brings a subscription's bucket from before Recarga has brought the others, too, by then: nothing is
+said of one without the others."""
 
 
 class CountUsage:
@@ -154,13 +159,19 @@ async def add_buckets(
     for name, granted in added.items():
         balance = changed[name[0]] = balances[name[0]]
         added[name] = add_bucket(balance, granted, now, late_records)
+    begun = {name[0] for name, granted in added.items() if granted.initial_bytes < granted.granted_bytes}
+    waited_for = await store.read_rule_versions(connection, begun) if begun else {}
     said = []
-    for balance in changed.values():
+    for subscription_id, balance in changed.items():
         wants = carrier_of(balance).wants
         if any(event.kind == "paid_overrun" for event in balance.events):
             # Part of what was just bought is eaten by what was used before: no record may come to tell it.
             said += take_due(balance, now, wants)
         balance.next_due_at = next_due_at(balance, now, wants)
+        if subscription_id in waited_for:
+            # Nor does one of what an import says is used up, and a rule waits for that.
+            look_at = now + IMPORTED_WITHIN
+            balance.next_due_at = min(look_at, balance.next_due_at or look_at)
     await store.insert_buckets(connection, [(name[0], granted) for name, granted in added.items()])
     await store.update_cycles(connection, changed.values(), now)
     await say(transaction, said, {})

@@ -56,16 +56,47 @@ class Buckets:
     async def _put(
         self, transaction: Transaction, wanted: Sequence[tuple[str, str, BucketBody]]
     ) -> list[Granted | Problem]:
+        later = await _of_later_cycles(transaction, wanted)
         # Of two in one request that name the same bucket the first counts.
         grants: dict[tuple[str, str], Granted] = {}
-        for subscription_id, bucket_id, body in wanted:
-            grants.setdefault((subscription_id, bucket_id), body.granted(bucket_id, transaction.now))
+        for place, (subscription_id, bucket_id, body) in enumerate(wanted):
+            if place not in later:
+                grants.setdefault((subscription_id, bucket_id), body.granted(bucket_id, transaction.now))
         await add_buckets(transaction, grants, self._carriers, self._late_records)
         kept = await store.find_buckets(transaction.connection, grants.keys())
         return [
-            _same_or_problem(kept[subscription_id, bucket_id], body.granted(bucket_id, transaction.now))
-            for subscription_id, bucket_id, body in wanted
+            later.get(place)
+            or _same_or_problem(kept[subscription_id, bucket_id], body.granted(bucket_id, transaction.now))
+            for place, (subscription_id, bucket_id, body) in enumerate(wanted)
         ]
+
+
+async def _of_later_cycles(
+    transaction: Transaction, wanted: Sequence[tuple[str, str, BucketBody]]
+) -> dict[int, Problem]:
+    """By place those of a cycle that has not begun here: the top-ups to come would pass for older ones, and
+    nothing would be said of them until there are as many."""
+    named = {subscription_id for subscription_id, _, body in wanted if body.cycle}
+    if not named:
+        return {}
+    known = await store.lock_balances(transaction.connection, named)
+    cycles = {name: balance.cycle for name, balance in known.items()}
+    return {
+        place: _later_cycle(body.cycle, cycles.get(subscription_id, 0))
+        for place, (subscription_id, _, body) in enumerate(wanted)
+        if body.cycle > cycles.get(subscription_id, 0)
+    }
+
+
+def _later_cycle(cycle: int, known: int) -> Problem:
+    return Problem(
+        HTTPStatus.CONFLICT,
+        type="bucket-of-a-later-cycle",
+        title="The bucket belongs to a cycle that has not begun",
+        detail=f"Recarga has topped the subscription up {known} times as far as usage has heard, not {cycle} "
+        "times: top-ups from before Recarga do not count. Leave `cycle` out, or send it again once it is so.",
+        cycle=known,
+    )
 
 
 def _same_or_problem(kept: Granted, wanted: Granted) -> Granted | Problem:

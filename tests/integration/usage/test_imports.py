@@ -18,7 +18,7 @@ def importing(usage: Wired, tmp_path: Path) -> Importing:
 
 async def test_buckets_are_kept_once_and_never_changed(importing: Importing, usage: Wired) -> None:
     one, other = someone()[0], someone()[0]
-    good = f"{one},before,1000,400,2030-01-01T00:00:00Z,3"
+    good = f"{one},before,1000,400,2030-01-01T00:00:00Z,"
     importing.write(
         HEADER,
         good,
@@ -26,6 +26,7 @@ async def test_buckets_are_kept_once_and_never_changed(importing: Importing, usa
         f"{other},top-up-1,1000,1,2030-01-01T00:00:00Z,",
         f"{other},before,1000.0,1,2030-01-01T00:00:00Z,",
         f"{other},before,1000,1,tomorrow,",
+        f"{other},before,1000,1,2030-01-01T00:00:00Z,3",
     )
     outcome = await importing.run()
     assert outcome.status == 3, outcome.said
@@ -34,6 +35,7 @@ async def test_buckets_are_kept_once_and_never_changed(importing: Importing, usa
         (4, "bucket_id"),
         (5, "granted_bytes"),
         (6, "expires_at"),
+        (7, ""),
     ]
     kept = await usage.request("GET", f"/v1/subscriptions/{one}/buckets")
     assert kept.body["remaining_bytes"] == 400

@@ -40,6 +40,7 @@ async def test_buckets_in_bulk_are_judged_one_by_one(usage: Wired) -> None:
 
 async def test_a_bucket_from_before_belongs_to_the_cycle_it_names(usage: Wired) -> None:
     who, _ = someone()
+    await usage.consume("top-ups", top_up(who, 4, 1, expires_at=T0))
     await usage.request("PUT", f"/v1/subscriptions/{who}/buckets/before", {**BUCKET, "cycle": 4})
     answer = await usage.request("GET", f"/v1/subscriptions/{who}/buckets")
     assert (answer.body["cycle"], answer.body["threshold_bytes"]) == (4, 100)
@@ -47,6 +48,25 @@ async def test_a_bucket_from_before_belongs_to_the_cycle_it_names(usage: Wired) 
     answer = await usage.request("GET", f"/v1/subscriptions/{who}/buckets")
     assert (answer.body["cycle"], answer.body["threshold_bytes"]) == (5, 1000)
     assert answer.body["remaining_bytes"] == 10_400
+
+
+async def test_a_bucket_of_a_cycle_that_has_not_begun_is_refused_or_top_ups_to_come_would_be_old_ones(
+    usage: Wired,
+) -> None:
+    who, other = someone()[0], someone()[0]
+    await usage.consume("top-ups", top_up(other, 1, 500))
+    for name, cycle in ((who, 1), (other, 2)):
+        path = f"/v1/subscriptions/{name}/buckets/before"
+        reply = await usage.request("PUT", path, {**BUCKET, "cycle": cycle})
+        assert (reply.status, reply.problem) == (409, "bucket-of-a-later-cycle")
+    items = [
+        {**BUCKET, "subscription_id": other, "bucket_id": bucket_id, "cycle": cycle}
+        for bucket_id, cycle in (("a", 2), ("a", 1), ("b", 0), ("c", 3))
+    ]
+    reply = await usage.request("POST", "/v1/buckets/bulk", {"items": items})
+    assert [each["index"] for each in reply.body["refused"]] == [0, 3]
+    answer = await usage.request("GET", f"/v1/subscriptions/{other}/buckets")
+    assert (answer.body["cycle"], answer.body["remaining_bytes"]) == (1, 1300)
 
 
 async def test_what_lapsed_is_not_left(usage: Wired) -> None:

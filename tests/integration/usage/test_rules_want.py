@@ -6,6 +6,7 @@ from typing import Any
 from services.usage.counting import Carriers
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.triggers import Wants
+from services.usage.handlers import IMPORTED_WITHIN
 from services.usage.lapses import Lapses
 from shared.clock import utc_now
 from shared.contracts.quotas import (
@@ -15,7 +16,7 @@ from shared.contracts.quotas import (
     QuotaThresholdReached,
 )
 from shared.contracts.renewal_rules import RenewalRuleChanged
-from tests.integration.usage.conftest import T0, record, someone, subscription, top_up
+from tests.integration.usage.conftest import LATER, T0, record, someone, subscription, top_up
 from tests.integration.usage.test_reports import crossing
 from tests.integration.wired import Wired
 
@@ -118,10 +119,7 @@ async def test_a_rule_hears_in_time_that_data_lapses(usage: Wired) -> None:
 async def test_what_lapsed_unused_is_told_though_nothing_is_left(usage: Wired) -> None:
     who, iccid = await topped_up(usage, expires_at=utc_now() + timedelta(hours=30))
     await usage.consume("records", record(iccid, f"{who}-1", 100))
-    lapses = Lapses(usage.transactions, Carriers(Carrier("records", "written_off", Wants(None))))
-    async with usage.transactions.begin() as transaction:
-        transaction.now += timedelta(hours=31)
-        await lapses.step(transaction)
+    await look(usage, timedelta(hours=31))
     [said] = [each for each in usage.said(QuotaExhausted) if each.subscription_id == who]
     assert (said.remaining_bytes, said.lapsed_bytes, said.granted_bytes) == (0, 900, 1000)
 
@@ -159,3 +157,41 @@ async def test_a_rule_hears_of_its_own_threshold_where_the_carriers_system_annou
     for hours, left in enumerate((200, 100, 40, 30), start=1):
         await usage.consume("records", crossing(iccid, "threshold", T0 + timedelta(hours=hours), left))
     assert thresholds(usage, who) == [(40, 50)]
+
+
+async def look(usage: Wired, after: timedelta) -> None:
+    """What is due so long from now is looked at."""
+    lapses = Lapses(usage.transactions, Carriers(Carrier("records", "written_off", Wants(None))))
+    async with usage.transactions.begin() as transaction:
+        transaction.now += after
+        await lapses.step(transaction)
+
+
+def told_of(usage: Wired, *people: str) -> list[int]:
+    """How often it was said of each that nothing is left."""
+    said = [each.subscription_id for each in usage.said(QuotaExhausted)]
+    return [said.count(who) for who in people]
+
+
+async def test_what_an_import_says_is_used_up_is_said_to_a_rule_whichever_of_the_two_comes_first(
+    usage: Wired,
+) -> None:
+    early, late, nobody = (someone()[0] for _ in range(3))
+    bucket = {"granted_bytes": 1000, "remaining_bytes": 0, "expires_at": LATER.isoformat()}
+    await usage.consume("rules", rule(early))
+    for name in (early, late, nobody):
+        assert (await usage.request("PUT", f"/v1/subscriptions/{name}/buckets/before", bucket)).status == 200
+    await usage.consume("rules", rule(late))
+    assert told_of(usage, early, late) == [0, 1]
+    await look(usage, IMPORTED_WITHIN + timedelta(minutes=1))
+    assert told_of(usage, early, late, nobody) == [1, 1, 0], "who has no rule yet is told to the rule to come"
+
+
+async def test_of_one_imported_bucket_nothing_is_said_before_the_others_are_there(usage: Wired) -> None:
+    who = someone()[0]
+    await usage.consume("rules", rule(who))
+    for bucket_id, left in (("empty", 0), ("full", 900)):
+        body = {"granted_bytes": 1000, "remaining_bytes": left, "expires_at": LATER.isoformat()}
+        await usage.request("PUT", f"/v1/subscriptions/{who}/buckets/{bucket_id}", body)
+    await look(usage, IMPORTED_WITHIN + timedelta(minutes=1))
+    assert told_of(usage, who) == [0]
