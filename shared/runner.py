@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from shared import crash_points
 from shared.clock import Clock, utc_now
 from shared.contracts import message_class
+from shared.contracts.topics import NEVER_DISCARDED
 from shared.database import Pool, open_pool
 from shared.http.application import create_app
 from shared.http.server import HttpServer, HttpServerError
@@ -37,6 +38,9 @@ from shared.messaging.set_aside import SetAside
 from shared.messaging.transaction import Transactions
 from shared.observability.health import Check, Readiness
 from shared.observability.logging import configure_logging, get_logger
+from shared.operators.set_aside_routes import SetAsideRoutes
+from shared.operators.tokens import Tokens
+from shared.operators.who import Gate
 from shared.settings import Settings
 
 __all__ = ["Consumer", "Loop", "Service", "Settings", "main", "run"]
@@ -131,7 +135,7 @@ class RunningService:
         app = create_app(
             title=service.title,
             description=service.description,
-            routers=service.routers,
+            routers=(*service.routers, self._set_aside_routes(transactions).router),
             readiness=Readiness(dict(self._checks(self._pool))),
             service=name,
             max_body_bytes=MAX_BODY_BYTES,
@@ -164,6 +168,10 @@ class RunningService:
         await self._producer.stop()
         await self._pool.close()
         _log.info("service_stopped", service=self.name)
+
+    def _set_aside_routes(self, transactions: Transactions) -> SetAsideRoutes:
+        gate = Gate(Tokens(self._settings.operator_secret(), self._clock))
+        return SetAsideRoutes(transactions, gate, NEVER_DISCARDED)
 
     def _consumer_loop(self, consumer: Consumer, transactions: Transactions) -> ConsumerLoop:
         name = self.name

@@ -1,5 +1,7 @@
 """What every service process is told by its environment. Each service adds its own in settings.py."""
 
+from pathlib import Path
+
 from pydantic import Field, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -20,6 +22,22 @@ class Settings(BaseSettings):
     instance: str = Field("1", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="unique among the processes")
     log_level: str = "info"
     stop_grace_seconds: float = Field(20.0, gt=0, le=300)
+    operator_secret_file: Path | None = Field(
+        None, description="holds the secret that signs operators' tokens"
+    )
+
+    def operator_secret(self) -> SecretStr | None:
+        """The secret of operators' tokens; None where none is configured: then no operator is believed.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return read_secret(self.operator_secret_file)
+
+
+def read_secret(file: Path | None) -> SecretStr | None:
+    """What a file holds, without the line's end; None where there is no file."""
+    return None if file is None else SecretStr(file.read_text(encoding="utf-8").strip())
 
 
 def database_url(value: SecretStr) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from services.renewal.text_messages.secrets import read_secrets
 from shared.archive import SHORTEST
 from shared.settings import Settings as SharedSettings
+from shared.settings import read_secret
 
 
 class Settings(SharedSettings):
@@ -49,9 +50,6 @@ class Settings(SharedSettings):
     renewal_burst_brand_seconds: int = Field(300, ge=10, le=86_400)
     renewal_burst_renewals: int = Field(180_000, ge=1, description="the same for all together")
     renewal_burst_seconds: int = Field(300, ge=10, le=86_400)
-    operator_secret_file: Path | None = Field(
-        None, description="holds the secret that signs operators' tokens"
-    )
 
     customer_link_url: str = Field(
         "http://127.0.0.1:18001/v1/customer-actions",
@@ -82,22 +80,10 @@ class Settings(SharedSettings):
         """
         return read_secrets(self.text_message_secret_files)
 
-    def operator_secret(self) -> SecretStr | None:
-        """The secret of operators' tokens; None where none is configured: then no operator is believed.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
-        return _read(self.operator_secret_file)
-
     def customer_link_secret(self) -> SecretStr | None:
         """The secret of payers' links; None where none is configured: then none is made or believed.
 
         Raises:
             OSError: the file cannot be read.
         """
-        return _read(self.customer_link_secret_file)
-
-
-def _read(file: Path | None) -> SecretStr | None:
-    return None if file is None else SecretStr(file.read_text(encoding="utf-8").strip())
+        return read_secret(self.customer_link_secret_file)

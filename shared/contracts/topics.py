@@ -34,3 +34,6 @@ TOPICS: tuple[Topic, ...] = (
     *(Topic(name, compacted=True) for name in _COMPACTED),
     *(Topic(name + DEAD_LETTERS_SUFFIX, retention=timedelta(days=30)) for name in (*_STREAMS, *_COMPACTED)),
 )
+
+NEVER_DISCARDED = frozenset({"payments.v1", "topups.v1"})
+"""Their records say what was taken, given back and granted: one that is not handled is money forgotten."""

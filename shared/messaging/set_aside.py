@@ -1,6 +1,6 @@
 """Records that break their own transaction wait here, with all later ones of their key, in order.
 
-An operator who has removed the cause lets them go: `update set_aside set released_at = now() where ...`.
+Two operators let them go once the cause is removed (shared/operators/): `released_at` says since when.
 """
 
 from collections.abc import Iterable, Sequence

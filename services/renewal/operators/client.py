@@ -18,11 +18,15 @@ class Refused(Exception):
 
 
 class Api:
-    """The renewal service at one address, as one operator. Blocking: a command does one thing."""
+    """One service at one address, as one operator. Blocking: a command does one thing."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self._url = url
         self._token = token
+
+    def at(self, url: str) -> "Api":
+        """Another service, as the same operator."""
+        return Api(url, self._token)
 
     def get(self, path: str, **query: str | float | Sequence[str] | None) -> Any:
         """Read; parameters that are None or empty are left out."""
@@ -63,7 +67,7 @@ def _body(answer: HttpAnswer) -> Any:
     try:
         body = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        raise Refused(f"The answer ({answer.status}) is no JSON: is this the renewal service?") from None
+        raise Refused(f"The answer ({answer.status}) is no JSON: is this a service of ours?") from None
     if answer.status < 400:
         return body
     raise Refused(_told(body))

@@ -23,7 +23,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     """One table; a cell that is None is left empty."""
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
-        column.no_wrap = column.header in ("renewal", "proposal", "job", "id")
+        column.no_wrap = column.header in ("renewal", "proposal", "job", "id", "key id", "version")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console().print(table)

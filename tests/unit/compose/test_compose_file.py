@@ -198,15 +198,18 @@ def test_the_secret_of_the_webhooks_is_the_file_that_passwords_writes() -> None:
     assert Path(compose_file()["secrets"]["webhook"]["file"]) == WEBHOOK_SECRET
     assert environment_of("payment")["RECARGA_WEBHOOK_SECRET_FILE"] == "/run/secrets/webhook"
     assert "--webhook-secret-file=/run/secrets/webhook" in SERVICES["sandbox"]["command"]
-    assert SERVICES["payment"]["secrets"] == SERVICES["sandbox"]["secrets"] == ["webhook"]
-
-
-def test_the_secret_of_operators_tokens_is_known_to_the_one_service_that_reads_them() -> None:
-    assert Path(compose_file()["secrets"]["operator"]["file"]) == OPERATOR_SECRET
-    assert environment_of("renewal")["RECARGA_OPERATOR_SECRET_FILE"] == "/run/secrets/operator"
-    assert [name for name, service in SERVICES.items() if "operator" in service.get("secrets", ())] == [
-        "renewal"
+    assert [name for name, service in SERVICES.items() if "webhook" in service.get("secrets", ())] == [
+        "payment",
+        "sandbox",
     ]
+
+
+def test_the_secret_of_operators_tokens_is_known_to_every_service_and_to_nobody_else() -> None:
+    assert Path(compose_file()["secrets"]["operator"]["file"]) == OPERATOR_SECRET
+    told = [name for name, service in SERVICES.items() if "operator" in service.get("secrets", ())]
+    assert told == ["renewal", "catalog", "payment", "provisioning", "usage"]
+    for name in told:
+        assert environment_of(name)["RECARGA_OPERATOR_SECRET_FILE"] == "/run/secrets/operator"
 
 
 def test_the_secret_of_the_sms_gateway_is_known_to_the_one_service_that_hears_it() -> None:
