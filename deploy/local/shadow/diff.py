@@ -8,9 +8,9 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from deploy.local.shadow.shelf import Charged
 
-Result = Literal["both", "other_amount", "only_we", "only_they"]
+Result = Literal["both", "other_amount", "other_offering", "only_we", "only_they"]
 RESULTS: Final[tuple[Result, ...]] = get_args(Result)
-"""`other_amount`: both charged, not the same."""
+"""`other_amount`: both charged, not the same; `other_offering`: the same, for something else."""
 
 
 class Ours(NamedTuple):
@@ -95,8 +95,10 @@ def _shown(amount: int | None) -> object:
 
 def matched(subscription_id: str, ours: Ours, theirs: Charged) -> Line:
     """Both charged, within the window."""
-    same = ours.amount_minor is None or (ours.amount_minor, ours.currency) == theirs[1:3]
-    return Line(subscription_id, "both" if same else "other_amount", ours.trigger, ours.detail, ours, theirs)
+    result: Result = "both" if ours.offering_id == theirs.offering_id else "other_offering"
+    if ours.amount_minor is not None and (ours.amount_minor, ours.currency) != theirs[1:3]:
+        result = "other_amount"
+    return Line(subscription_id, result, ours.trigger, ours.detail, ours, theirs)
 
 
 class Pairing:
@@ -151,10 +153,10 @@ class Totals:
     def told(self) -> Iterator[str]:
         """The summary, a line at a time."""
         for result in RESULTS:
-            yield f"{result:<13}{self.lines[result]:>10}{self._amounts(result)}"
+            yield f"{result:<15}{self.lines[result]:>10}{self._amounts(result)}"
             for (of, reason), number in sorted(self.reasons.items(), key=lambda each: (-each[1], each[0])):
                 if of == result:
-                    yield f"  {reason:<24}{number:>10}"
+                    yield f"  {reason:<26}{number:>10}"
 
     def _amounts(self, result: str) -> str:
         currencies = sorted(

@@ -250,7 +250,9 @@ class Month:
             said = wording.renewal_requested(answer.renewal, Moment(now, self.world.policy), terms)
             priced = price_renewal(said, self.world.prices)
             if isinstance(priced, RenewalRejected):
-                failed = answer.renewal._replace(state="failed", reason=priced.reason, closed_at=now)
+                failed = answer.renewal._replace(
+                    state="failed", reason=priced.reason, amount_minor=priced.amount_minor, closed_at=now
+                )
                 self.last = after_end(decision, failed, now)
                 return
             amount = priced.amount_minor

@@ -85,7 +85,7 @@ def command(tmp_path: Path, **different: str) -> tuple[int, str]:
 def test_a_difference_is_no_failure(tmp_path: Path) -> None:
     status, said = command(tmp_path)
     assert status == 0
-    assert "only_they             4" in said
+    assert "only_they               4" in said
 
 
 def test_a_file_that_cannot_be_read_is(tmp_path: Path) -> None:
