@@ -17,6 +17,9 @@ def quiet_until(quiet: QuietHours | None, now: datetime) -> datetime | None:
     if quiet.to_hour <= local.hour:
         # Days are added on the local clock: the night in which clocks are changed is longer or shorter.
         end += timedelta(days=1)
+    if end.astimezone(UTC) <= now:
+        # Clocks went back over the end and further, as at Troll, so that it comes once more.
+        end = end.replace(fold=1)
     # Where clocks go forward over the end, the hours go straight on into the next quiet ones.
     return awake_at(quiet, end.astimezone(UTC))
 

@@ -18,6 +18,7 @@ ZONES = (
     "Asia/Kathmandu",
     "Australia/Lord_Howe",
     "America/New_York",
+    "Antarctica/Troll",
 )
 HOURS = st.integers(0, 23)
 NIGHTS = st.builds(
@@ -27,7 +28,8 @@ NIGHTS = st.builds(
 )
 # Around the changes of clocks of 2026, where the nights are of unusual length, and any other time.
 CHANGES = [
-    datetime(2026, month, day, tzinfo=UTC) for month, day in ((3, 8), (3, 29), (4, 4), (10, 3), (11, 1))
+    datetime(2026, month, day, tzinfo=UTC)
+    for month, day in ((3, 8), (3, 29), (4, 4), (10, 3), (10, 25), (11, 1))
 ]
 INSTANTS = st.builds(
     lambda day, minutes: day + timedelta(minutes=minutes), st.sampled_from(CHANGES), st.integers(-3000, 3000)
@@ -53,7 +55,7 @@ def test_a_night_ends_at_the_first_minute_that_is_not_in_it(night: QuietHours, i
     assert found == awake_at(night, instant) == minute
 
 
-HAVANA, NEW_YORK = "America/Havana", "America/New_York"
+HAVANA, NEW_YORK, TROLL = "America/Havana", "America/New_York", "Antarctica/Troll"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,9 @@ HAVANA, NEW_YORK = "America/Havana", "America/New_York"
         # Midnight comes twice where clocks go back, elsewhere one o'clock: the first one ends the night.
         ((22, 0), HAVANA, "2026-10-31 23:30:00", "2026-11-01 00:00:00"),
         ((22, 1), NEW_YORK, "2026-11-01 00:30:00", "2026-11-01 01:00:00"),
+        # Where they go back by two hours one of them is night again, after the end that came before it.
+        ((1, 2), TROLL, "2026-10-25 01:30:00", "2026-10-25 02:00:00"),
+        ((1, 2), TROLL, "2026-10-25 01:30:00+00:00", "2026-10-25 02:00:00+00:00"),
     ],
 )
 def test_a_night_goes_from_the_first_hour_to_before_the_second_and_ends_on_the_hour(
@@ -76,9 +81,15 @@ def test_a_night_goes_from_the_first_hour_to_before_the_second_and_ends_on_the_h
 ) -> None:
     quiet = QuietHours(from_hour=night[0], to_hour=night[1], zone=zone)
     there = ZoneInfo(zone)
-    found = quiet_until(quiet, datetime.fromisoformat(now).replace(tzinfo=there))
-    ends = None if end is None else datetime.fromisoformat(end).replace(tzinfo=there).astimezone(UTC)
+    found = quiet_until(quiet, _there(now, there))
+    ends = None if end is None else _there(end, there).astimezone(UTC)
     assert found == ends
+
+
+def _there(text: str, zone: ZoneInfo) -> datetime:
+    """Local time; with an offset where it comes twice."""
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=zone) if at.tzinfo is None else at
 
 
 def test_without_quiet_hours_it_is_never_night() -> None:
