@@ -109,11 +109,8 @@ def take_announced(
 def _is_early(balance: Balance, remaining_bytes: int | None, wants: Wants) -> bool:
     """Whether so much is above its own rule's threshold. Of data that is not known no share is."""
     percent, size = (None, None) if balance.rule_wants is None else balance.rule_wants[:2]
-    if remaining_bytes is None or (percent is None and size is None):
-        return False
-    if percent is not None and not balance.granted_bytes:
-        return False
-    return remaining_bytes > wants.threshold(balance.granted_bytes)
+    has_own = size is not None if percent is None else balance.granted_bytes > 0
+    return has_own and (remaining_bytes or 0) > wants.threshold(balance.granted_bytes)
 
 
 def rearm(balance: Balance, now: datetime, wants: Wants) -> None:
