@@ -13,7 +13,7 @@ row is claimed, and again just before anything is sent, by what this process has
 (`card_declines.py`). One process exceeds a cap only by what it has out at that moment, which is at most
 `payment_limits.connections` tries, 256 by default; and by none where no more than `declines - counted_from`
 of one card are out. Several processes may each come to that, until they read what the others wrote. To have
-none at all, each try of a good card would have to wait for the one before it.
+none at all, tries of a good card would have to wait for each other: docs/adr/0023.
 """
 
 from collections.abc import Iterable

@@ -1,5 +1,6 @@
 """Calls that wait in a process when it hears of their card: which are sent after all, and which never."""
 
+import asyncio
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -159,6 +160,39 @@ async def test_of_a_whole_fleet_nothing_reaches_the_gateway_after_the_first_decl
         assert not outcome.reached_provider
         assert calls.sign(waits, outcome) is Sign.NOTHING, "that says nothing about the gateway"
     assert gateway.asked == ["confirm"]
+
+
+class Slow(Scripted):
+    """A PSP that declines, and answers for the first time when so many wait for it."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__()
+        self._connections = connections
+        self._taken = asyncio.Event()
+
+    async def confirm(self, call: Call) -> Outcome:
+        self.asked.append("confirm")
+        if len(self.asked) == self._connections:
+            self._taken.set()
+        await self._taken.wait()
+        return told(call, Kind.DECLINED, "do_not_honor")
+
+
+@pytest.mark.parametrize("connections", [1, 2, 20])
+async def test_a_cap_is_exceeded_by_no_more_than_what_was_out_when_it_was_reached(connections: int) -> None:
+    """Of any number that wait: the try that reaches the cap has so many others beside it."""
+    gateway = Slow(connections)
+    calls, free = at_work(gateway), asyncio.Semaphore(connections)
+    one = waiting(claimed=time.monotonic())
+
+    async def caller() -> Outcome:
+        async with free:
+            return await made(calls, replace(one))
+
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*(caller() for _ in range(200)))
+    assert 15 <= len(gateway.asked) <= 15 - 1 + connections
+    assert {outcome.code for outcome in outcomes} == {"do_not_honor", NETWORK_CAP_REACHED}
 
 
 async def test_what_may_have_been_sent_is_still_resolved() -> None:
