@@ -58,7 +58,7 @@ class Carriers:
 @lru_cache(maxsize=4096)
 def _overruled(carrier: Carrier, rule_wants: tuple[int | None, ...]) -> Carrier:
     """The carrier's settings where a renewal rule wants to hear of other limits."""
-    return replace(carrier, wants=carrier.wants.overruled_by(rule_wants))
+    return replace(carrier, wants=carrier.wants.overruled_by(rule_wants), announces=carrier.wants)
 
 
 async def count_use(

@@ -185,7 +185,7 @@ def _sort(
 
 def _announced(balance: Balance, crossed: ThresholdCrossed, carrier: Carrier, now: datetime) -> list[Trigger]:
     kind, left = crossings.KINDS[crossed.kind], crossings.remaining_bytes(crossed)
-    return take_announced(balance, kind, left, now, carrier.wants)
+    return take_announced(balance, kind, left, now, carrier.wants, carrier.announced_by)
 
 
 def _measure(verdicts: Collection[Verdict], results: Collection[CrossingResult]) -> None:

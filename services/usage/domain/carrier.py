@@ -21,6 +21,13 @@ class Carrier:
     tolerance_bytes: int = 0
     """Where we count records: a difference to the carrier's reports of so much is only measured."""
 
+    announces: Wants | None = None
+    """Its own settings, where a rule's stand in `wants`: by these its system announces a threshold."""
+
+    @property
+    def announced_by(self) -> Wants:
+        return self.announces or self.wants
+
     @property
     def owes_overrun(self) -> bool:
         return self.overrun == "next_bucket"

@@ -89,28 +89,33 @@ def take_due(balance: Balance, now: datetime, wants: Wants) -> list[Trigger]:
 
 
 def take_announced(
-    balance: Balance, kind: Kind, remaining_bytes: int | None, now: datetime, wants: Wants
+    balance: Balance,
+    kind: Kind,
+    remaining_bytes: int | None,
+    now: datetime,
+    wants: Wants,
+    announced_by: Wants,
 ) -> list[Trigger]:
     """What the carrier itself says of this cycle, unless it was said: whatever we believe is left.
 
-    Where it does not say how much is left, it is at most the threshold. Where it does, and that is more than
-    the subscription's rule wants to hear of, it is no news yet: the one that is would be a repetition then.
+    Where it does not say how much is left, it is at most its own threshold. Where that is more than the
+    subscription's rule wants to hear of, it is no news yet: the one that is would be a repetition then.
     """
     if was_said(balance, kind):
         return []
+    if remaining_bytes is None:
+        remaining_bytes = min(balance.remaining_bytes(now), announced_by.threshold(balance.granted_bytes))
     if kind == "threshold_reached" and _is_early(balance, remaining_bytes, wants):
         return []
     balance.said |= _BITS[kind]
-    if remaining_bytes is None:
-        remaining_bytes = min(balance.remaining_bytes(now), wants.threshold(balance.granted_bytes))
     return [Trigger(kind, _message(kind, balance, remaining_bytes, now, wants))]
 
 
-def _is_early(balance: Balance, remaining_bytes: int | None, wants: Wants) -> bool:
+def _is_early(balance: Balance, remaining_bytes: int, wants: Wants) -> bool:
     """Whether so much is above its own rule's threshold. Of data that is not known no share is."""
     percent, size = (None, None) if balance.rule_wants is None else balance.rule_wants[:2]
     has_own = size is not None if percent is None else balance.granted_bytes > 0
-    return has_own and (remaining_bytes or 0) > wants.threshold(balance.granted_bytes)
+    return has_own and remaining_bytes > wants.threshold(balance.granted_bytes)
 
 
 def rearm(balance: Balance, now: datetime, wants: Wants) -> None:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from services.usage.counting import Carriers
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.triggers import Wants
@@ -32,6 +34,17 @@ async def topped_up(usage: Wired, **different: Any) -> tuple[str, str]:
     who, iccid = someone()
     await usage.consume("subscriptions", subscription(who, iccid))
     await usage.consume("top-ups", top_up(who, 1, 1000, **different))
+    return who, iccid
+
+
+async def announced(usage: Wired, carrier: str) -> tuple[str, str]:
+    """Somebody with 1000 bytes whose carrier's system announces that no more than a fifth is left."""
+    settings = {"threshold_percent": 20, "counting": "notifications", "overrun": "written_off", "version": 0}
+    assert (await usage.request("PUT", f"/v1/carriers/{carrier}", settings)).status == 200
+    who, iccid = someone()
+    known = subscription(who, iccid).model_copy(update={"carrier": carrier})
+    await usage.consume("subscriptions", known)
+    await usage.consume("top-ups", top_up(who, 1, 1000))
     return who, iccid
 
 
@@ -144,15 +157,20 @@ async def test_the_rule_of_somebody_unknown_is_kept_for_when_they_come(usage: Wi
     assert thresholds(usage, who) == [(500, 500)]
 
 
+@pytest.mark.parametrize(("percent", "told"), [(5, []), (50, [(200, 500)])])
+async def test_a_crossing_without_a_number_is_of_the_carriers_threshold_and_not_of_the_rules(
+    usage: Wired, percent: int, told: list[tuple[int, int]]
+) -> None:
+    who, iccid = await announced(usage, f"wordless-{percent}")
+    await usage.consume("rules", rule(who, threshold_percent=percent))
+    await usage.consume("records", crossing(iccid, "threshold", T0 + timedelta(hours=1)))
+    assert thresholds(usage, who) == told
+
+
 async def test_a_rule_hears_of_its_own_threshold_where_the_carriers_system_announces_higher_ones(
     usage: Wired,
 ) -> None:
-    settings = {"threshold_percent": 20, "counting": "notifications", "overrun": "written_off", "version": 0}
-    assert (await usage.request("PUT", "/v1/carriers/announcing", settings)).status == 200
-    who, iccid = someone()
-    known = subscription(who, iccid).model_copy(update={"carrier": "announcing"})
-    await usage.consume("subscriptions", known)
-    await usage.consume("top-ups", top_up(who, 1, 1000))
+    who, iccid = await announced(usage, "announcing")
     await usage.consume("rules", rule(who, threshold_percent=5))
     for hours, left in enumerate((200, 100, 40, 30), start=1):
         await usage.consume("records", crossing(iccid, "threshold", T0 + timedelta(hours=hours), left))

@@ -69,7 +69,7 @@ def test_what_it_says_is_left_is_a_report() -> None:
 
 def test_a_threshold_is_announced_once_with_what_is_left() -> None:
     balance = with_top_ups(top_up(4, 1000))
-    [said] = take_announced(balance, KINDS["threshold"], 120, NOW, WANTS)
+    [said] = take_announced(balance, KINDS["threshold"], 120, NOW, WANTS, WANTS)
     assert said.message == QuotaThresholdReached(
         subscription_id="sub-1",
         cycle=4,
@@ -80,7 +80,7 @@ def test_a_threshold_is_announced_once_with_what_is_left() -> None:
         occurred_at=NOW,
         threshold_bytes=120,
     )
-    assert take_announced(balance, "threshold_reached", 10, NOW, WANTS) == []
+    assert take_announced(balance, "threshold_reached", 10, NOW, WANTS, WANTS) == []
     assert was_said(balance, "threshold_reached")
     assert not was_said(balance, "exhausted")
 
@@ -89,7 +89,7 @@ def test_a_threshold_is_announced_once_with_what_is_left() -> None:
 def test_without_a_word_of_what_is_left_it_is_at_most_the_threshold(used: int, remaining: int) -> None:
     balance = with_top_ups(top_up(1, 1000))
     use(balance, used)
-    [said] = take_announced(balance, "threshold_reached", None, NOW, WANTS)
+    [said] = take_announced(balance, "threshold_reached", None, NOW, WANTS, WANTS)
     assert isinstance(said.message, QuotaThresholdReached)
     assert (said.message.remaining_bytes, said.message.threshold_bytes) == (remaining, 100)
 
@@ -102,7 +102,10 @@ def test_without_a_word_of_what_is_left_it_is_at_most_the_threshold(used: int, r
         ((None, 70, None, None), 71, False),
         ((None, 70, None, None), 70, True),
         ((5, 70, None, None), 70, True),
-        ((5, None, None, None), None, True),
+        ((5, None, None, None), None, False),
+        ((None, 99, None, None), None, False),
+        ((10, None, None, None), None, True),
+        ((50, None, None, None), None, True),
         ((None, None, 60, 60), 500, True),
         (None, 500, True),
     ],
@@ -113,7 +116,7 @@ def test_a_threshold_is_announced_once_it_is_the_rules_own(
     balance = with_top_ups(top_up(1, 1000))
     balance.rule_wants = rule
     wants = WANTS if rule is None else WANTS.overruled_by(rule)
-    assert bool(take_announced(balance, "threshold_reached", left, NOW, wants)) is is_said
+    assert bool(take_announced(balance, "threshold_reached", left, NOW, wants, WANTS)) is is_said
     assert was_said(balance, "threshold_reached") is is_said
 
 
@@ -124,18 +127,19 @@ def test_of_data_that_was_never_measured_no_share_is_known(
     rule: tuple[int | None, ...], is_said: bool
 ) -> None:
     balance = Balance("sub-1", rule_wants=rule)
-    said = take_announced(balance, "threshold_reached", 500, NOW, WANTS.overruled_by(rule))
+    said = take_announced(balance, "threshold_reached", 500, NOW, WANTS.overruled_by(rule), WANTS)
     assert bool(said) is is_said
 
 
 def test_a_rules_threshold_does_not_hold_back_that_nothing_is_left() -> None:
     balance = with_top_ups(top_up(1, 1000))
     balance.rule_wants = (None, 0, None, None)
-    assert len(take_announced(balance, "exhausted", 1, NOW, WANTS.overruled_by(balance.rule_wants))) == 1
+    wants = WANTS.overruled_by(balance.rule_wants)
+    assert len(take_announced(balance, "exhausted", 1, NOW, wants, WANTS)) == 1
 
 
 def test_the_end_is_announced_even_of_what_was_never_measured() -> None:
-    [said] = take_announced(Balance("sub-1"), KINDS["exhausted"], 0, NOW, WANTS)
+    [said] = take_announced(Balance("sub-1"), KINDS["exhausted"], 0, NOW, WANTS, WANTS)
     assert said.kind == "exhausted"
     assert said.message == QuotaExhausted(
         subscription_id="sub-1", cycle=0, remaining_bytes=0, lapsed_bytes=0, occurred_at=NOW
@@ -144,8 +148,8 @@ def test_the_end_is_announced_even_of_what_was_never_measured() -> None:
 
 def test_what_was_announced_is_not_said_again_by_our_own_count_until_the_next_top_up() -> None:
     balance = with_top_ups(top_up(1, 100))
-    take_announced(balance, "exhausted", 0, NOW, WANTS)
+    take_announced(balance, "exhausted", 0, NOW, WANTS, WANTS)
     use(balance, 100)
     assert [each.kind for each in take_due(balance, NOW, WANTS)] == ["threshold_reached"]
     add(balance, top_up(2, MAX_BYTES, "replace"))
-    assert len(take_announced(balance, "exhausted", 0, NOW, WANTS)) == 1
+    assert len(take_announced(balance, "exhausted", 0, NOW, WANTS, WANTS)) == 1

@@ -182,7 +182,7 @@ def test_what_was_said_is_kept_as_the_same_number_for_ever() -> None:
     kept = {}
     for kind in KINDS:
         balance = with_top_ups(top_up(1, 1000))
-        take_announced(balance, kind, 0, NOW, Wants(10))
+        take_announced(balance, kind, 0, NOW, Wants(10), Wants(10))
         kept[kind] = balance.said
     assert kept == {"threshold_reached": 1, "exhausted": 2, "predicted": 4, "expiring": 8}
 
