@@ -9,7 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 Name = Literal["unit", "exhaustive", "simulation", "integration", "acceptance"]
 BESIDE: Final = {
-    "calls": ("tests/integration/payment/test_outage.py", "tests/integration/provisioning/test_outage.py")
+    "calls": ("tests/integration/payment/test_outage.py", "tests/integration/provisioning/test_outage.py"),
+    "operators": ("tests/integration/messaging/test_set_aside_operators.py",),
 }
 """Integration tests of services in which a shared part shows what it is for."""
 SEEDS: Final = "150"
