@@ -114,7 +114,7 @@ def take_announced(
 def _is_early(balance: Balance, remaining_bytes: int, wants: Wants) -> bool:
     """Whether so much is above its own rule's threshold. Of data that is not known no share is."""
     percent, size = (None, None) if balance.rule_wants is None else balance.rule_wants[:2]
-    has_own = size is not None if percent is None else balance.granted_bytes > 0
+    has_own = size is not None if percent is None else bool(balance.granted_bytes)
     return has_own and remaining_bytes > wants.threshold(balance.granted_bytes)
 
 
