@@ -1,12 +1,13 @@
 """Tries the generated mutants, service by service, in a private copy of the tree."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.mutants.layers import LAYERS
+from tests.mutants.layers import LAYERS, SEEDS
 from tests.mutants.progress import Progress, path_of
 from tests.mutants.survivors import explained
 from tests.mutants.trees import private_copies
@@ -47,8 +48,15 @@ def _of_service(service: str, tree: Path, wanted: str, at_once: int, dearer: boo
     beside = [f"tests/{layer.name}" for layer in pure]
     progress = path_of(service, tree, [*sources, *beside])
     command += ["--progress", str(progress), "--dearer", *shown]
+    # As many seeds as a listed defect is shown: a thousand are minutes of CPU, for each service and survivor.
     ran = subprocess.run(
-        command, cwd=tree, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False
+        command,
+        cwd=tree,
+        env={**os.environ, "RECARGA_TEST_SEEDS": SEEDS},
+        capture_output=True,
+        text=True,
+        timeout=_MOST_SECONDS,
+        check=False,
     )
     if not into.exists():
         raise TestsFail(f"{service}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
