@@ -1,8 +1,8 @@
 """Keeps what this version leaves behind: `python -m tests.rolling.record VERSION`, once per release.
 
-Renewals of every kind are run on the real stack; some end, some are left open in every way that needs no
-memory of the PSP's or the carrier's. Then topics and tables are written to corpus/VERSION, and an example of
-each type that the run did not bring about.
+Renewals of every kind are run on the real stack; most end, one is left in each state that can be open. Then
+topics, tables and what PSP and carrier remember are written to corpus/VERSION, and an example of each type
+that the run did not bring about.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from tests.acceptance.load import Load
 from tests.acceptance.office import Office
 from tests.conftest import UNSAFE_AND_FAST, readable_folder
 from tests.rolling.examples import types, unplayed
-from tests.rolling.recorded import KeptRecord, KeptTables, keep_messages, keep_rows
+from tests.rolling.recorded import KeptRecord, KeptTables, keep_journals, keep_messages, keep_rows
+from tests.rolling.under_way import REJECTS, leave_under_way
 
 RENEWALS = 40
 EACH_TYPE_AT_MOST = 4
@@ -48,11 +49,13 @@ async def record(version: str) -> None:
                 await office.sell()
                 await _run(office)
                 apis = {service: await operations_of(office, service) for service in SERVICES}
-                await _leave_under_way(office)
+                await leave_under_way(office, stack.home.stored / "sandbox")
                 schemas = {service: await _tables(database, service) for service in SERVICES}
                 records = await _records(stack.kafka_bootstrap)
                 keep_messages(version, records, unplayed(records, utc_now()), types())
                 keep_rows(version, schemas, apis)
+                await stack.stop("sandbox")
+                keep_journals(version, stack.home.stored / "sandbox")
             finally:
                 await database.close()
                 await producer.stop()
@@ -69,16 +72,9 @@ async def _run(office: Office) -> None:
     await office.in_state(cancelled, "awaiting_customer")
     await office.ok("renewal", "POST", f"/v1/renewals/{cancelled}/cancel")
     await office.in_state(cancelled, "cancelled")
+    refunded = await office.begun(await office.seeded(carrier_code=REJECTS))
+    await office.in_state(refunded, "refunded")
     await office.ask(await office.seeded(is_verified=False))
-
-
-async def _leave_under_way(office: Office) -> None:
-    """Paid for and not topped up; asked for and not priced: what a deployment finds in the middle."""
-    captured, requested = await office.seeded(), await office.seeded()
-    await office.stack.stop("provisioning-1")
-    await office.in_state(await office.begun(captured), "captured")
-    await office.stack.stop("catalog-1")
-    await office.in_state(await office.begun(requested), "requested")
 
 
 async def operations_of(office: Office, service: str) -> list[str]:

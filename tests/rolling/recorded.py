@@ -5,6 +5,7 @@ corpus/<version>/examples.jsonl    of each other type one record: that version's
                                    (tests/contracts/examples at its tag), made a record by its own code
 corpus/<version>/types.json        every message type of that version, as "<topic>/<type>"
 corpus/<version>/<service>.jsonl   every row of every table, after the migrations that had been applied
+corpus/<version>/*.journal         what PSP and carrier of the sandbox remember of the renewals that are open
 corpus/<version>/openapi.json      the operations that every service's HTTP API had
 corpus/<version>/commit            what its tag names, written by hand; for a history without tags
 
@@ -13,6 +14,7 @@ an event of a renewal that nobody knows.
 """
 
 import json
+import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,6 +125,19 @@ def keep_rows(version: str, schemas: Mapping[str, KeptTables], apis: Mapping[str
         lines = [json.dumps(head), *(json.dumps(row) for row in kept.rows)]
         (folder / f"{service}.jsonl").write_text("".join(line + "\n" for line in lines))
     (folder / "openapi.json").write_text(json.dumps(apis, indent=1, sort_keys=True) + "\n")
+
+
+def keep_journals(version: str, sandbox: Path) -> None:
+    """Copy what PSP and carrier remember out of the folder of a sandbox that has stopped."""
+    for journal in sandbox.glob("*.journal"):
+        shutil.copyfile(journal, _folder(version) / journal.name)
+
+
+def lay_journals(version: str, sandbox: Path) -> None:
+    """Put it into the folder of a sandbox that has not started."""
+    sandbox.mkdir(parents=True, exist_ok=True)
+    for journal in (CORPUS / version).glob("*.journal"):
+        shutil.copyfile(journal, sandbox / journal.name)
 
 
 def _folder(version: str) -> Path:

@@ -17,7 +17,7 @@ from deploy.local.home import REPOSITORY
 from deploy.local.stack import Stack
 from shared.clock import utc_now
 from shared.database.migrations import MESSAGING
-from tests.rolling.recorded import KeptTables, tables
+from tests.rolling.recorded import KeptTables, lay_journals, tables
 
 _INSTANTS = """
 select table_name, column_name from information_schema.columns
@@ -31,11 +31,15 @@ where table_schema = current_schema() and is_identity = 'YES'
 
 
 class OnOldRows(Stack):
-    """Before our migrations run, every schema is as the older version left it."""
+    """Before our migrations run, every schema is as the older version left it; so are PSP and carrier."""
 
     def __init__(self, version: str, home: Path, **options: Any) -> None:
         super().__init__(home, **options)
         self._version = version
+
+    async def _start_sandbox(self) -> None:
+        lay_journals(self._version, self.home.stored / "sandbox")
+        await super()._start_sandbox()
 
     async def _migrate(self, service: str) -> None:
         kept = tables(self._version, service)
