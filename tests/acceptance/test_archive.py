@@ -49,8 +49,11 @@ ANSWERS = {
 
 
 @pytest.fixture
-async def office() -> AsyncIterator[Office]:
-    """A stack of this test alone: its services run in this process, and are not started yet."""
+async def own_office() -> AsyncIterator[Office]:
+    """A stack of this test alone: its services run in this process, and are not started yet.
+
+    Not called `office`: `make test` lets it run beside the stack of those who are (tests/conftest.py).
+    """
     home: Path = readable_folder()
     try:
         async with Stack(
@@ -65,6 +68,7 @@ async def office() -> AsyncIterator[Office]:
             database = await asyncpg.create_pool(stack.superuser_url, min_size=1, max_size=4)
             try:
                 yield Office(stack, producer, database)
+                assert stack.deaths == []
             finally:
                 await database.close()
                 await producer.stop()
@@ -153,16 +157,17 @@ async def begun_for(office: Office, subscriber: Subscriber) -> str:
 
 
 @pytest.fixture
-async def services(office: Office) -> AsyncIterator[InProcess]:
+async def services(own_office: Office) -> AsyncIterator[InProcess]:
     """The services of the stack, not started yet; stopped before the stack is."""
-    services = InProcess(office.stack, Clock())
+    services = InProcess(own_office.stack, Clock())
     yield services
     await services.stop()
 
 
 async def test_a_replay_of_everything_changes_nothing_once_all_is_archived(
-    office: Office, services: InProcess
+    own_office: Office, services: InProcess
 ) -> None:
+    office = own_office
     await services.start()
     await office.sell()
     subscribers = subscribers_of_every_kind(office)

@@ -63,7 +63,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-def pid_of(home: Path, name: str) -> int:
+def pid_of(home: Path, name: str, running: subprocess.Popen[str]) -> int:
     """The pid of one process of the running demo, once it is up."""
     record = home / "run" / "stack.json"
     until = time.monotonic() + STEP_SECONDS
@@ -72,6 +72,7 @@ def pid_of(home: Path, name: str) -> int:
             for process in json.loads(record.read_text())["processes"]:
                 if process["name"] == name:
                     return int(process["identity"]["pid"])
+        assert running.poll() is None, finished(running)[1]
         time.sleep(POLL_SECONDS)
     raise AssertionError(f"{name} was not started within {STEP_SECONDS} s")
 
@@ -120,7 +121,7 @@ def test_a_file_that_is_none_is_told_in_a_sentence(home: Path, tmp_path: Path) -
 
 def test_control_c_stops_everything(home: Path) -> None:
     process = demo(home)
-    pid_of(home, "kafka")
+    pid_of(home, "kafka", process)
 
     process.send_signal(signal.SIGINT)
     code, output = finished(process)
@@ -132,7 +133,7 @@ def test_control_c_stops_everything(home: Path) -> None:
 def test_a_service_that_dies_fails_the_demo_and_says_which_and_where_its_log_is(home: Path) -> None:
     process = demo(home)
 
-    os.kill(pid_of(home, "catalog-1"), signal.SIGKILL)
+    os.kill(pid_of(home, "catalog-1", process), signal.SIGKILL)
     code, output = finished(process)
 
     assert code == 1, output

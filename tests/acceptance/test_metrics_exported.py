@@ -19,7 +19,7 @@ GIVEN_BY_PROMETHEUS = {"service", "instance", "job"}
 """Labels of the target; `le` is a histogram's own."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def scraped(office: Office) -> Scraped:
     """What every service exports after a renewal has gone through all of them."""
     renewal_id = await office.begun(await office.seeded())
