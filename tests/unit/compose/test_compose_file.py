@@ -21,6 +21,7 @@ from deploy.compose.passwords import (
     WEBHOOK_SECRET,
 )
 from deploy.local.ports import DEFAULT_PORTS
+from deploy.local.postgres_binaries import SERVER, installed
 from services import NAMES
 from shared.http.server import is_loopback
 from shared.settings import Settings
@@ -175,10 +176,16 @@ def test_images_of_others_are_pinned_to_a_version(service: str) -> None:
     assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), SERVICES[service]["image"]
 
 
-def test_kafka_and_postgresql_are_the_versions_of_make_up() -> None:
+def test_kafka_is_the_version_of_make_up() -> None:
     locked = (REPOSITORY / "deploy" / "local" / "artifacts.lock.json").read_text()
     assert f"org.apache.kafka:kafka_2.13:{SERVICES['kafka']['image'].partition(':')[2]}:jar" in locked
-    assert f"linux-amd64:{SERVICES['postgres']['image'].partition(':')[2]}.0:jar" in locked
+
+
+def test_postgresql_is_the_major_version_of_make_up() -> None:
+    server = [installed() / SERVER / "bin" / "postgres", "--version"]
+    told = subprocess.run(server, capture_output=True, text=True, timeout=20, check=True).stdout
+    major, _, _ = SERVICES["postgres"]["image"].partition(":")[2].partition(".")
+    assert f"(PostgreSQL) {major}." in told
 
 
 def test_every_password_is_written_beforehand_and_none_stands_in_the_file() -> None:
