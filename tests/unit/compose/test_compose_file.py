@@ -182,7 +182,7 @@ def test_kafka_is_the_version_of_make_up() -> None:
 
 
 def test_postgresql_is_the_major_version_of_make_up() -> None:
-    server = [installed() / SERVER / "bin" / "postgres", "--version"]
+    server = [str(installed() / SERVER / "bin" / "postgres"), "--version"]
     told = subprocess.run(server, capture_output=True, text=True, timeout=20, check=True).stdout
     major, _, _ = SERVICES["postgres"]["image"].partition(":")[2].partition(".")
     assert f"(PostgreSQL) {major}." in told
