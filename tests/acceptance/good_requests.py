@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from deploy.local.ports import SERVICES
 from tests.acceptance.subscribers import AMOUNT_MINOR, CURRENCY, DATA_BYTES, OFFERING, Subscriber
 
 Body = dict[str, Any]
@@ -105,6 +106,21 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
         template = f"/v1/operator/reviews/{{renewal_id}}/{decision}"
         return one("renewal", "POST", template, {"version": 1, "why": WHY}, renewal_id=UNKNOWN)
 
+    def keys_set_aside(service: str) -> list[GoodRequest]:
+        """What every service takes about keys that were set aside."""
+        keys, proposals = "/v1/operator/set-aside", "/v1/operator/set-aside-proposals"
+        one_key, version = f"{keys}/{{consumer}}/{{key_id}}", "0123456789ab"
+        seen = {"consumer": "records", "keys": [{"key_id": "none", "version": version}], "why": WHY}
+        record = {"version": version, "topic": "prices.v1", "partition": 0, "offset": 0, "why": WHY}
+        held = {"version": version, "why": WHY}
+        return [
+            one(service, "POST", f"{keys}/release", seen),
+            one(service, "POST", f"{one_key}/discard", record, consumer="records", key_id="none"),
+            one(service, "POST", f"{one_key}/hold", held, consumer="records", key_id="none"),
+            one(service, "POST", f"{proposals}/{{proposal_id}}/approve", {"why": WHY}, proposal_id=UNKNOWN),
+            one(service, "POST", f"{proposals}/{{proposal_id}}/reject", {"why": WHY}, proposal_id=UNKNOWN),
+        ]
+
     ruled = "/v1/subscriptions/{subscription_id}/renewal-rule"
     mandates = "/v1/subscriptions/{subscription_id}/mandates/{mandate_id}"
     consent = {
@@ -140,6 +156,7 @@ def good_requests(subscriber: Subscriber, renewal_id: str) -> list[GoodRequest]:
 
     defaults = ("plan", "stacking", "brands", "subscription_statuses", "status")
     return [
+        *(request for service in SERVICES for request in keys_set_aside(service)),
         one("renewal", "POST", "/v1/renewals", wish),
         one("renewal", "POST", "/v1/renewals/bulk", wish | {"request_id": f"{own}-bulk"}),
         one(

@@ -36,7 +36,16 @@ as $$ update test_clock set reads = at; select set_config('test.now', at::text, 
 
 create function begun_at() returns timestamptz language sql stable as $$ select now() $$;
 """
-KEPT: Final = frozenset({"test_clock", "schema_migrations", "archive_walk", "operator_audit"})
+KEPT: Final = frozenset(
+    {
+        "test_clock",
+        "schema_migrations",
+        "archive_walk",
+        "operator_audit",
+        "set_aside_audit",
+        "set_aside_proposals",
+    }
+)
 """Tables that every example finds as they are: no store writes them that is compared."""
 _NO_TIME_OUTS: Final = """
 set lock_timeout = 0; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0
