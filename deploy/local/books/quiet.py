@@ -39,7 +39,7 @@ async def wait_until_quiet(
         while left := await underway(connection):
             tell(left)
             if time.monotonic() > until:
-                listed = "; ".join(f"{number} {what}" for what, number in left.items())
+                listed = "; ".join(f"{what} ({number})" for what, number in left.items())
                 raise NotQuiet(f"After {deadline_seconds:g} s there are still: {listed}.")
             await asyncio.sleep(POLL_SECONDS)
     finally:

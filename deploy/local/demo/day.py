@@ -115,7 +115,7 @@ async def _wait_for_rest(day: Day, connection: Connection, progress: Replay, vie
             left["usage records that are not counted"] = (
                 day.contents.distinct - usage.recorded + usage.unknown
             )
-        waits_for = ", ".join(f"{number} {what}" for what, number in left.items())
+        waits_for = ", ".join(f"{what} ({number})" for what, number in left.items())
         view.show(progress, await facts.states(connection), waits_for)
         return not left
 

@@ -31,10 +31,10 @@ def test_without_a_terminal_a_line_tells_the_hour_the_records_and_the_renewals()
 
 
 def test_what_is_still_waited_for_is_named() -> None:
-    line = told(Replay(100, NOON, is_over=True), {}, "2 calls to the carrier without an answer")
+    line = told(Replay(100, NOON, is_over=True), {}, "calls to the carrier without an answer (2)")
 
     assert "the day is over: 100 usage records, renewals: none yet, 0 under way" in line
-    assert "still waiting for 2 calls to the carrier without an answer" in line
+    assert "still waiting for calls to the carrier without an answer (2)" in line
 
 
 def test_the_same_line_is_not_told_twice_nor_too_often() -> None:
