@@ -44,8 +44,28 @@ def metrics_in(expression: str) -> set[str]:
     return {word for word in _WORD.findall(bare) if word.lower() not in _OPERATORS}
 
 
-def labels_in(expression: str) -> set[str]:
-    """The labels that an expression selects or groups by."""
-    selected = {found[1] for found in re.finditer(r"[{,]\s*([a-z_]+)\s*(?:=~|!~|!=|=)", expression)}
-    grouped = re.findall(r"\bby\s*\(([^)]*)\)", expression)
-    return selected | {label.strip() for group in grouped for label in group.split(",")}
+def labels_in(expression: str) -> set[tuple[str, str]]:
+    """Every metric of an expression with each label that it is selected or grouped by."""
+    bare = _QUOTED.sub('""', expression)
+    selected = {
+        (found[1], label)
+        for found in re.finditer(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}", bare)
+        for label in re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)", found[2])
+    }
+    grouped = {
+        (metric, label.strip())
+        for found in re.finditer(r"\bby\s*\(([^)]*)\)\s*\(", bare)
+        for metric in metrics_in(_until_closed(bare[found.end() :]))
+        for label in found[1].split(",")
+    }
+    return selected | grouped
+
+
+def _until_closed(expression: str) -> str:
+    """What stands before the parenthesis that closes one opened just before."""
+    depth = 1
+    for at, character in enumerate(expression):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if not depth:
+            return expression[:at]
+    raise ValueError(f"nothing closes the parenthesis before: {expression}")
