@@ -1,7 +1,10 @@
 # Everything a person types. Needs Python 3.11+ and make; the rest is fetched, checked against locks, into .venv,
 # .recarga and the user's Maven cache.
 
+THIS_PYTHON := $(if $(PYTHON),--this-python)
 PYTHON ?= python3
+# Services are started over and over: each would compile itself anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 RUN := $(VENV)/bin/python
 SQL := $(wildcard services/*/migrations/*.sql shared/*/migrations/*.sql)
@@ -83,7 +86,7 @@ check-images: dev
 	$(VENV)/bin/hadolint deploy/compose/Dockerfile
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-check-alerts:
+check-alerts: dev
 	@command -v promtool >/dev/null && command -v amtool >/dev/null || { echo "promtool or amtool is missing: install Debian's prometheus and prometheus-alertmanager packages" >&2; exit 1; }
 	$(RUN) -m pytest tests/unit/compose/check_alerts.py
 
@@ -130,5 +133,7 @@ lock: dev ## renew the locks of the Python packages and of the Maven artifacts
 	done
 	@$(RUN) -m deploy.local.artifact_lock
 
-local: ; @$(PYTHON) deploy/local/environment.py $(VENV) requirements/local.lock
-dev: ; @$(PYTHON) deploy/local/environment.py $(VENV) requirements/dev.lock
+# A Python that was named is taken; of those that are just there, the fastest.
+ENVIRONMENT := $(PYTHON) deploy/local/environment.py $(VENV)
+local: ; @$(ENVIRONMENT) requirements/local.lock $(THIS_PYTHON)
+dev: ; @$(ENVIRONMENT) requirements/dev.lock $(THIS_PYTHON)

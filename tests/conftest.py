@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,6 +92,12 @@ def readable_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="recarga-test-"))
     folder.chmod(0o755)
     return folder
+
+
+def heed_signals() -> None:
+    """For `preexec_fn`: nohup, and a script's background, hand down that signals are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

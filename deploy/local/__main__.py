@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from deploy.local import launcher
 from deploy.local.addresses import COMPONENTS
+from deploy.local.artifacts import fetch_kafka
 from deploy.local.console import DownloadBar, address_lines, console
 from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
@@ -112,10 +113,10 @@ def status(home: HomeOption = None) -> None:
 
 @app.command()
 def fetch(home: HomeOption = None) -> None:
-    """Downloads and verifies Kafka and PostgreSQL, and starts nothing."""
+    """Downloads and verifies Kafka, and starts nothing."""
     with errors_in_one_line():
         _download(Home.at(home))
-    console.print("Kafka and PostgreSQL are here and match the lock.")
+    console.print("Kafka is here and matches the lock.")
 
 
 @app.command()
@@ -162,9 +163,10 @@ def operator_token(
 
 
 def _download(home: Home) -> None:
+    """Before anything starts, so that the bar is the command's own."""
     bar = DownloadBar()
     try:
-        launcher.fetch_parts(home, bar)
+        fetch_kafka(home.path, bar)
     finally:
         bar.close()
 

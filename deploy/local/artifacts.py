@@ -280,13 +280,10 @@ def quiet_download_logs() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def fetch(
-    parts: Sequence[str],
-    home: Path,
-    progress: Progress | None = None,
-    cancelled: threading.Event | None = None,
-) -> dict[str, list[Path]]:
-    """The verified files of each part, downloaded where needed. One fetch per home at a time.
+def fetch_kafka(
+    home: Path, progress: Progress | None = None, cancelled: threading.Event | None = None
+) -> list[Path]:
+    """Kafka's verified files, downloaded where needed. One fetch per home at a time.
 
     Setting `cancelled` from another thread ends the downloads. Raises DownloadError. Blocking: call it from
     a thread inside asyncio.
@@ -294,10 +291,9 @@ def fetch(
     from deploy.local.run_lock import exclusive
 
     quiet_download_logs()
-    by_part = {part: locked(part) for part in parts}
+    artifacts = locked("kafka")
     cache = maven_cache(fallback=home / "maven")
     run = Fetch(cache, home / "downloads", progress=progress, cancelled=cancelled)
     home.mkdir(parents=True, exist_ok=True)
     with exclusive(home / "downloads.lock", deadline=time.monotonic() + 900):
-        run([artifact for artifacts in by_part.values() for artifact in artifacts])
-    return {part: [artifact.path_in(cache) for artifact in artifacts] for part, artifacts in by_part.items()}
+        return run(artifacts)

@@ -33,9 +33,7 @@ class DownloadBar(Progress):
         self._lock = threading.Lock()
 
     def begin(self, total_bytes: int, files: int) -> None:
-        self._bar.update(
-            self._task, total=total_bytes, visible=True, description=f"Kafka and PostgreSQL ({files} files)"
-        )
+        self._bar.update(self._task, total=total_bytes, visible=True, description=f"Kafka ({files} files)")
         self._bar.start()
 
     def advance(self, received_bytes: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -153,12 +152,3 @@ async def kafka_answers(bootstrap: str, timeout_seconds: float = 2.0) -> bool:
     except (OSError, KafkaError, TimeoutError):
         return False
     return bool(answer.get("brokers"))
-
-
-async def wait_for_kafka(bootstrap: str, deadline_seconds: float) -> None:
-    """Raises TimeoutError when the broker does not answer in time."""
-    until = time.monotonic() + deadline_seconds
-    while not await kafka_answers(bootstrap):
-        if time.monotonic() > until:
-            raise TimeoutError(f"Kafka at {bootstrap} did not answer within {deadline_seconds:g} s")
-        await asyncio.sleep(0.05)

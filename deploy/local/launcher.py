@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from deploy.local.artifacts import Progress, fetch
 from deploy.local.children import die_with_parent, last_lines, rotate, tied_to
 from deploy.local.database_roles import drop_roles, role_of
 from deploy.local.errors import AlreadyRunning, LocalStackError
@@ -32,7 +31,6 @@ from deploy.local.stack import Stack
 Tell = Callable[[str], None]
 STOP_SECONDS = 90.0
 POLL_SECONDS = 0.05
-PARTS = ("kafka",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +68,6 @@ def running(home: Home) -> RunRecord | None:
             f"The stack in {home.path} is {phase} just now: wait a moment and run the command again."
         )
     return record
-
-
-def fetch_parts(home: Home, progress: Progress) -> None:
-    """Downloads what `up` needs, so that the bar is the command's own. Blocking."""
-    fetch(PARTS, home.path, progress)
 
 
 def up(home: Home, options: Sequence[str], tell: Tell) -> RunRecord:

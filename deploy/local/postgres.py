@@ -5,11 +5,9 @@ PostgreSQL refuses to run as root, so for root it runs as `nobody` (see postgres
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,12 +159,3 @@ async def postgres_answers(url: str, timeout_seconds: float = 2.0) -> bool:
         return bool(await connection.fetchval("select 1", timeout=timeout_seconds) == 1)
     finally:
         await connection.close(timeout=timeout_seconds)
-
-
-async def wait_for_postgres(url: str, deadline_seconds: float) -> None:
-    """Raises TimeoutError when the server does not answer in time."""
-    until = time.monotonic() + deadline_seconds
-    while not await postgres_answers(url):
-        if time.monotonic() > until:
-            raise TimeoutError(f"PostgreSQL did not answer within {deadline_seconds:g} s")
-        await asyncio.sleep(0.05)

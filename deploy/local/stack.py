@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deploy.local.addresses import COMPONENTS, Addresses
-from deploy.local.artifacts import Progress, fetch
+from deploy.local.artifacts import Progress, fetch_kafka
 from deploy.local.backing import kafka_command, postgres_command, prepare_kafka, prepare_postgres
 from deploy.local.children import Child, Command, rotate
 from deploy.local.database_roles import create_database, create_roles
@@ -219,22 +219,22 @@ class Stack(Addresses):
     async def _start_backing(self) -> None:
         """All at once, the sandbox, too: each waits mostly for itself, and Kafka takes longest."""
         with_kafka = "kafka" in self.components
-        files = await self._fetch(["kafka"] * with_kafka)
+        jars = await self._fetch_kafka() if with_kafka else []
         steps: list[Coroutine[Any, Any, None]] = []
         if self._own_postgres:
             steps.append(self._start_postgres())
         elif "postgres" in self.components:
             steps.append(self._prepare_database())
         if with_kafka:
-            steps.append(self._start_kafka(files["kafka"]))
+            steps.append(self._start_kafka(jars))
         if "sandbox" in self.components:
             steps.append(self._start_sandbox())
         await _all(steps)
 
-    async def _fetch(self, parts: Sequence[str]) -> dict[str, list[Path]]:
+    async def _fetch_kafka(self) -> list[Path]:
         cancelled = threading.Event()
         try:
-            return await asyncio.to_thread(fetch, parts, self.home.path, self._progress, cancelled)
+            return await asyncio.to_thread(fetch_kafka, self.home.path, self._progress, cancelled)
         finally:
             cancelled.set()
 

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local.demo.story import iccid
 from deploy.local.home import REPOSITORY
-from tests.conftest import readable_folder
+from tests.conftest import heed_signals, readable_folder
 
 RUN_SECONDS = 240
 STEP_SECONDS = 120
@@ -55,6 +55,7 @@ def demo(home: Path, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heed_signals,
     )
 
 

@@ -55,7 +55,6 @@ select
     provider_reference,
     applied_at is not null,
     disputed_at is not null,
-    refund_returned_at is not null,
     surplus::text
 from payment.payments
 union all
@@ -69,7 +68,6 @@ select
     payment ->> 'provider_reference',
     payment ->> 'applied_at' is not null,
     payment ->> 'disputed_at' is not null,
-    payment ->> 'refund_returned_at' is not null,
     payment ->> 'surplus'
 from payment.archived_payments;
 

@@ -35,7 +35,6 @@ class PaymentLine(NamedTuple):
     reference: str | None
     is_applied: bool
     is_disputed: bool
-    is_refund_returned: bool
     surplus: Sequence[SurplusLine]
 
 

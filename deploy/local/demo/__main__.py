@@ -14,6 +14,7 @@ from rich.console import Console
 
 from deploy.local import launcher
 from deploy.local.__main__ import errors_in_one_line
+from deploy.local.artifacts import fetch_kafka
 from deploy.local.console import DownloadBar
 from deploy.local.demo.day import Day, live, plan_day, unless_a_process_dies
 from deploy.local.demo.narrator import Narrator
@@ -100,7 +101,7 @@ def _introduce(day: Day, narrator: Narrator) -> None:
 async def _run(place: Home, day: Day, narrator: Narrator) -> Evening:
     bar = DownloadBar()
     try:
-        await asyncio.to_thread(launcher.fetch_parts, place, bar)
+        await asyncio.to_thread(fetch_kafka, place.path, bar)
     finally:
         bar.close()
     narrator.step("Starting everything:")

@@ -24,8 +24,6 @@ COLUMNS: Final = (
     "started_at",
     "ended_at",
 )
-SESSIONS_A_DAY: Final = 24
-"""Records per person: each session is told in one."""
 HOURS: Final = (0, 0, 0, 0, 0, 0, 1, 3, 5, 6, 5, 4, 5, 6, 4, 4, 5, 6, 8, 9, 9, 8, 5, 2)
 """How much of the day's use falls into which hour: the night is quiet, the evening is not."""
 HEAVY_HOURS: Final = (0, 0, 0, 0, 0, 0, 6, 9, 9, 6, 1, 0, 0, 0, 0, 0, 0, 1, 6, 9, 9, 6, 1, 0)

@@ -17,7 +17,7 @@ import pytest
 from deploy.local.home import REPOSITORY, Home
 from deploy.local.ports import Ports, setting_of
 from deploy.local.run_record import RunRecord, read_record
-from tests.conftest import readable_folder
+from tests.conftest import heed_signals, readable_folder
 
 DEADLINE_SECONDS = 180
 
@@ -47,6 +47,7 @@ class Shell:
             env=self.environment,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=heed_signals,
         )
 
     def record_in_phase(self, phase: str) -> RunRecord:

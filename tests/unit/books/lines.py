@@ -22,7 +22,7 @@ def renewal(renewal_id: str, state: str, *, amount: int | None = 900, flags: str
 
 def payment(renewal_id: str, state: str, decision: str, **fields: Any) -> PaymentLine:
     line = PaymentLine(
-        renewal_id, state, decision, "sandbox", 900, "USD", f"pi-{renewal_id}", False, False, False, ()
+        renewal_id, state, decision, "sandbox", 900, "USD", f"pi-{renewal_id}", False, False, ()
     )
     return line._replace(**fields)
 

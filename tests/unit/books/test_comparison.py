@@ -239,7 +239,6 @@ def test_a_disputed_renewal_stays_completed(books: Books) -> None:
 
 def test_a_refund_that_comes_back_is_held_again(books: Books) -> None:
     change("renewals", "back", flags="refund_failed_later")(books)
-    change("payments", "back", is_refund_returned=True)(books)
     add("transfers", transfer("back", "refund_returned", "psp:sandbox", "held"))(books)
     add("psp", money("back", "refund_failed", "re-back"))(books)
 

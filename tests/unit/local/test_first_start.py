@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -39,7 +40,54 @@ def test_a_python_without_ensurepip_is_told_which_package_to_install(
     monkeypatch.setitem(sys.modules, "ensurepip", None)
 
     with pytest.raises(SystemExit, match=r"lacks its ensurepip module .*python3-venv"):
-        environment.make(str(tmp_path / "venv"))
+        environment.make(str(tmp_path / "venv"), sys.executable)
+
+
+def python_that_took(folder: Path, seconds: float, version: tuple[int, int] = (3, 12)) -> str:
+    """A python3 whose trial ends with these seconds."""
+    executable = folder / "python3"
+    folder.mkdir()
+    executable.write_text(f"#!/bin/sh\necho '{json.dumps([str(executable), version, seconds])}'\n")
+    executable.chmod(0o755)
+    return str(executable)
+
+
+@pytest.mark.parametrize(
+    ("others", "taken"),
+    [
+        ([("slower", 2.0, (3, 13))], "own"),
+        ([("hardly_faster", 0.9, (3, 12))], "own"),
+        ([("faster", 0.7, (3, 12)), ("fastest", 0.6, (3, 12))], "fastest"),
+        ([("faster_and_too_old", 0.5, (3, 10))], "own"),
+    ],
+)
+def test_a_python_that_is_clearly_faster_is_taken(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    others: list[tuple[str, float, tuple[int, int]]],
+    taken: str,
+) -> None:
+    pythons = {"own": python_that_took(tmp_path / "own", 1.0)}
+    pythons |= {name: python_that_took(tmp_path / name, took, version) for name, took, version in others}
+    monkeypatch.setattr(sys, "executable", pythons["own"])
+    monkeypatch.setattr(environment, "USUAL_FOLDERS", [str(tmp_path / "none")])
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join(["", "relative", *(str(tmp_path / name) for name, *_ in others)])
+    )
+
+    assert environment.fastest() == pythons[taken]
+
+
+def test_only_a_python_that_can_make_environments_is_tried(tmp_path: Path) -> None:
+    told = environment.tried(sys.executable)
+    broken = tmp_path / "python3"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+
+    assert told[:2] == (sys.executable, sys.version_info[:2])
+    assert 0 < told[2] < 1
+    assert environment.tried(str(broken)) is None
+    assert environment.tried(str(tmp_path / "missing")) is None
 
 
 def test_packages_that_cannot_be_had_without_network_are_told_in_one_line() -> None:
