@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -144,8 +144,13 @@ class Calls:
 
     async def _asked_too(self, call: Call, outcome: Outcome) -> bool:
         """Whether a repeat that told nothing may be followed by a question."""
-        if outcome.kind is not Kind.UNKNOWN:
-            return False
+        return outcome.kind is Kind.UNKNOWN and await self._has_room(call)
+
+    async def _sends_too(self, call: Call) -> bool:
+        """Whether a question that found nothing may be followed by the call itself, under the same key."""
+        return await self._has_room(call) and time.monotonic() <= call.send_until
+
+    async def _has_room(self, call: Call) -> bool:
         return self._may_ask is None or await self._may_ask(call.gateway, QUESTION_SECONDS)
 
     async def _one(self, gateway: Gateway, call: Call) -> Made:
@@ -166,11 +171,9 @@ class Calls:
                 outcome = await gateway.refund(call)
                 if not await self._asked_too(call, outcome):
                     return outcome
-                asked = await gateway.ask_refund(call)
-                # The repeat itself may still be on its way: that nothing is seen of it yet says nothing.
-                return outcome if asked.code == "nothing_found" else asked
+                return await gateway.ask_refund(self._repeated(call))
             case Resolution.PARK:
-                return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
+                return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked", reached_provider=False)
         return await gateway.ask_refund(call)
 
     async def _capture(self, gateway: Gateway, call: Call) -> Made:
@@ -191,15 +194,24 @@ class Calls:
             return await gateway.confirm(call)
         if call.cancel_wanted:
             # To repeat the call now could take the money that nobody wants taken: the object is cancelled.
-            return self._outcome(call, Kind.UNKNOWN, "cancel_wanted")
+            return self._outcome(call, Kind.UNKNOWN, "cancel_wanted", reached_provider=False)
         resolve_by = self._resolution(gateway, call)
         if resolve_by is Resolution.PARK:
-            return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked")
-        if call.token is not None and resolve_by is Resolution.REPEAT:
-            outcome = await gateway.confirm(call)
-            if not await self._asked_too(call, outcome):
-                return outcome
-        return await gateway.ask(call)
+            return self._outcome(call, Kind.UNKNOWN, "cannot_be_asked", reached_provider=False)
+        if call.token is None or resolve_by is Resolution.ASK:
+            return await gateway.ask(call)
+        if gateway.is_quiet(call):
+            asked = await gateway.ask(call)
+            is_undone = asked.kind is Kind.NOTHING_FOUND
+            return await gateway.confirm(call) if is_undone and await self._sends_too(call) else asked
+        outcome = await gateway.confirm(call)
+        if not await self._asked_too(call, outcome):
+            return outcome
+        return await gateway.ask(self._repeated(call))
+
+    def _repeated(self, call: Call) -> Call:
+        """The call as a question is to take it: the repeat may still be on its way, however old the first."""
+        return replace(call, sent_before=self._clock())
 
     def _resolution(self, gateway: Gateway, call: Call) -> Resolution:
         return resolution(gateway.capabilities, call.first_sent_at or self._clock(), self._clock())

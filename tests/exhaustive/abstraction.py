@@ -36,14 +36,14 @@ def coarse(value: Any) -> Any:
 
 _COMPARED: Final = frozenset({NOTHING_FOUND, OBJECT_GONE, REFUND_RETURNED})
 _CALLED_OFF: Final = "customer_cancelled"
-_ANY_OTHER: Final = "any"
+ANY_OTHER: Final = "any"
 
 
 def plain(reason: str | None) -> str | None:
     """A reason as far as any rule tells it from others."""
     if reason is None or reason in _COMPARED:
         return reason
-    return _CALLED_OFF if reason in CALLED_OFF else _ANY_OTHER
+    return _CALLED_OFF if reason in CALLED_OFF else ANY_OTHER
 
 
 def plainly(message: AnyMessage) -> AnyMessage:

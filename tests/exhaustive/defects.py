@@ -23,13 +23,13 @@ from services.provisioning.topups.domain.attempt import Patience as TopUpPatienc
 from services.provisioning.topups.domain.findings import Finding, Known, Settled
 from services.provisioning.topups.domain.instructions import Folded, Ground
 from services.provisioning.topups.domain.top_up import TopUp
-from services.renewal.domain import endings
+from services.renewal.domain import endings, payment_rules
 from services.renewal.domain.change import Change as SagaChange
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import Renewal
 from shared.contracts.payment_commands import CancelPayment
 from shared.contracts.topup_commands import CancelTopUp
-from tests.exhaustive.abstraction import PAST
+from tests.exhaustive.abstraction import ANY_OTHER, PAST
 from tests.exhaustive.case import ABLE, ABLE_CARRIER, Case
 from tests.exhaustive.search import STUCK
 
@@ -239,6 +239,15 @@ DEFECTS: Final = (
         "is_quiet",
         _always_quiet,
         psp=replace(ABLE, honours_keys=False),
+    ),
+    Defect(
+        "a refund that was refused is taken for one that came back",
+        ("top-up refused", "refund refused", "refunded elsewhere"),
+        3,
+        "told to have come back that did not",
+        payment_rules,
+        "_RETURNED",
+        ANY_OTHER,
     ),
     Defect("a surplus is kept", ("answer lost",), 2, STUCK, facts, "next_surplus", _surplus_kept),
 )

@@ -28,6 +28,8 @@ class PaymentFacts(NamedTuple):
     """Captures that the gateways hold and have not given back."""
     gives_back: bool
     """A refund of the renewal's own capture was begun, by us."""
+    came_back: bool
+    """A refund that was made came back to us."""
     books_agree: bool
     """The ledger says of every gateway what the gateway holds."""
     rests: bool
@@ -93,6 +95,7 @@ class Judge:
             side.said,
             kept,
             gives_back,
+            payment is not None and payment.refund_returned_at is not None,
             self._books_agree(side),
             payment_rests(side),
         )
@@ -134,7 +137,8 @@ class Judge:
         return ended, broken
 
     def is_true(self, finding: str, payment: PaymentSide, top_up: ProvisioningSide) -> bool:
-        """Whether an operator who asks the outside systems can come to that finding. They look at rest."""
+        """Whether an operator who asks the outside systems can come to that finding. They look at rest;
+        only a PSP's object may still move, and take money that the two did not find."""
         applied = top_up.carrier.applied
         row = payment.payment
         match finding:
@@ -150,13 +154,13 @@ class Judge:
             for place, intent in enumerate(psp.intents)
         )
         given_back = any(refund.status == "succeeded" for psp in payment.psps for refund in psp.refunds)
-        still = not payment.jobs and not payment.wire and all(psp.is_still() for psp in payment.psps)
+        nobody_asks = not payment.jobs and not payment.wire
         match finding:
             case "captured":
                 return held and not given_back
             case "not_captured":
-                return still and not any(psp.captured() for psp in payment.psps)
-        return given_back and still
+                return nobody_asks and not any(psp.captured() for psp in payment.psps)
+        return given_back and nobody_asks and all(psp.is_still() for psp in payment.psps)
 
     def _broken(self, saga: RenewalFacts, payment: PaymentFacts, top_up: TopUpFacts) -> str | None:
         """The promise that does not hold in a world of these, None where all do."""
@@ -164,6 +168,8 @@ class Judge:
             return payment.broken or top_up.broken
         if saga.alarmed:
             return "the saga saw two authorities contradict each other"
+        if saga.refund_failed_later and not payment.came_back:
+            return "a refund is told to have come back that did not"
         if top_up.applied and "PaymentCaptured" not in payment.said:
             return "a top-up without a capture"
         if payment.gives_back and not top_up.said & _NOT_APPLIED:
@@ -223,12 +229,9 @@ class Judge:
 
 
 def _may_work(side: PaymentSide, one: Delayed) -> bool:
-    """Whether a request on its way that is bound by its send window can still move money.
-
-    Where keys are honoured it is harmless: the next attempt comes under the same key.
-    """
+    """Whether a request on its way that is bound by its send window can still move money."""
     [psp] = [psp for psp in side.psps if psp.name == one.system]
-    return one.is_timely and not psp.can.honours_keys and psp.can_work(one.request)
+    return one.is_timely and psp.can_work(one.request) and not psp.remembers(one.request)
 
 
 def _balances(transfers: frozenset[Transfer]) -> dict[str, int]:

@@ -114,6 +114,10 @@ class Psp(NamedTuple):
                 return self.holds(_place(orjson.loads(request.body)["payment_intent"]))
         return False
 
+    def remembers(self, request: Request) -> bool:
+        """Whether it would be answered as it was before."""
+        return self.can.honours_keys and any(key == request.key for key, _, _ in self.remembered)
+
     def is_still(self) -> bool:
         """Whether nothing more will happen here by itself."""
         moving = any(one.is_late or one.status == "processing" for one in self.intents)

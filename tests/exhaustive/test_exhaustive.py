@@ -26,7 +26,7 @@ LEAST_STATES = 450_000
 LEAST_CELLS = 125
 """Of the saga's matrix. Those never entered are contradictions that cannot arise, or need more deviations."""
 # A defect may open a space without end: that is a failure, too, but not of the machine.
-MOST_STATES = 400_000
+MOST_STATES = 800_000
 MOST_SECONDS = 240.0
 
 

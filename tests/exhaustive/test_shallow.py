@@ -12,7 +12,7 @@ from tests.exhaustive.cases import CASES
 from tests.exhaustive.search import Search
 
 # A mutant may open a space without end.
-MOST_STATES = 50_000
+MOST_STATES = 80_000
 MOST_SECONDS = 120.0
 WITH_TWO = ("found later",)
 """Money is found after PaymentCancelled only where two things have gone wrong."""

@@ -47,6 +47,7 @@ from services.payment.domain.payment import (
     State,
     capture_row,
 )
+from services.payment.domain.results import can_cancel
 from shared.contracts.message import StartsEffect
 from shared.contracts.payment_commands import CancelPayment, CapturePayment, RefundPayment, ResolvePayment
 from shared.contracts.prices import RenewalPriced
@@ -250,7 +251,8 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
             return captured(found, now, code="resolved_by_operator")
         case "not_captured" if open_capture:
             if payment.cancel_wanted is not None:
-                return cancelled(payment, payment.cancel_wanted)
+                return _cancelled_as_found(payment, payment.cancel_wanted, circumstances)
+            # Its object stays: the next attempt is made on it, or whatever follows cancels it first.
             return attempt_failed(payment, "resolved_by_operator")
         case "captured" if unlearned and payment.provider_reference is not None:
             return facts.surplus_found(payment, _money_found(payment, now), now, circumstances.patience)
@@ -266,6 +268,18 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
             return Change(payment, messages=answers.decision(payment))
         case _:
             return None
+
+
+def _cancelled_as_found(payment: Payment, reason: str, circumstances: Circumstances) -> Change:
+    """The finding decides, for good. The PSP's object may know better: it is cancelled all the same."""
+    if payment.provider_reference is None:
+        return cancelled(payment, reason)
+    change = cancelled(payment, reason, goes_on=True)
+    if payment.operation is Operation.VOID or not can_cancel(payment):
+        return change
+    void = begin(change.payment, Operation.VOID, circumstances.now, circumstances.patience)
+    void.messages = change.messages
+    return void
 
 
 def _money_found(payment: Payment, now: datetime) -> Outcome:

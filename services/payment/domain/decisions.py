@@ -43,10 +43,10 @@ def captured(payment: Payment, at: datetime, *, code: str = "captured") -> Chang
     )
 
 
-def cancelled(payment: Payment, reason: str, *, unresolved: bool = False) -> Change:
-    """No money is taken. Where that could not be learned in time, the call under way goes on."""
+def cancelled(payment: Payment, reason: str, *, unresolved: bool = False, goes_on: bool = False) -> Change:
+    """No money is taken. Where that could not be learned in time, or only people say so, the call goes on."""
     fields = {"state": State.CANCELLED, "decision": Decision.CANCELLED, "cancel_wanted": reason}
-    changed = payment.changed(**fields) if unresolved else ended(payment, **fields)
+    changed = payment.changed(**fields) if unresolved or goes_on else ended(payment, **fields)
     changed.answer = answers.cancelled(changed, reason, unresolved=unresolved)
     return Change(changed, messages=(changed.answer,))
 

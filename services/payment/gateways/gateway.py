@@ -22,6 +22,9 @@ class Gateway(Protocol):
     async def ask(self, call: Call) -> Outcome:
         """What became of a capture, or of a payer who was to authenticate. Moves nothing."""
 
+    def is_quiet(self, call: Call) -> bool:
+        """Whether nothing sent for this call can be on its way or invisible: a question tells all."""
+
     async def void(self, call: Call) -> Outcome:
         """Make sure the object never takes money: VOIDED, or CAPTURED where it already has."""
 

@@ -94,7 +94,7 @@ class Psp:
             "requires_action",
         ):
             return self._outcome(call, Kind.UNKNOWN, code=_code(document.get("status"), "unknown_status"))
-        if not self._is_quiet(call):
+        if not self.is_quiet(call):
             return self._outcome(call, Kind.UNKNOWN, code="not_seen_yet")
         if document.get("status") == "requires_action":
             # Also where an error of an earlier attempt is still told.
@@ -120,7 +120,7 @@ class Psp:
         for refund in refunds:
             if isinstance(refund, dict) and (refund.get("metadata") or _NOTHING).get("key") == str(call.key):
                 return self._of_refund(call, refund)
-        if self._is_quiet(call):
+        if self.is_quiet(call):
             return self._outcome(call, Kind.FAILED, code="nothing_found")
         return self._outcome(call, Kind.UNKNOWN, code="not_seen_yet")
 
@@ -230,7 +230,7 @@ class Psp:
     def _unanswered(self, call: Call, *, is_outage: bool) -> Outcome:
         return self._outcome(call, Kind.UNKNOWN, code="provider_silent", is_outage=is_outage)
 
-    def _is_quiet(self, call: Call) -> bool:
+    def is_quiet(self, call: Call) -> bool:
         return call.sent_before is None or is_quiet(
             self.capabilities, call.sent_before, self._timeout, self._clock()
         )

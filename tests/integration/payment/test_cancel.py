@@ -195,5 +195,27 @@ async def test_an_operator_settles_what_cannot_be_learned(
     assert (await at_rest(payment, renewal))["decision"] == "cancelled"
 
 
+async def test_an_object_that_takes_money_after_operators_said_it_took_none_gives_it_back(
+    payment: Wired, psp: PspJournal, payer: Subscribe
+) -> None:
+    renewal = await payer("tok_timeout_late")
+    await payment.consume("commands", renewal.priced())
+    await until(lambda: psp.requests(renewal, "confirm_intent"))
+    psp.fault("cancel_intent", "server_error")
+    await payment.consume("commands", renewal.cancel(), renewal.resolve("not_captured"))
+    cancelled = await hear(payment, PaymentCancelled, renewal)
+    assert cancelled.unresolved is False, "their word decides"
+    assert (await row(payment, renewal))["operation"] == "void", "and the object is cancelled all the same"
+    await until(lambda: psp.effects(renewal) == ["captured"])
+
+    psp.well()
+    surplus = await hear(payment, SurplusRefunded, renewal)
+    assert surplus.amount_minor == PRICE
+    assert (await at_rest(payment, renewal))["decision"] == "cancelled"
+    assert psp.effects(renewal) == ["captured", "refunded"]
+    assert said(payment, PaymentCancelled, renewal) == [cancelled]
+    assert await books_balance(payment)
+
+
 async def _is_unknown(payment: Wired, renewal: object) -> bool:
     return bool((await row(payment, renewal))["call_status"] == "unknown")  # type: ignore[arg-type]

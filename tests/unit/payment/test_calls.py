@@ -29,9 +29,13 @@ class Scripted:
         self.asked: list[str] = []
         self._answers = answers
 
+    def is_quiet(self, call: Call) -> bool:
+        return call.sent_before == LONG_AGO
+
     def __getattr__(self, name: str) -> object:
         async def answered(call: Call) -> Outcome:
             self.asked.append(name)
+            self.last = call
             return self._answers.get(name, told(call, Kind.UNKNOWN, "http_500"))
 
         return answered
@@ -61,6 +65,7 @@ SENT = call(Operation.CAPTURE, was_sent=True)
         (call(Operation.CAPTURE, reference=None), ["create"]),
         (call(Operation.CAPTURE), ["confirm"]),
         (SENT, ["confirm", "ask"]),
+        (replace(SENT, sent_before=LONG_AGO), ["ask"]),
         (replace(SENT, cancel_wanted=True), []),
         (replace(SENT, token=None), ["ask"]),
         (replace(SENT, first_sent_at=LONG_AGO), ["ask"]),
@@ -90,13 +95,29 @@ async def test_after_its_window_nothing_is_written(operation: Operation, was_sen
     assert (outcome.kind, outcome.code, gateway.asked) == (Kind.NOT_SENT, "window_passed", [])
 
 
-async def test_that_nothing_is_seen_of_a_repeated_refund_yet_says_nothing() -> None:
+async def test_a_capture_of_which_surely_nothing_came_is_sent_again() -> None:
+    one = replace(SENT, sent_before=LONG_AGO)
+    nothing, done = told(one, Kind.NOTHING_FOUND), told(one, Kind.CAPTURED)
+    gateway = Scripted(ask=nothing, confirm=done)
+    assert await made(one, gateway) == done
+    assert gateway.asked == ["ask", "confirm"]
+
+
+@pytest.mark.parametrize("operation", [Operation.CAPTURE, Operation.REFUND])
+async def test_what_was_repeated_is_asked_about_as_sent_just_now(operation: Operation) -> None:
+    one = replace(call(operation, was_sent=True), sent_before=NOON - SECOND)
+    gateway = Scripted()
+    await made(one, gateway)
+    assert len(gateway.asked) == 2
+    assert gateway.last.sent_before == NOON
+    assert one.sent_before == NOON - SECOND
+
+
+async def test_the_question_decides_where_the_repeat_had_no_answer() -> None:
     one = call(Operation.REFUND, was_sent=True)
-    unknown, nothing = told(one, Kind.UNKNOWN, "http_500"), told(one, Kind.NOTHING_FOUND, "nothing_found")
-    done = told(one, Kind.REFUNDED)
-    assert await made(one, Scripted(refund=unknown, ask_refund=nothing)) == unknown
+    unknown, done = told(one, Kind.UNKNOWN, "http_500"), told(one, Kind.REFUNDED)
     assert await made(one, Scripted(refund=unknown, ask_refund=done)) == done
-    assert await made(one, Scripted(refund=done, ask_refund=nothing)) == done
+    assert await made(one, Scripted(refund=done, ask_refund=unknown)) == done
 
 
 async def test_what_a_repeated_capture_answers_is_believed_before_a_question_is_asked() -> None:

@@ -1,6 +1,7 @@
 """What of a PSP's answers tells that it is out of order: silence and 5xx, never a decline or a refusal."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
@@ -11,7 +12,7 @@ import pytest
 from services.payment.authority import Authority
 from services.payment.calls import Calls, Created, Queued
 from services.payment.domain.calls import Call
-from services.payment.domain.capabilities import GATEWAYS
+from services.payment.domain.capabilities import GATEWAYS, Capabilities
 from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.payment import WALLET, Operation
 from services.payment.gateways.psp import Psp
@@ -56,8 +57,8 @@ class Recorded:
         return self.answered
 
 
-def calls_to(line: Recorded) -> Calls:
-    psp = Psp("sandbox", cast(HttpClient, line), GATEWAYS["sandbox"], SECOND, lambda: NOON)
+def calls_to(line: Recorded, can: Capabilities = GATEWAYS["sandbox"]) -> Calls:
+    psp = Psp("sandbox", cast(HttpClient, line), can, SECOND, lambda: NOON)
     return Calls({"sandbox": psp}, cast(Authority, None), Lease(SECOND, SECOND), lambda: NOON)
 
 
@@ -112,6 +113,29 @@ async def test_a_wallet_and_a_call_that_came_too_late_say_nothing_about_the_psp(
     assert line.requests == 0
     assert (calls.gateway(by_wallet), calls.gateway(late)) == (WALLET, "sandbox")
     assert calls.gateway(call(Operation.VOID, gateway="nobody knows")) == WALLET
+
+
+UNWANTED = replace(call(Operation.CAPTURE, was_sent=True), cancel_wanted=True)
+LONG_AGO = NOON - timedelta(days=3)
+NOT_ASKABLE = replace(GATEWAYS["sandbox"], can_query=False)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        UNWANTED,
+        replace(call(Operation.CAPTURE, was_sent=True), first_sent_at=LONG_AGO),
+        replace(call(Operation.REFUND, was_sent=True), first_sent_at=LONG_AGO),
+    ],
+    ids=["unwanted", "capture that cannot be asked about", "refund that cannot be asked about"],
+)
+async def test_a_call_that_asked_nobody_is_no_probe_of_the_psp(one: Call) -> None:
+    line = Recorded(answer(200))
+    calls = calls_to(line, NOT_ASKABLE)
+    outcome = await calls.call(one)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.kind, line.requests) == (Kind.UNKNOWN, 0)
+    assert calls.sign(one, outcome) is Sign.NOTHING
 
 
 async def test_a_repeat_without_an_answer_is_followed_by_a_question_only_when_there_is_room_for_it() -> None:
