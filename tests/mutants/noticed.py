@@ -1,6 +1,6 @@
 """Which test noticed each listed defect when all were shown to every layer: it is asked first the next time.
 
-Where it notices again, nobody else is asked: a run takes minutes instead of hours. Where it does not, the
+Where it notices again, nobody else is asked, which is most of what a run would take. Where it does not, the
 defect is shown to all layers as if nothing were known. `--anew` asks all; `--keep` writes `noticed.toml`.
 """
 

@@ -57,11 +57,12 @@ class TopUpCalls:
     def is_urgent(self, job: Job) -> bool:
         return job.order.terms.is_awaited
 
-    def sign(self, _job: Job, outcome: Outcome) -> Sign:
+    def sign(self, job: Job, outcome: Outcome) -> Sign:
         finding = outcome.finding
         if finding.is_outage:
             return Sign.FAILED
-        return Sign.NOTHING if finding.kind == "late" else Sign.ANSWERED
+        was_asked = finding.kind != "late" and job.call != "nothing"
+        return Sign.ANSWERED if was_asked else Sign.NOTHING
 
     def put_off(self, job: Job) -> Outcome:
         return Outcome(job, _PUT_OFF, is_queued=True)

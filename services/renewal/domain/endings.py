@@ -16,13 +16,21 @@ def cancel_payment(renewal: Renewal, reason: str, moment: Moment, detail: str | 
 
 def cancel_top_up(renewal: Renewal, reason: str, moment: Moment, detail: str | None = None) -> Change:
     """Give up after the capture: the money may go back only once nothing can be applied any more."""
-    new = asked_anew(moved(renewal, "cancelling_top_up", moment.at, reason=reason))
+    new = moved(asked_anew(renewal), "cancelling_top_up", moment.at, reason=reason)
     return Change(new, (wording.cancel_top_up(new, moment),), reason, detail)
 
 
 def asked_anew(renewal: Renewal) -> Renewal:
-    """What provisioning could not find out it tries again once it calls off: until then nobody knows."""
-    return renewal._replace(top_up=None) if renewal.top_up == "undetermined" else renewal
+    """What provisioning could not find out it tries again once it calls off: until then nobody knows.
+
+    A further attempt: what was said of the one before must not park again what has been decided since, and
+    people may decide while some of it is still to be read.
+    """
+    if renewal.top_up == "undetermined":
+        renewal = renewal._replace(top_up=None)
+    elif renewal.state != "parked":
+        return renewal
+    return renewal._replace(top_up_attempt=renewal.top_up_attempt + 1)
 
 
 def spent(

@@ -232,25 +232,28 @@ def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment)
     return Change(new, reason=message.reason)
 
 
-def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change:
-    """That a refund came back may be heard of before the refund itself: both are kept."""
+def park_refund(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change | None:
+    """That a refund came back may be heard of before the refund itself: both are kept.
+
+    Each is believed once. What is said again of an attempt before, or of a return that is known, must not
+    park what an operator has put on its way since.
+    """
     if message.reason == _RETURNED:
+        if renewal.has_flag("refund_failed_later"):
+            return None
         renewal = renewal._replace(flags=renewal.flagged("refund_failed_later"))
+    elif message.attempt != renewal.refund_attempt:
+        return None
     return endings.park(renewal, "refunding", "refund_rejected", moment)._replace(detail=message.reason)
 
 
-def note_return(renewal: Renewal, message: RefundRejected, moment: Moment) -> Change | None:
-    """The same while parked: any other reason is what it was parked for, said again."""
-    return refund_failed_later(renewal, message, moment) if message.reason == _RETURNED else None
+def note_return(renewal: Renewal, message: RefundRejected, _moment: Moment) -> Change | None:
+    """A refund that was made came back: refunded for the customer, an operator sends the money another way.
 
-
-def refund_failed_later(
-    renewal: Renewal, message: RefundAttemptFailed | RefundRejected, _moment: Moment
-) -> Change | None:
-    """Stays refunded for the customer; an operator sends the money another way."""
-    if isinstance(message, RefundAttemptFailed) and message.attempt != renewal.refund_attempt:
-        return None
-    return alarmed(renewal, message.reason, "refund_failed_later")
+    Any other reason is of a refund that never was made: what it was parked for, or what came before the
+    refund that worked, said again or read late.
+    """
+    return alarmed(renewal, message.reason, "refund_failed_later") if message.reason == _RETURNED else None
 
 
 def lose(renewal: Renewal, message: PaymentRefunded, moment: Moment) -> Change:

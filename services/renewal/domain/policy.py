@@ -135,7 +135,7 @@ class Moment(NamedTuple):
 
 # Silence is counted from what was last heard: no lot is drawn, so that it is due when the page says.
 _ASKING: Final = Patience(Backoff(first_seconds=30, factor=2, cap_seconds=300, jitter=0), budget=None)
-# Together longer than the authorities' resolution deadlines (an hour): they must have answered by then.
+# Together longer than the authorities' resolution deadlines (minutes): they must have answered by then.
 _CANCELLING: Final = Patience(
     Backoff(first_seconds=30, factor=2, cap_seconds=600, jitter=0), budget=12, when_spent="park"
 )

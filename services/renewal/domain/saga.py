@@ -96,6 +96,7 @@ first_answer = ignored("the catalog's first answer stands: it was acted upon")
 payer = ignored("it is the payer's turn: their confirmation or the deadline moves it")
 retold = ignored("the capture is not seen yet: after it, silence has the answer repeated")
 unasked = ignored("no refund is asked for in this state: an echo of an earlier command")
+made = ignored("the refund is made: what failed before it, failed before it")
 settled = ignored("provisioning's final answer is in: an earlier report adds nothing")
 agrees = ignored("agrees with how it ended")
 unpaid = ignored("nothing is captured: cancel it instead")
@@ -157,12 +158,12 @@ MATRIX: Final[dict[type, Row]] = {
     RefundAttemptFailed: row(
         requested=unasked, priced=unasked, captured=unasked, awaiting_customer=unasked,
         cancelling_payment=unasked, cancelling_top_up=unasked, refunding=p.retry_refund, parked=operator,
-        completed=unasked, refunded=p.refund_failed_later, failed=unasked, cancelled=unasked,
+        completed=unasked, refunded=made, failed=unasked, cancelled=unasked,
     ),
     RefundRejected: row(
         requested=unasked, priced=unasked, captured=unasked, awaiting_customer=unasked,
         cancelling_payment=unasked, cancelling_top_up=unasked, refunding=p.park_refund, parked=p.note_return,
-        completed=unasked, refunded=p.refund_failed_later, failed=unasked, cancelled=unasked,
+        completed=unasked, refunded=p.note_return, failed=unasked, cancelled=unasked,
     ),
     SurplusRefunded: in_any_state(p.note_surplus),
     PaymentDisputed: in_any_state(e.note_dispute),

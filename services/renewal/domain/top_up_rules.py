@@ -83,7 +83,10 @@ def retry_top_up(renewal: Renewal, message: TopUpAttemptFailed, moment: Moment) 
     return Change(new, reason=message.reason)
 
 
-def park_unknown(renewal: Renewal, message: TopUpUndetermined, moment: Moment) -> Change:
+def park_unknown(renewal: Renewal, message: TopUpUndetermined, moment: Moment) -> Change | None:
+    """A person must look, unless it was said of what has been called off anew since."""
+    if message.attempt < renewal.top_up_attempt:
+        return None
     change = endings.park(
         renewal._replace(top_up="undetermined"), renewal.state, "top_up_undetermined", moment
     )

@@ -1,7 +1,7 @@
 """Requests that wait: somebody asked in person while a rule's renewal had the slot, which gives way."""
 
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from services.renewal.domain.admission import Refusal, Waits
@@ -13,7 +13,6 @@ WaitState = Literal[
     "refused",  # it was completed after all, or something else stands in the way by now
     "withdrawn",  # whoever asked does not want it any more
 ]
-WAIT_STATES: Final[tuple[WaitState, ...]] = get_args(WaitState)
 
 
 class Waiting(NamedTuple):

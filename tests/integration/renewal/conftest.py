@@ -225,8 +225,8 @@ class About:
     def top_up_rejected(self) -> TopUpRejected:
         return TopUpRejected(**self._about, version=2, reason="not_compatible")
 
-    def refund_rejected(self) -> RefundRejected:
-        return RefundRejected(**self._about, version=5, reason="refund_returned")
+    def refund_rejected(self, reason: str = "refund_returned", attempt: int = 1) -> RefundRejected:
+        return RefundRejected(**self._about, version=5, attempt=attempt, reason=reason)
 
     def disputed(self) -> PaymentDisputed:
         return PaymentDisputed(

@@ -48,7 +48,7 @@ async def closed(renewal: Wired, end: str) -> tuple[Subscriber, About, list[Any]
     [about] = await begun(renewal, one)
     told: list[Any] = [about.priced(), about.captured(), about.applied()]
     if end == "refunded":
-        told[2:] = [about.top_up_rejected(), about.refunded()]
+        told[2:] = [about.top_up_rejected(), about.refund_rejected("unknown"), about.refunded()]
     elif end == "failed":
         told[1:] = [about.declined(), about.declined(2), about.payment_cancelled()]
     elif end == "cancelled":

@@ -149,7 +149,7 @@ async def test_what_has_moved_since_the_dry_run_is_left_alone(renewal: Wired) ->
     made = await dry_run(ana, brand, "release", choice="refunded")
     seen = await shown(renewal, abouts[1])
     await ben.decide(abouts[1], "act", seen["version"], action="retry")
-    await renewal.consume("saga", abouts[1].refund_rejected())
+    await renewal.consume("saga", abouts[1].refund_rejected("account_closed", attempt=2))
     await start(ben, made)
     job = await ended(ana, made)
     assert (job["done"], job["moved"]) == (2, 1)

@@ -160,7 +160,7 @@ async def test_what_the_renewal_has_overtaken_makes_room_for_another_proposal(re
     ana, ben = Operator(renewal, "ana"), Operator(renewal, "ben")
     first = await ana.decide(about, "resolve", seen["version"], found="refunded")
     await ben.decide(about, "act", seen["version"], action="retry")
-    await renewal.consume("saga", about.refund_rejected())
+    await renewal.consume("saga", about.refund_rejected("account_closed", attempt=2))
     second = await ana.decide(about, "refund", (await shown(renewal, about))["version"])
     assert second.status == 202
     assert "proposed instead" in (await ben.approve(first)).body["detail"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from services.renewal.domain.asking import PAUSED, UNTIL, Trigger
 from services.renewal.domain.renewal import Renewal
 from services.renewal.operators import store as operator_store
 from services.renewal.rules import decision_store, store
-from services.renewal.rules.domain.decision import Decision, newest_word, replaces, settled
+from services.renewal.rules.domain.decision import Decision, replaces, settled
 from services.renewal.rules.domain.judgement import Told
 from services.renewal.rules.domain.mandate import BEFORE_MANDATES, Mandate
 from services.renewal.rules.domain.offering import OfferingTerms
@@ -207,12 +207,21 @@ async def settle_decisions(transaction: Open, rows: Collection[Decision]) -> Non
         if place[0] in said
     }
     for place, old in await transaction.lock_where(own.decisions, wanted):
-        new = newest_word(said[old.subscription_id], old.cycle)
+        new = _newest_word(said[old.subscription_id], old.cycle)
         if place in places or new is None:
             continue
         kept = transaction.get(own.kept, old.subscription_id)
         is_kept = kept is not None and (kept[0].cycle, kept[0].dunning_try) == (old.cycle, old.dunning_try)
         transaction.put(own.decisions, place, settled(old, new, is_kept=is_kept))
+
+
+def _newest_word(told: Iterable[Decision], cycle: int) -> Decision | None:
+    """What is said last, by cycle and try, of those that are not older than this cycle."""
+    return min(
+        (one for one in told if one.cycle >= cycle),
+        key=lambda one: (-one.cycle, -one.dunning_try, one.outcome == "not_meant", one.kind),
+        default=None,
+    )
 
 
 def _is_open(row: Decision) -> bool:

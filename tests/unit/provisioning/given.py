@@ -51,11 +51,12 @@ def apply(attempt: int = 1, act_before: datetime = SOON) -> ApplyTopUp:
     return ApplyTopUp(**_PURCHASE, attempt=attempt, act_before=act_before)
 
 
-def cancel(act_before: datetime = SOON) -> CancelTopUp:
+def cancel(act_before: datetime = SOON, attempt: int = 1) -> CancelTopUp:
     return CancelTopUp(
         renewal_id=RENEWAL,
         subscription_id="sub-1",
         version=5,
+        attempt=attempt,
         terms=TERMS,
         act_before=act_before,
         reason="customer_cancelled",

@@ -195,6 +195,26 @@ def test_cancelling_again_while_calling_off_is_nothing_new() -> None:
     assert (after.cancel_wanted, after.cancel_ordinal, says) == (True, 1, False)
 
 
+@pytest.mark.parametrize("ground", [GROUND, UNABLE], ids=["can call off", "cannot"])
+@pytest.mark.parametrize("state", ["sending", "calling_off", "undetermined"])
+def test_what_is_said_after_it_is_called_off_anew_names_that_attempt(state: State, ground: Ground) -> None:
+    """The saga drops what was said of the attempt before."""
+    before = top_up(state, cancel_wanted=True)
+    again, _ = fold(before, cancel(attempt=3), ground)
+    assert (again.attempt, again.version > before.version) == (3, True)
+    for older in (1, 2):
+        assert fold(again, cancel(attempt=older), ground)[0].attempt == 3, "read late, it is not gone back to"
+    assert fold(before, cancel(PAST, attempt=3), ground)[0] == before
+
+
+def test_where_the_carrier_cannot_call_off_a_new_question_is_answered_anew() -> None:
+    first, _ = fold(top_up("undetermined"), cancel(attempt=2), UNABLE)
+    second, says = fold(first, cancel(attempt=3), UNABLE)
+    assert (second.state, second.attempt, says) == ("undetermined", 3, True)
+    assert second.version == first.version + 1, "another event, not the one that was published"
+    assert fold(second, cancel(attempt=3), UNABLE) == (second, True)
+
+
 @pytest.mark.parametrize("state", sorted(FINAL))
 @pytest.mark.parametrize(
     "instruction", [captured(), apply(3), apply(1, PAST), cancel(), cancel(PAST), resolve(applied=True)]

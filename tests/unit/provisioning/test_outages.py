@@ -1,13 +1,19 @@
 """A carrier that is out of order tells nothing about a top-up: nothing is said, spent or given up for it."""
 
 from datetime import timedelta
+from typing import cast
+from uuid import UUID
 
 import pytest
 
-from services.provisioning.topups.domain.attempt import next_call
+from services.provisioning.topups.calls import Outcome, TopUpCalls
+from services.provisioning.topups.decisions import Job
+from services.provisioning.topups.domain.attempt import Call, next_call
 from services.provisioning.topups.domain.findings import Finding, settle
 from services.provisioning.topups.domain.top_up import State
-from tests.unit.provisioning.given import FULL, KNOWN, NOW, PATIENCE, attempt, top_up
+from services.provisioning.topups.gateways.carrier import Carrier, Carriers, Connected
+from shared.calls.breaker import Sign
+from tests.unit.provisioning.given import FULL, KNOWN, NOW, ORDER, PATIENCE, attempt, top_up
 
 PUT_OFF = Finding("late", "waits_for_carrier")
 NOT_REACHED = Finding("refused", "no_connection", reached_provider=False, is_outage=True, excused=True)
@@ -65,3 +71,49 @@ def test_what_a_lost_lease_brings_of_an_outage_is_dropped(state: State) -> None:
 def test_who_does_not_want_what_was_put_off_gets_the_money_back_at_once() -> None:
     settled = settle(top_up("sending", cancel_wanted=True), attempt(asked=1), PUT_OFF, 1, KNOWN)
     assert (settled.top_up.state, settled.says) == ("cancelled", True)
+
+
+class Busy:
+    """A carrier that turns every request away, and counts them."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def __getattr__(self, _name: str) -> object:
+        async def turned_away(*_asked: object) -> Finding:
+            self.requests += 1
+            return Finding("refused", "rate_limited", reached_provider=False)
+
+        return turned_away
+
+
+def calls_to(carrier: Busy) -> TopUpCalls:
+    return TopUpCalls(Carriers({}, Connected(cast(Carrier, carrier), FULL)), PATIENCE)
+
+
+def job(call: Call, *, send_by: float = float("inf")) -> Job:
+    return Job(ORDER, "apply", 1, 1, call, UUID(int=1), send_by, "order-1", NOW)
+
+
+@pytest.mark.parametrize("one", [job("nothing"), job("apply", send_by=0.0)], ids=["cannot be asked", "late"])
+async def test_a_call_that_asked_nobody_is_no_probe_of_the_carrier(one: Job) -> None:
+    carrier = Busy()
+    calls = calls_to(carrier)
+    outcome = await calls.call(one)
+    assert carrier.requests == 0
+    assert calls.sign(one, outcome) is Sign.NOTHING
+
+
+@pytest.mark.parametrize("call", ["apply", "cancel", "find", "look_up"])
+async def test_a_carrier_that_is_busy_has_answered(call: Call) -> None:
+    carrier = Busy()
+    calls, one = calls_to(carrier), job(call)
+    outcome = await calls.call(one)
+    assert carrier.requests == 1
+    assert calls.sign(one, outcome) is Sign.ANSWERED
+
+
+@pytest.mark.parametrize("finding", [NOT_REACHED, NO_ANSWER])
+def test_a_carrier_that_is_out_of_order_has_failed(finding: Finding) -> None:
+    one = job("apply")
+    assert calls_to(Busy()).sign(one, Outcome(one, finding)) is Sign.FAILED

@@ -37,7 +37,6 @@ PaymentRefunded
     stays alarm <- failed cancelled
 RefundAttemptFailed
     stays <- refunding
-    stays alarm <- refunded
 RefundRejected
     parked RenewalParked <- refunding
     stays alarm <- refunded parked

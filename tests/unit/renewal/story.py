@@ -185,8 +185,8 @@ class Says:
             **self._about(8, attempt), reason="provider_unavailable", reached_provider=True
         )
 
-    def refund_rejected(self, reason: str = "account_closed") -> RefundRejected:
-        return RefundRejected(**self._about(9), reason=reason)
+    def refund_rejected(self, reason: str = "account_closed", attempt: int = 1) -> RefundRejected:
+        return RefundRejected(**self._about(9, attempt), reason=reason)
 
     def surplus(self, ordinal: int = 1) -> SurplusRefunded:
         return SurplusRefunded(
@@ -220,8 +220,8 @@ class Says:
     def top_up_cancelled(self) -> TopUpCancelled:
         return TopUpCancelled(**self._about(3), reason="as_asked")
 
-    def undetermined(self) -> TopUpUndetermined:
-        return TopUpUndetermined(**self._about(3), reason="carrier_silent")
+    def undetermined(self, attempt: int = 1) -> TopUpUndetermined:
+        return TopUpUndetermined(**self._about(3, attempt), reason="carrier_silent")
 
 
 def new(*methods: str) -> Story:

@@ -52,14 +52,14 @@ ANYTHING = st.one_of(
     st.builds(says.payment_cancelled, unresolved=st.booleans()),
     said(says.refunded),
     st.builds(says.refund_failed, attempts),
-    said(says.refund_rejected),
+    st.builds(says.refund_rejected, st.sampled_from(("account_closed", "refund_returned")), attempts),
     said(says.surplus),
     said(says.disputed),
     said(says.applied),
     said(says.top_up_rejected),
     st.builds(says.top_up_failed, attempts, reached=st.booleans()),
     said(says.top_up_cancelled),
-    said(says.undetermined),
+    st.builds(says.undetermined, attempts),
     *(st.just(timer()) for timer in (Silence, Deadline, DelayPromise, RetryDue)),
     st.sampled_from(
         (

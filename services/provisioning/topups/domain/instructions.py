@@ -159,7 +159,12 @@ def _cancel(
         return top_up, top_up.state in SPOKEN
     if top_up.ordinal == 0 or (act == "end" and not top_up.same_ordinal):
         return _changed(top_up, state="cancelled", cancel_wanted=True, reason=instruction.reason), True
-    return _call_off(top_up, instruction.reason, ground.cancels)
+    return _call_off(_about(top_up, instruction.attempt), instruction.reason, ground.cancels)
+
+
+def _about(top_up: TopUp, attempt: int) -> TopUp:
+    """Called off anew by the saga, what is said from now on is about that: it drops what was said before."""
+    return _changed(top_up, attempt=attempt) if attempt > top_up.attempt else top_up
 
 
 def _call_off(top_up: TopUp, reason: str, cancels: bool) -> Folded:

@@ -224,15 +224,6 @@ def settled(old: Decision, new: Decision, *, is_kept: bool) -> Decision:
     return old
 
 
-def newest_word(told: Iterable[Decision], cycle: int) -> Decision | None:
-    """What is said last, by cycle and try, of those that are not older than this cycle."""
-    return min(
-        (one for one in told if one.cycle >= cycle),
-        key=lambda one: (-one.cycle, -one.dunning_try, one.outcome == "not_meant", one.kind),
-        default=None,
-    )
-
-
 def _over(old: Decision, new: Decision) -> Decision:
     return old._replace(
         decided_at=new.decided_at, outcome="refused", reason=CYCLE_OVER, detail=OVER, next_try_at=None

@@ -19,7 +19,6 @@ from services.renewal.rules.domain.decision import (
     after_end,
     decision_of,
     last_words,
-    newest_word,
     replaces,
     settled,
 )
@@ -242,13 +241,3 @@ def test_a_next_try_is_not_announced_any_more_once_it_has_been(answer: Any, is_o
     assert settled(failed, said(answer), is_kept=False) == failed, (
         "another kind of the same try ends no other"
     )
-
-
-def test_of_several_words_the_newest_counts_and_what_is_not_meant_last() -> None:
-    first, second = said(pull()), said(NotMeant("rule_off"), dunning_try=2)
-    later = said(Kept(TRIGGER), cycle=TRIGGER.cycle + 1)
-    assert newest_word([first, second], TRIGGER.cycle) == second
-    assert newest_word([second, later, first], TRIGGER.cycle) == later
-    for told_of in ([first, said(NotMeant("rule_off"))], [said(NotMeant("rule_off")), first]):
-        assert newest_word(told_of, TRIGGER.cycle) == first
-    assert newest_word([first], TRIGGER.cycle + 1) is None
