@@ -1,6 +1,7 @@
 """What usage exports."""
 
 from collections.abc import Iterable
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -9,6 +10,7 @@ from services.usage.domain.arrivals import TAKEN
 from services.usage.domain.reconcile import VERDICTS, Compared
 from services.usage.domain.records import REASONS
 from services.usage.domain.triggers import KINDS
+from services.usage.polls.gateways.carrier import AnswerKind
 from shared.observability.metrics import children
 
 _RECORDS = children(
@@ -108,6 +110,8 @@ for _verdict in VERDICTS:
     report(_verdict, 0)
 for _crossing in crossings.RESULTS:
     crossing(_crossing, 0)
+for _answer in get_args(AnswerKind):
+    _POLLS(_answer)
 for _kind in KINDS:
     _TRIGGERS(_kind)
 top_ups(0, 0)

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.observability.metrics import LATENCY_BUCKETS_SECONDS
+from shared.observability.metrics import LATENCY_BUCKETS_SECONDS, SIZE_BUCKETS
 
 _PUBLISH_FAILURES = Counter(
     "recarga_outbox_publish_failures_total", "Publications that Kafka did not acknowledge", ["service"]
@@ -25,7 +25,7 @@ _BATCH_RECORDS = Histogram(
     "recarga_consumer_batch_records",
     "Records in a batch",
     ["service", "consumer"],
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000),
+    buckets=SIZE_BUCKETS,
 )
 _RETRIES = Counter(
     "recarga_consumer_batch_retries_total", "Batches that failed and were read again", ["service", "consumer"]

@@ -12,6 +12,7 @@ from shared.database.queries import load_queries
 
 SQL = load_queries(__file__)
 _COUNTED_AT_MOST: Final = 10_000
+"""Of each carrier; so many are late to the alert PollsLate, which names the number."""
 
 
 class Poll(NamedTuple):

@@ -10,7 +10,7 @@ from services import NAMES
 from tests.unit.compose.files import REPOSITORY, RUNBOOKS
 from tests.unit.compose.test_compose_file import VARIABLES, environment_of, settings_class
 
-DOCUMENTS = sorted((REPOSITORY / "docs").glob("*.md"))
+DOCUMENTS = sorted([*(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "docs" / "adr").glob("*.md")])
 NAMED: Final = re.compile(r"\bRECARGA_(?P<begin>[A-Z][A-Z0-9_]*)(?P<more>\.\.\.(?P<end>_[A-Z0-9_]+)?)?")
 SAID_BY_THE_FILE: Final = {"instance", "text_message_secret_files"}
 """It names its containers, and the secrets that it mounts, itself."""
