@@ -22,11 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.errors import DownloadError
+from deploy.local.run_lock import exclusive
 
 LOCK_FILE = Path(__file__).with_name("artifacts.lock.json")
 PARALLEL_DOWNLOADS = 8
 TRIES = 3
 TIMEOUT_SECONDS = 20
+WAIT_SECONDS = 900
+"""How long another run on the same cache may take."""
+LOCK = "recarga.lock"
 CHUNK_BYTES = 1 << 20
 NO_CONNECTION = "no connection"
 
@@ -185,11 +189,13 @@ class Fetch:
 
     def __call__(self, artifacts: Sequence[Artifact]) -> list[Path]:
         """Returns the verified files in the order of `artifacts`. Raises DownloadError, one clear line."""
-        with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as threads:
-            problems = list(threads.map(self._check_cached, artifacts))
-        missing = [artifact for artifact, problem in zip(artifacts, problems, strict=True) if problem]
-        if missing:
-            self._download_all(missing)
+        # One run per cache: to another what this one is copying there would look like an interrupted copy.
+        with exclusive(self.cache / LOCK, deadline=time.monotonic() + WAIT_SECONDS):
+            with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as threads:
+                problems = list(threads.map(self._check_cached, artifacts))
+            missing = [artifact for artifact, problem in zip(artifacts, problems, strict=True) if problem]
+            if missing:
+                self._download_all(missing)
         return [artifact.path_in(self.cache) for artifact in artifacts]
 
     def _check_cached(self, artifact: Artifact) -> str | None:
@@ -283,17 +289,12 @@ def quiet_download_logs() -> None:
 def fetch_kafka(
     home: Path, progress: Progress | None = None, cancelled: threading.Event | None = None
 ) -> list[Path]:
-    """Kafka's verified files, downloaded where needed. One fetch per home at a time.
+    """Kafka's verified files, downloaded where needed.
 
     Setting `cancelled` from another thread ends the downloads. Raises DownloadError. Blocking: call it from
     a thread inside asyncio.
     """
-    from deploy.local.run_lock import exclusive
-
     quiet_download_logs()
     artifacts = locked("kafka")
     cache = maven_cache(fallback=home / "maven")
-    run = Fetch(cache, home / "downloads", progress=progress, cancelled=cancelled)
-    home.mkdir(parents=True, exist_ok=True)
-    with exclusive(home / "downloads.lock", deadline=time.monotonic() + 900):
-        return run(artifacts)
+    return Fetch(cache, home / "downloads", progress=progress, cancelled=cancelled)(artifacts)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,30 @@ def test_downloads_run_side_by_side_and_never_more_than_the_bound(tmp_path: Path
 
     assert [path.read_bytes() for path in paths] == contents
     assert most == PARALLEL_DOWNLOADS
+
+
+def test_two_stacks_that_start_at_once_with_one_cache_download_once(tmp_path: Path) -> None:
+    first_is_copying, second_runs = threading.Event(), threading.Event()
+    repository = Repository(CONTENT)
+
+    def slow(artifact: Artifact, folder: Path, received: Callable[[int], None]) -> Path:
+        partial_path(artifact.path_in(tmp_path / "cache")).parent.mkdir(parents=True)
+        partial_path(artifact.path_in(tmp_path / "cache")).write_bytes(CONTENT[:3])
+        first_is_copying.set()
+        assert second_runs.wait(timeout=10)
+        return repository(artifact, folder, received)
+
+    notes = Notes()
+    with ThreadPoolExecutor(2) as stacks:
+        first = stacks.submit(fetch_one, tmp_path, slow)
+        assert first_is_copying.wait(timeout=10)
+        cache, staging = tmp_path / "cache", tmp_path / "other" / "staging"
+        second = stacks.submit(
+            Fetch(cache, staging, source=repository, progress=notes), [artifact_of(CONTENT)]
+        )
+        second_runs.set()
+        assert first.result(timeout=10) == second.result(timeout=10)[0]
+    assert (repository.asked, notes.notes) == (1, []), "nothing was taken for interrupted"
 
 
 @pytest.mark.parametrize("platform", ["linux-x86_64", "linux-aarch64"])
