@@ -1,6 +1,7 @@
 """What of payment is connected to what."""
 
 from datetime import timedelta
+from functools import partial
 
 from services.payment import archive, routes, webhooks
 from services.payment.authority import Authority
@@ -42,6 +43,7 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         poll_seconds=settings.payment_poll_seconds,
     )
     calls.limit_questions(worker.may_ask)
+    psp.ask_when_late(partial(worker.may_send, psp.name))
     removal = archive.removal(
         transactions,
         after=timedelta(days=settings.payment_archive_after_days),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 from services.provisioning.settings import CarrierSettings, Settings
 from services.provisioning.subscriptions import routes as subscription_routes
@@ -38,6 +39,8 @@ def build(settings: Settings, transactions: Transactions) -> Service:
         claim_limit=min(200, settings.provisioning_backlog),
         poll_seconds=settings.provisioning_poll_seconds,
     )
+    for name, client in clients.items():
+        client.ask_when_late(partial(worker.may_send, name))
 
     removal = archive.removal(
         transactions,

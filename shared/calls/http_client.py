@@ -7,23 +7,29 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from shared import crash_points
 from shared.calls.http_connection import HttpAnswer, HttpConnection, Unanswered
 
-__all__ = ["HttpAnswer", "HttpClient", "NotSent", "Unanswered", "open_client"]
+__all__ = ["HttpAnswer", "HttpClient", "MaySend", "NotSent", "Unanswered", "open_client"]
 
 CONNECT_SECONDS = 2.0
 POOL_SECONDS = 1.0
 IDLE_SECONDS = 4.0
 """A connection that has waited longer is not used again: many servers close it after 5 s, and a request that
 crosses with the closing is unanswered, hence unknown."""
+SOON_SECONDS = 0.05
+"""A request that waits longer for its connection is late: the instant of its permit is over (ADR 0009)."""
 
 
 class NotSent(Exception):
     """The request was not written: there was no connection, no free one in time, or no time left."""
+
+
+MaySend = Callable[[float], Awaitable[bool]]
+"""Whether a request may be sent, known within so many seconds."""
 
 
 class HttpClient:
@@ -45,6 +51,11 @@ class HttpClient:
         self._turns: deque[asyncio.Future[None]] = deque()
         self._idle: list[HttpConnection] = []
         self._closed = False
+        self._may_send: MaySend | None = None
+
+    def ask_when_late(self, may_send: MaySend) -> None:
+        """Have a request that had to wait for its connection ask once more: its permit may have lapsed."""
+        self._may_send = may_send
 
     async def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -67,6 +78,11 @@ class HttpClient:
         try:
             connection = self._waiting_connection() or await self._new_connection(deadline)
             try:
+                if self._may_send is not None:
+                    left_seconds = deadline - time.monotonic()
+                    is_late = self._timeout_seconds - left_seconds > SOON_SECONDS
+                    if is_late and not await self._may_send(left_seconds):
+                        raise NotSent("its permit had lapsed before there was a connection")
                 if crash_points.orders is not None:
                     crash_points.orders.pass_by(crash_points.BEFORE_SEND)
                 # The last look before the first byte: who stood still may have lost the lease meanwhile.

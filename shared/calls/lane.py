@@ -176,8 +176,10 @@ class Lane(Generic[Job]):
 
     async def question(self, within_seconds: float) -> bool:
         """Whether a call under way may send a second request, as soon as there is a permit for it."""
-        if self.is_open:
-            return False
+        return not self.is_open and await self.permit(within_seconds)
+
+    async def permit(self, within_seconds: float) -> bool:
+        """Whether a call under way, also a probe, may send a request, as soon as there is one more permit."""
         if self.permits is None:
             return True
         asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -141,6 +141,10 @@ class CallWorker(Generic[Job, Outcome]):
         """Whether a call under way may send a further request to its gateway; waits for its turn."""
         return await self._lanes[gateway].question(within_seconds)
 
+    async def may_send(self, gateway: str, within_seconds: float) -> bool:
+        """Whether a request that waited for its connection may still be sent; waits for another permit."""
+        return await self._lanes[gateway].permit(within_seconds)
+
     @property
     def _under_way(self) -> int:
         return sum(lane.calling for lane in self._lanes.values())

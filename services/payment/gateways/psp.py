@@ -16,7 +16,7 @@ from services.payment.domain.capabilities import Capabilities, is_quiet
 from services.payment.domain.decline_codes import DO_NOT_TRY_AGAIN, NEVER_AGAIN
 from services.payment.domain.outcome import OBJECT_GONE, Kind, Outcome
 from services.payment.domain.payment import object_key
-from shared.calls.http_client import HttpAnswer, HttpClient, NotSent, Unanswered
+from shared.calls.http_client import HttpAnswer, HttpClient, MaySend, NotSent, Unanswered
 from shared.clock import Clock
 
 LONGEST_RETRY_AFTER_SECONDS = 86_400
@@ -123,6 +123,10 @@ class Psp:
         if self.is_quiet(call):
             return self._outcome(call, Kind.FAILED, code="nothing_found")
         return self._outcome(call, Kind.UNKNOWN, code="not_seen_yet")
+
+    def ask_when_late(self, may_send: MaySend) -> None:
+        """A request that had to wait for its connection asks whether it may still be sent."""
+        self._client.ask_when_late(may_send)
 
     async def close(self) -> None:
         await self._client.close()

@@ -1,7 +1,9 @@
 """What polls are connected to: a lane and a gateway for each carrier with limits of its own."""
 
+from functools import partial
+
 from services.usage.polls.calls import Asked, PollCalls
-from services.usage.polls.gateways.carrier import OTHERS, BalanceGateway
+from services.usage.polls.gateways.carrier import OTHERS
 from services.usage.polls.gateways.sandbox import SandboxBalances
 from services.usage.polls.store import Poll
 from services.usage.reports import Reports
@@ -20,8 +22,8 @@ class Polls:
 
     def __init__(self, settings: Settings, transactions: Transactions, reports: Reports) -> None:
         carriers = {OTHERS: CarrierSettings(), **settings.usage_carriers}
-        self._clients: list[HttpClient] = []
-        gateways = {name: self._gateway(settings, carrier) for name, carrier in carriers.items()}
+        self._clients = {name: _client(settings, carrier) for name, carrier in carriers.items()}
+        gateways = {name: SandboxBalances(client) for name, client in self._clients.items()}
         self.worker = CallWorker[Poll, Asked](
             WORKER,
             transactions,
@@ -30,19 +32,20 @@ class Polls:
             claim_limit=min(200, settings.usage_poll_backlog),
             poll_seconds=settings.usage_poll_look_seconds,
         )
+        for name, client in self._clients.items():
+            client.ask_when_late(partial(self.worker.may_send, name))
 
     async def close(self) -> None:
-        for client in self._clients:
+        for client in self._clients.values():
             await client.close()
 
-    def _gateway(self, settings: Settings, carrier: CarrierSettings) -> BalanceGateway:
-        client = open_client(
-            str(carrier.url or settings.carrier_url),
-            timeout_seconds=settings.usage_poll_call_seconds,
-            connections=carrier.connections or settings.usage_poll_connections,
-        )
-        self._clients.append(client)
-        return SandboxBalances(client)
+
+def _client(settings: Settings, carrier: CarrierSettings) -> HttpClient:
+    return open_client(
+        str(carrier.url or settings.carrier_url),
+        timeout_seconds=settings.usage_poll_call_seconds,
+        connections=carrier.connections or settings.usage_poll_connections,
+    )
 
 
 def _lane(settings: Settings, name: str, carrier: CarrierSettings) -> Lane[Poll]:

@@ -338,6 +338,33 @@ async def test_an_https_gateway_is_asked_over_tls() -> None:
         assert seen.connections == 1
 
 
+@pytest.mark.parametrize(("soon", "asks"), [(0.0, 1), (5.0, 0)], ids=["late", "in time"])
+async def test_a_request_that_waited_for_its_connection_asks_for_another_permit(
+    monkeypatch: pytest.MonkeyPatch, soon: float, asks: int
+) -> None:
+    monkeypatch.setattr(http_client, "SOON_SECONDS", soon)
+    asked: list[float] = []
+
+    async def refuse(within_seconds: float) -> bool:
+        asked.append(within_seconds)
+        return False
+
+    async def allow(within_seconds: float) -> bool:
+        asked.append(within_seconds)
+        return True
+
+    async with gateway(fine, trusted=True) as seen:
+        seen.client.ask_when_late(refuse)
+        if asks:
+            with pytest.raises(NotSent, match="permit"):
+                await seen.ask()
+            assert seen.requests == []
+            assert 0 < asked.pop() < 5.0
+        seen.client.ask_when_late(allow)
+        assert await seen.ask() == b"{}"
+        assert (len(asked), seen.connections) == (asks, 1), "the connection that was there is used"
+
+
 async def test_a_gateway_that_cannot_prove_its_name_is_sent_nothing() -> None:
     async with gateway(fine, trusted=False) as seen:
         with pytest.raises(NotSent):

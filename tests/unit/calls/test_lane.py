@@ -177,3 +177,15 @@ async def test_a_second_request_within_a_call_waits_for_a_permit_of_its_own(
     assert limited.lane.short_of_permits == 1
     limited.lane.grant([time.monotonic()])
     assert await asked
+
+
+async def test_a_probe_whose_permit_has_lapsed_gets_another_while_nothing_else_may_ask(
+    make: Callable[..., Callers],
+) -> None:
+    lane = make(calls_per_second=100).lane
+    for _ in range(BreakerPolicy().failures):
+        lane.heard(Sign.FAILED, lane.epoch)
+    assert lane.is_open
+    lane.grant([time.monotonic()])
+    assert not await lane.question(within_seconds=DEADLINE_SECONDS)
+    assert await lane.permit(within_seconds=DEADLINE_SECONDS)
