@@ -50,9 +50,9 @@ import: local ## bring in what was there before, from CSV (WHAT=subscriptions FI
 operator-token: local ## print a token that names an operator (NAME=ana, ROLE=viewer or operator, HOURS=12)
 	@$(RUN) -m deploy.local operator-token "$(NAME)" $(if $(ROLE),--role "$(ROLE)") $(if $(HOURS),--hours "$(HOURS)")
 
-# Three workers for two cores: most tests wait for a lease, a poll or a process, and use a third of a core.
+# Four workers for two cores: most tests wait for a lease, a poll or a process, and use a third of a core.
 test: dev ## run every test, on a Kafka and a PostgreSQL of its own
-	@$(RUN) -m pytest -n 3 --dist loadgroup $(TESTS)
+	@$(RUN) -m pytest -n 4 --dist loadgroup $(TESTS)
 
 exhaustive: dev ## go every way that one renewal can go, and hold every promise in every state (DEEPER=1: with one deviation more)
 	@$(RUN) -m tests.exhaustive $(if $(DEEPER),--deeper $(DEEPER))
