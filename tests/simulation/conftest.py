@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation import seams
-
 
 @pytest.fixture(autouse=True)
 def ground() -> Iterator[None]:
     """The services stand on it until the test is over."""
+    # Not above: who puts a mutant into a service imports this file before the service.
+    from tests.simulation import seams
+
     with seams.installed():
         yield
