@@ -11,9 +11,11 @@ BESIDE = """
 import sys
 from tests.mutants import imports
 import services.payment.domain.commands, services.usage.domain.triggers
+sys.path.insert(0, "tests")
+import simulation.conftest
 names = imports.beside("payment")
 assert "services.usage.domain.triggers" in names and "shared.contracts.payments" in names
-assert not [name for name in names if name.startswith(("services.payment", "tests"))]
+assert not [name for name in names if name.startswith(("services.payment", "tests", "simulation"))]
 imports.import_all(names, "catalog")
 try:
     imports.import_all([], "payment")
