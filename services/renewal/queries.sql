@@ -4,7 +4,7 @@ select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
     payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
-    delayed, top_up, refund_before, flags,
+    delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where renewal_id = any($1::uuid [])
@@ -12,15 +12,27 @@ order by renewal_id
 for update;
 
 -- name: claim_due_renewals
--- What time has made due, for any number of processes. Planned retries alone while a consumer is behind.
+-- What time has made due, for any number of processes. While a consumer is behind planned retries alone, and those
+-- whose customer has waited longer than promised and was not told: they wait by their own clock.
 select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
     payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
-    delayed, top_up, refund_before, flags,
+    delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
-where closed_at is null and next_due_at <= $1 and ($2 or retry_at <= $1)
+where
+    closed_at is null
+    and next_due_at <= $1
+    and (
+        $2
+        or retry_at <= $1
+        or (
+            not delayed
+            and state <> 'awaiting_customer'
+            and coalesce(promised_from, requested_at) + $4::interval <= $1
+        )
+    )
 order by next_due_at
 limit $3
 for update skip locked;
@@ -83,6 +95,7 @@ set
     action = c.action,
     action_before = c.action_before,
     delayed = c.delayed,
+    promised_from = c.promised_from,
     top_up = c.top_up,
     refund_before = c.refund_before,
     flags = c.flags,
@@ -98,13 +111,13 @@ set
 from unnest(
     $1::uuid [], $2::timestamptz [], $3::timestamptz [], $4::text [], $5::timestamptz [], $6::text [],
     $7::text [], $8::text [], $9::int [], $10::int [], $11::int [], $12::int [], $13::int [],
-    $14::timestamptz [], $15::text [], $16::timestamptz [], $17::bool [], $18::text [],
-    $19::timestamptz [], $20::text [], $21::text [], $22::int [], $23::bigint [], $24::json [],
-    $25::timestamptz [], $26::timestamptz [], $27::timestamptz [], $28::int [], $29::timestamptz []
+    $14::timestamptz [], $15::text [], $16::timestamptz [], $17::bool [], $18::timestamptz [], $19::text [],
+    $20::timestamptz [], $21::text [], $22::text [], $23::int [], $24::bigint [], $25::json [],
+    $26::timestamptz [], $27::timestamptz [], $28::timestamptz [], $29::int [], $30::timestamptz []
 ) as c (
     renewal_id, heard_at, deadline_at, payment_method_id, next_due_at, reason, parked_from,
     parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action,
-    action_before, delayed, top_up, refund_before, flags, state, version, amount_minor, granted,
+    action_before, delayed, promised_from, top_up, refund_before, flags, state, version, amount_minor, granted,
     priced_at, captured_at, applied_at, top_up_cycle, closed_at
 )
 where r.renewal_id = c.renewal_id;
@@ -353,7 +366,7 @@ select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
     payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
-    delayed, top_up, refund_before, flags,
+    delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where renewal_id = $1;
@@ -381,7 +394,7 @@ select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
     payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
-    delayed, top_up, refund_before, flags,
+    delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
 where

@@ -1,7 +1,7 @@
 """Functions over queries.sql: rows in, rows out, no decisions. What is archived is found like what is not."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -44,9 +44,15 @@ def _missing(renewal_ids: Collection[UUID], renewals: Sequence[Renewal]) -> list
     return [renewal_id for renewal_id in renewal_ids if renewal_id not in found]
 
 
-async def claim_due(connection: Connection, now: datetime, limit: int, *, caught_up: bool) -> list[Renewal]:
-    """At most `limit` renewals that time has made due, locked; those that another process has are left."""
-    rows = await connection.fetch(SQL["claim_due_renewals"], now, caught_up, limit)
+async def claim_due(
+    connection: Connection, now: datetime, limit: int, *, caught_up: bool, promise: timedelta
+) -> list[Renewal]:
+    """At most `limit` renewals that time has made due, locked; those that another process has are left.
+
+    While a consumer is behind only those with a planned retry, or whose customer waits longer than `promise`
+    and was not told.
+    """
+    rows = await connection.fetch(SQL["claim_due_renewals"], now, caught_up, limit, promise)
     return [Renewal._make(row) for row in rows]
 
 

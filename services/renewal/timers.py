@@ -33,6 +33,7 @@ class Timers:
     ) -> None:
         self._transactions = transactions
         self._policy = policy
+        self._promise = timedelta(seconds=policy.promise_seconds)
         self._tick_seconds = tick_seconds
         self._per_tick = per_tick
 
@@ -46,7 +47,9 @@ class Timers:
         connection, now = transaction.connection, transaction.now
         caught_up = await store.is_caught_up(connection, now, CATCH_UP_SECONDS)
         metrics.STALLED.set(not caught_up)
-        claimed = await store.claim_due(connection, now, self._per_tick, caught_up=caught_up)
+        claimed = await store.claim_due(
+            connection, now, self._per_tick, caught_up=caught_up, promise=self._promise
+        )
         if not claimed:
             return 0
         stalls = await read_stalls(connection, now)

@@ -139,6 +139,7 @@ def _coarse(renewal: Renewal) -> Renewal:
         version=1,
         heard_at=NOW,
         next_due_at=None,
+        promised_from=None,
         deadline_at=FUTURE,
         asked=0 if endless else renewal.asked,
         reason=plain(renewal.reason),

@@ -39,6 +39,9 @@ def moved(renewal: Renewal, state: State, at: datetime, **changes: Any) -> Renew
     """The renewal in another state, one version on: silence is counted anew, plans and questions lapse."""
     if state in CLOSED:
         changes["closed_at"] = at
+    if renewal.state == "awaiting_customer":
+        # The time that the payer took is not ours: from here on the customer waits for us.
+        changes["promised_from"] = at
     return renewal._replace(
         state=state,
         version=renewal.version + 1,

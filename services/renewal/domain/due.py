@@ -9,7 +9,6 @@ from services.renewal.domain.policy import Moment, Policy
 from services.renewal.domain.renewal import Renewal
 
 _WITH_DEADLINE: Final = frozenset({"requested", "priced", "captured", "awaiting_customer"})
-_WITHOUT_PROMISE: Final = frozenset({"awaiting_customer", "parked"})
 
 
 class Stall(NamedTuple):
@@ -20,7 +19,7 @@ class Stall(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """A timer and when it fires. `since` is when its waiting began: stalls after it shift it."""
+    """A timer and when it fires. `since` is when its waiting began: stalls after it shift it; None: none."""
 
     at: datetime
     timer: Timer
@@ -29,8 +28,16 @@ class Alarm(NamedTuple):
 
 def alarms(renewal: Renewal, policy: Policy) -> list[Alarm]:
     """Everything that the renewal waits for, in the order in which it is looked at."""
-    if not renewal.is_open or renewal.state == "parked":
+    if not renewal.is_open:
         return []
+    waits = [] if renewal.state == "parked" else _moving(renewal, policy)
+    if not renewal.delayed and renewal.state != "awaiting_customer":
+        waits.append(Alarm(promised_by(renewal, policy), _PROMISE))
+    return waits
+
+
+def _moving(renewal: Renewal, policy: Policy) -> list[Alarm]:
+    """What time moves it by; a parked one waits for a person."""
     waits: list[Alarm] = []
     state = renewal.state
     if state in _WITH_DEADLINE:
@@ -43,10 +50,12 @@ def alarms(renewal: Renewal, policy: Policy) -> list[Alarm]:
     elif (patience := policy.patience.get(state)) is not None:
         borne = timedelta(seconds=patience.backoff.seconds(renewal.asked))
         waits.append(Alarm(renewal.heard_at + borne, _SILENCE, renewal.heard_at))
-    if not renewal.delayed and state not in _WITHOUT_PROMISE:
-        promised = renewal.requested_at + timedelta(seconds=policy.promise_seconds)
-        waits.append(Alarm(promised, _PROMISE, renewal.requested_at))
     return waits
+
+
+def promised_by(renewal: Renewal, policy: Policy) -> datetime:
+    """When the customer is told that it takes longer: by their own clock, whatever keeps us."""
+    return (renewal.promised_from or renewal.requested_at) + timedelta(seconds=policy.promise_seconds)
 
 
 _DEADLINE: Final = Deadline()
@@ -56,7 +65,7 @@ _PROMISE: Final = DelayPromise()
 
 
 def next_due_at(renewal: Renewal, policy: Policy) -> datetime | None:
-    """The earliest time at which anything can be due; None for closed and parked ones."""
+    """The earliest time at which anything can be due; None for closed ones, and parked ones once told."""
     return min((alarm.at for alarm in alarms(renewal, policy)), default=None)
 
 
@@ -77,8 +86,9 @@ def due(
 ) -> Timer | datetime | None:
     """The timer that fires now, or when to look again; None: never.
 
-    Planned retries fire as planned. All else waits until every consumer is caught up and is shifted by
-    the stalls since its waiting began, so that an outage of ours is not taken for silence of theirs.
+    Planned retries and the promise keep to their time. All else waits until every consumer is caught up and
+    is shifted by the stalls since its waiting began, so that an outage of ours is not taken for silence of
+    theirs. Who waits for us longer than promised is told so also where the good news lies unread.
     """
     later: list[datetime] = []
     for alarm in alarms(renewal, moment.policy):

@@ -99,7 +99,7 @@ class Policy:
     """How many automatic renewals may begin before the breaker stops them."""
 
     shortest_patience: timedelta = field(init=False)
-    """No silence is due sooner than this after something was heard."""
+    """No silence is due sooner than this after something was heard, nor a promise after it began."""
 
     refund_seconds: float = field(init=False)
     """How long a refund is tried again, as long as its failures have no row of their own."""
@@ -109,8 +109,9 @@ class Policy:
         if None in refunds.values():
             raise ValueError("a refund that is tried again has a deadline of its own")
         object.__setattr__(self, "refund_seconds", refunds[ANY_OTHER])
-        shortest = min(patience.backoff.seconds(0) for patience in self.patience.values())
-        object.__setattr__(self, "shortest_patience", timedelta(seconds=shortest))
+        silence = min(patience.backoff.seconds(0) for patience in self.patience.values())
+        shortest = timedelta(seconds=min(silence, self.promise_seconds))
+        object.__setattr__(self, "shortest_patience", shortest)
 
     def payment_retry(self, reason: str) -> Retry:
         return self.payment_retries.get(reason) or self.payment_retries[ANY_OTHER]

@@ -86,6 +86,9 @@ class Renewal(NamedTuple):
     """What the payer was asked for, until `action_before`."""
     action_before: datetime | None = None
     delayed: bool = False
+    """The customer was told that it takes longer than promised."""
+    promised_from: datetime | None = None
+    """When the payer's turn ended: the promise counts anew from then. None: from `requested_at`."""
     top_up: TopUpFinding | None = None
     """What provisioning said instead of applying it, remembered even before the capture was seen."""
     refund_before: datetime | None = None

@@ -104,7 +104,7 @@ not_parked = ignored("not parked: it moves by itself")
 unheard = ignored("nobody was asked anything in this state")
 no_plan = ignored("no attempt is planned in this state")
 own_budget = ignored("the way back has a budget of its own, not the deadline")
-told = ignored("the customer was told otherwise why it takes long")
+told = ignored("the customer was told what is to be done: until then nobody waits for us")
 kept = ignored("an applied top-up is refunded only with two operators' approval, at payment")
 two = people_rules.PAID
 coming = ignored("the refund follows by itself once provisioning has answered")
@@ -206,7 +206,8 @@ MATRIX: Final[dict[type, Row]] = {
     ),
     DelayPromise: row(
         requested=d.tell_delay, priced=d.tell_delay, captured=d.tell_delay, awaiting_customer=told,
-        cancelling_payment=d.tell_delay, cancelling_top_up=d.tell_delay, refunding=d.tell_delay, parked=told,
+        cancelling_payment=d.tell_delay, cancelling_top_up=d.tell_delay, refunding=d.tell_delay,
+        parked=d.tell_delay,
         completed=closed, refunded=closed, failed=closed, cancelled=closed,
     ),
     RetryDue: row(

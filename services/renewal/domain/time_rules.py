@@ -1,10 +1,9 @@
 """What follows from time that passed."""
 
-from datetime import timedelta
-
 from services.renewal.domain import endings, wording
 from services.renewal.domain.actions import Deadline, DelayPromise, RetryDue, Silence
 from services.renewal.domain.change import Change, noted
+from services.renewal.domain.due import promised_by
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import Renewal, State
 from shared.contracts.message import Message
@@ -53,6 +52,5 @@ def give_up_paid(renewal: Renewal, _message: Deadline, moment: Moment) -> Change
 def tell_delay(renewal: Renewal, _message: DelayPromise, moment: Moment) -> Change | None:
     if renewal.delayed:
         return None
-    promised_by = renewal.requested_at + timedelta(seconds=moment.policy.promise_seconds)
     new = noted(renewal, delayed=True)
-    return Change(new, (wording.renewal_delayed(new, promised_by),))
+    return Change(new, (wording.renewal_delayed(new, promised_by(renewal, moment.policy)),))

@@ -36,7 +36,7 @@ select
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
     r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from matching
@@ -86,7 +86,7 @@ select
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
     r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from matching
@@ -160,7 +160,7 @@ select
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
     r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from matching
@@ -211,7 +211,7 @@ offset $4 limit 1;
         r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
         r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
         r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-        r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+        r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
         r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
         r.closed_at
     from renewals as r
@@ -236,7 +236,7 @@ union all
         r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
         r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
         r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-        r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+        r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
         r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
         r.closed_at
     from archived_renewals as a
@@ -265,7 +265,7 @@ select
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
     r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from renewals as r
@@ -278,7 +278,7 @@ select
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
     r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.top_up, r.refund_before, r.flags,
+    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from archive_register as entry

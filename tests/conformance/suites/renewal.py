@@ -172,9 +172,13 @@ async def _wake(actor: Actor, lot: Lot) -> None:
         if line.renewal.closed_at is None and line.renewal.next_due_at is not None
     }
     limit = untied(lot.one((1, 2, 9)), list(dues.values()))
-    caught_up = lot.chance(0.6)
     await actor.call(
-        store.claim_due, now, limit, caught_up=caught_up, order=lambda renewal: dues[renewal.renewal_id]
+        store.claim_due,
+        now,
+        limit,
+        caught_up=lot.chance(0.6),
+        promise=timedelta(seconds=lot.one((0, 1, 180))),
+        order=lambda renewal: dues[renewal.renewal_id],
     )
 
 
@@ -583,6 +587,7 @@ def _drawn(lot: Lot, renewal: Renewal, now: datetime) -> Renewal:
         action=lot.perhaps("confirm_payment"),
         action_before=lot.perhaps(lot.near(now)),
         delayed=lot.chance(0.5),
+        promised_from=lot.perhaps(lot.near(now)),
         top_up=lot.perhaps("rejected"),
         refund_before=lot.perhaps(lot.near(now)),
         flags=lot.one(("", "disputed", "unresolved disputed", "surplus_refunded_1")),

@@ -13,6 +13,7 @@ from services.renewal.domain.policy import POLICY
 from services.renewal.store import Progress
 from services.renewal.timers import Timers
 from shared.clock import utc_now
+from shared.contracts.message import Message
 from shared.contracts.payment_commands import CancelPayment, CapturePayment
 from shared.contracts.renewals import RenewalDelayed, RenewalRequested
 from shared.messaging.consumer import Consumer
@@ -21,6 +22,7 @@ from tests.integration.renewal.conftest import About, begun, known, row
 from tests.integration.wired import Wired
 
 DEADLINE = timedelta(seconds=POLICY.deadline_seconds["customer"])
+PROMISE = timedelta(seconds=POLICY.promise_seconds)
 
 
 class Future:
@@ -66,6 +68,11 @@ async def future(renewal: Wired) -> AsyncIterator[Future]:
 
 def about_it(messages: list, about: About) -> list:  # type: ignore[type-arg]
     return [message for message in messages if message.renewal_id == about.renewal_id]
+
+
+def needs_customer(about: About) -> Message:
+    """Payment says that only the payer can help."""
+    return about.declined().model_copy(update={"decline_class": "needs_customer"})
 
 
 async def begin(renewal: Wired) -> About:
@@ -129,7 +136,7 @@ async def test_a_delay_is_told_at_the_promise_by_one_of_several_processes(
 ) -> None:
     about = await begin(renewal)
     asked_at = (await row(renewal, about.renewal_id))["requested_at"]
-    promised_by = asked_at + timedelta(seconds=POLICY.promise_seconds)
+    promised_by = asked_at + PROMISE
     await future.wait((promised_by - future.now - timedelta(microseconds=1)).total_seconds())
     while await future.fire():  # silence, before that
         assert about_it(renewal.said(RenewalDelayed), about) == []
@@ -139,7 +146,9 @@ async def test_a_delay_is_told_at_the_promise_by_one_of_several_processes(
     assert (told.promised_by, told.state) == (future.now, "requested")
 
 
-async def test_while_a_consumer_is_behind_only_planned_retries_fire(renewal: Wired, future: Future) -> None:
+async def test_while_a_consumer_is_behind_only_planned_retries_and_promises_fire(
+    renewal: Wired, future: Future
+) -> None:
     silent, retried = await begin(renewal), await begin(renewal)
     failed = retried.declined().model_copy(update={"decline_class": "soft"})
     await renewal.consume("saga", retried.priced(), failed)
@@ -148,10 +157,71 @@ async def test_while_a_consumer_is_behind_only_planned_retries_fire(renewal: Wir
     planned = (await row(renewal, retried.renewal_id))["retry_at"]
     assert planned is not None
     future.now += DEADLINE + timedelta(minutes=5)
-    await future.fire()
+    while await future.fire():
+        pass
     assert len(about_it(renewal.said(CapturePayment), retried)) == 2, "one at once, one as planned"
     assert len(about_it(renewal.said(RenewalRequested), silent)) == 1
     assert (await row(renewal, silent.renewal_id))["state"] == "requested"
+    for about in (silent, retried):
+        assert len(about_it(renewal.said(RenewalDelayed), about)) == 1
+
+
+async def test_no_stall_of_ours_makes_the_customer_wait_longer_for_a_word(
+    renewal: Wired, future: Future
+) -> None:
+    about = await begin(renewal)
+    promised_by = (await row(renewal, about.renewal_id))["requested_at"] + PROMISE
+    future.now = promised_by - timedelta(microseconds=1)
+    assert await future.fire() == 0, "behind, and nobody has waited too long yet"
+    future.now = promised_by
+    assert await future.fire() == 1
+    [told] = about_it(renewal.said(RenewalDelayed), about)
+    assert told.promised_by == promised_by
+    assert await future.fire() == 0, "told once, and all else waits until we are caught up"
+
+
+async def test_behind_a_payer_whose_turn_it_is_is_neither_told_nor_looked_at(
+    renewal: Wired, future: Future
+) -> None:
+    about = await begin(renewal)
+    await renewal.consume("saga", about.priced(), needs_customer(about))
+    assert (await row(renewal, about.renewal_id))["state"] == "awaiting_customer"
+    future.now += DEADLINE + timedelta(minutes=5)
+    assert await future.fire() == 0
+
+
+async def test_whose_renewal_is_parked_is_told_at_the_promise_and_then_it_sleeps(
+    renewal: Wired, future: Future
+) -> None:
+    about = await begin(renewal)
+    await renewal.consume("saga", about.priced(), about.captured(), about.undetermined())
+    parked = await row(renewal, about.renewal_id)
+    promised_by = parked["requested_at"] + PROMISE
+    assert (parked["state"], parked["next_due_at"]) == ("parked", promised_by)
+    future.now = promised_by
+    await asyncio.gather(*(future.fire() for _ in range(4)))
+    [told] = about_it(renewal.said(RenewalDelayed), about)
+    assert (told.promised_by, told.state) == (promised_by, "parked")
+    after = await row(renewal, about.renewal_id)
+    assert (after["state"], after["next_due_at"], after["delayed"]) == ("parked", None, True)
+
+
+async def test_the_payers_own_time_is_no_delay_of_ours(renewal: Wired, future: Future) -> None:
+    """They take longer than was promised; from their answer on the promise counts anew."""
+    about = await begin(renewal)
+    await renewal.consume("saga", about.priced(), needs_customer(about))
+    await future.wait(2 * PROMISE.total_seconds())
+    answered = future.now
+    handle = renewal.consumer("saga").handle
+    batch = [renewal.received(about.captured())]
+    await future.transactions.run(lambda transaction: handle(transaction, batch))  # type: ignore[arg-type, call-arg]
+    await future.fire()
+    assert about_it(renewal.said(RenewalDelayed), about) == []
+    await future.wait(PROMISE.total_seconds())
+    while await future.fire():  # silence too
+        pass
+    [told] = about_it(renewal.said(RenewalDelayed), about)
+    assert told.promised_by == answered + PROMISE
 
 
 async def test_an_outage_longer_than_a_renewals_deadline_cancels_nobody(
@@ -161,7 +231,8 @@ async def test_an_outage_longer_than_a_renewals_deadline_cancels_nobody(
     about = await begin(renewal)
     await renewal.consume("saga", about.priced())
     future.now += DEADLINE + timedelta(minutes=5)
-    assert await future.fire() == 0, "behind: nobody has found the partition caught up all the while"
+    assert await future.fire() == 1, "behind: nobody has found the partition caught up all the while"
+    assert await future.fire() == 0, "all but the promise waits"
     await future.caught_up()
     await future.fire()
     found = await row(renewal, about.renewal_id)

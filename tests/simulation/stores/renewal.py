@@ -17,6 +17,7 @@ from services.renewal import store
 from services.renewal.cut_over.domain.cohort import Share
 from services.renewal.domain.admission import Admitted, Refusal, Standing
 from services.renewal.domain.asking import PAUSED, UNTIL, Request, Trigger
+from services.renewal.domain.policy import POLICY
 from services.renewal.domain.renewal import HistoryEntry, Renewal
 from services.renewal.domain.review import Review
 from services.renewal.domain.waiting import Waiting
@@ -159,24 +160,33 @@ class RenewalDatabase(Database):
     def next_timer(self, now: datetime) -> datetime | None:
         """When claim_due would find something first, for a process with that clock.
 
-        Silence and deadlines wait until every partition is caught up, planned retries do not.
+        Silence and deadlines wait until every partition is caught up, planned retries and promises do not.
         """
         since = now - timedelta(seconds=CATCH_UP_SECONDS)
         known = self.progress.rows.values()
         if known and all(line.caught_up_at is not None and line.caught_up_at >= since for line in known):
             return self.until_a_commit("next timer", self._next_due)
-        return self.until_a_commit("next retry", self._next_retry)
+        return self.until_a_commit("next while behind", self._next_while_behind)
 
     def _next_due(self) -> datetime | None:
         due = (renewal.next_due_at for renewal in self._open_ones())
         return min((at for at in due if at is not None), default=None)
 
-    def _next_retry(self) -> datetime | None:
-        due = (renewal.retry_at for renewal in self._open_ones() if renewal.next_due_at is not None)
+    def _next_while_behind(self) -> datetime | None:
+        promise = timedelta(seconds=POLICY.promise_seconds)
+        waiting = [renewal for renewal in self._open_ones() if renewal.next_due_at is not None]
+        due = (at for renewal in waiting for at in (renewal.retry_at, _promised_by(renewal, promise)))
         return min((at for at in due if at is not None), default=None)
 
     def _open_ones(self) -> list[Renewal]:
         return [line.renewal for line in self.renewals.rows.values() if line.renewal.closed_at is None]
+
+
+def _promised_by(renewal: Renewal, promise: timedelta) -> datetime | None:
+    """When the customer is to be told that it takes longer, caught up or not; None: they are not, or were."""
+    if renewal.delayed or renewal.state == "awaiting_customer":
+        return None
+    return (renewal.promised_from or renewal.requested_at) + promise
 
 
 def tables(transaction: Open) -> RenewalDatabase:
@@ -194,14 +204,17 @@ async def _lock(transaction: Open, renewal_ids: Collection[UUID]) -> list[Renewa
 
 
 @statement
-async def claim_due(transaction: Open, now: datetime, limit: int, *, caught_up: bool) -> list[Renewal]:
+async def claim_due(
+    transaction: Open, now: datetime, limit: int, *, caught_up: bool, promise: timedelta
+) -> list[Renewal]:
     table = tables(transaction).renewals
     due = []
     for renewal_id, line in transaction.scan(table):
         renewal = line.renewal
         if renewal.closed_at is not None or renewal.next_due_at is None or renewal.next_due_at > now:
             continue
-        if caught_up or (renewal.retry_at is not None and renewal.retry_at <= now):
+        own_clock = (renewal.retry_at, _promised_by(renewal, promise))
+        if caught_up or any(at is not None and at <= now for at in own_clock):
             due.append((renewal.next_due_at, renewal_id))
     claimed: list[Renewal] = []
     for _, renewal_id in sorted(due):

@@ -58,6 +58,7 @@ def busy(state: State) -> Renewal:
         priced_at=None if state == "requested" else T0 + timedelta(seconds=1),
         amount_minor=None if state == "requested" else PRICE - 1,
         action_before=T0 + timedelta(seconds=99) if state == "awaiting_customer" else None,
+        promised_from=T0 + timedelta(seconds=7),
         flags="seen",
     )
 

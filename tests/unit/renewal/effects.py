@@ -73,7 +73,7 @@ Deadline
     cancelling_payment CancelPayment <- requested priced awaiting_customer
     cancelling_top_up CancelTopUp <- captured
 DelayPromise
-    stays RenewalDelayed <- requested priced captured cancelling_payment cancelling_top_up refunding
+    stays RenewalDelayed <- requested priced captured cancelling_payment cancelling_top_up refunding parked
 RetryDue
     stays RenewalRequested <- requested
     stays CapturePayment <- priced

@@ -17,7 +17,7 @@ def test_it_is_noted_once_and_stays_parked() -> None:
     assert (story.state, story.just_said) == ("parked", [])
     noted = story.history[-1]
     assert (noted.message, noted.reason, noted.detail) == ("CustomerCancels", "customer_cancelled", "by ana")
-    assert story.waits_for == {}
+    assert story.waits_for.keys() == {"DelayPromise"}
     story.when(CustomerCancels("ana"))
     assert story.history[-1] == noted
 

@@ -57,7 +57,31 @@ def test_a_payer_whose_turn_it_is_is_not_told_of_a_delay_but_of_what_to_do() -> 
     story.later(PROMISE.total_seconds()).when(DelayPromise())
     assert story.told(RenewalDelayed) == []
     story.when(CustomerRetries("ana", "card-1"))
-    assert story.waits_for["DelayPromise"] == T0 + PROMISE, "from now on it is we who are late"
+    assert story.waits_for["DelayPromise"] == story.at + PROMISE, "from now on it is we who are late"
+
+
+@pytest.mark.parametrize(
+    "way_on",
+    [CustomerRetries("ana", "card-2"), says.captured(), says.declined(), CustomerCancels("ana")],
+    ids=["another method", "confirmed", "confirmed in vain", "called off"],
+)
+def test_once_a_payer_has_had_their_turn_the_promise_counts_anew(way_on: object) -> None:
+    story = new("card-1", "card-2").when(says.priced(), says.action_required())
+    story.later(600).when(way_on)
+    ended_at = story.at
+    assert story.waits_for["DelayPromise"] == ended_at + PROMISE
+    assert story.renewal.next_due_at is not None
+    assert story.renewal.next_due_at <= ended_at + PROMISE
+    story.later(PROMISE.total_seconds()).when(DelayPromise())
+    assert [told.promised_by for told in story.told(RenewalDelayed)] == [ended_at + PROMISE]
+
+
+def test_who_was_told_before_their_turn_is_not_told_again() -> None:
+    story = new("card-1").when(says.priced()).later(PROMISE.total_seconds()).when(DelayPromise())
+    story.when(says.action_required()).later(60).when(CustomerRetries("ana", "card-1"))
+    assert "DelayPromise" not in story.waits_for
+    story.later(PROMISE.total_seconds()).when(DelayPromise())
+    assert len(story.told(RenewalDelayed)) == 1
 
 
 @pytest.mark.parametrize(("origin", "minutes"), [("customer", 60), ("rule", 60)])

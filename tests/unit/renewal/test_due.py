@@ -44,14 +44,19 @@ def test_a_payer_is_waited_for_until_the_action_is_due() -> None:
     assert look(waiting, 10) == Deadline()
 
 
-def test_closed_and_parked_renewals_wait_for_nothing() -> None:
-    assert look(requested()._replace(state="parked"), 60) is None
+def test_a_closed_renewal_waits_for_nothing_and_a_parked_one_for_its_customer_to_be_told() -> None:
+    parked = requested()._replace(state="parked")
+    assert look(parked, 2) == T0 + 3 * MINUTE
+    assert look(parked, 3) == DelayPromise()
+    assert look(parked._replace(delayed=True), 60) is None
     assert next_due_at(requested()._replace(state="completed", closed_at=T0), POLICY) is None
 
 
-def test_behind_only_a_planned_retry_fires() -> None:
-    assert look(requested(), 60, caught_up=False) == T0 + 60 * MINUTE + timedelta(seconds=1), "looks again"
-    planned = requested()._replace(state="priced", retry_at=T0)
+def test_behind_only_a_planned_retry_and_the_promise_fire() -> None:
+    told = requested()._replace(delayed=True)
+    assert look(told, 60, caught_up=False) == T0 + 60 * MINUTE + timedelta(seconds=1), "looks again"
+    assert look(requested(), 3, caught_up=False) == DelayPromise()
+    planned = told._replace(state="priced", retry_at=T0)
     renewal = planned._replace(deadline_at=T0 + 90 * MINUTE)
     assert look(renewal, 60, caught_up=False) == RetryDue()
 
@@ -62,6 +67,11 @@ def test_a_stall_shifts_silence_and_deadline_but_no_planned_retry() -> None:
     assert look(renewal, 61, stall) == T0 + 61 * MINUTE + timedelta(seconds=30)
     assert look(renewal._replace(heard_at=T0 + 120 * MINUTE), 120, stall) == Deadline()
     assert look(renewal._replace(retry_at=T0 + 2 * MINUTE), 2, stall) == RetryDue()
+
+
+def test_no_stall_shifts_the_promise_the_customer_waits_by_their_own_clock() -> None:
+    heard = requested()._replace(heard_at=T0 + 3 * MINUTE)
+    assert look(heard, 3, Stall(T0 + MINUTE, T0 + 3 * MINUTE)) == DelayPromise()
 
 
 def test_a_stall_before_the_renewal_shifts_nothing() -> None:

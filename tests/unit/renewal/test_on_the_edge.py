@@ -1,5 +1,6 @@
 """What decides at the edge: the last instant, the shortest wait, the words that others compare."""
 
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -75,6 +76,7 @@ def test_a_timer_that_comes_as_early_as_silence_can_be_due_is_early_enough() -> 
 
 def test_no_patience_is_shorter_than_the_shortest() -> None:
     assert POLICY.shortest_patience == timedelta(seconds=30)
+    assert replace(POLICY, promise_seconds=20).shortest_patience == timedelta(seconds=20)
 
 
 def test_delays_stop_growing_before_they_overflow() -> None:

@@ -64,8 +64,12 @@ def test_silence_while_giving_up_asks_again_and_is_parked_in_the_end(way: list[o
     story.when(Silence())
     assert story.state == "parked"
     assert story.told(RenewalParked)[0].reason == f"silence_{state}"
-    assert story.waits_for == {}
-    assert story.renewal.next_due_at is None
+    told_at = T0 + timedelta(seconds=POLICY.promise_seconds)
+    assert story.waits_for == {"DelayPromise": told_at}, "it is woken for its customer alone, and only once"
+    assert story.renewal.next_due_at == told_at
+    story.when(DelayPromise())
+    assert [told.state for told in story.told(RenewalDelayed)] == ["parked"]
+    assert (story.waits_for, story.renewal.next_due_at) == ({}, None)
 
 
 def test_a_delay_is_told_once() -> None:

@@ -27,7 +27,7 @@ class Upcoming(NamedTuple):
 def upcoming(renewal: Renewal, moment: Moment, stalls: Sequence[Stall]) -> list[Upcoming]:
     """Everything that time will do to it, earliest first, by the rules of the matrix themselves.
 
-    Empty for a closed renewal, and for a parked one: time alone does nothing to either.
+    Empty for a closed renewal. Time alone moves no parked one: only its customer may be still to be told.
     """
     waits: list[Upcoming] = []
     for alarm in alarms(renewal, moment.policy):

@@ -13,9 +13,15 @@ from tests.unit.renewal.operators.renewals import REQUESTED_AT, a_renewal
 NOW = Moment(REQUESTED_AT + timedelta(seconds=1), POLICY)
 
 
-@pytest.mark.parametrize("state", ["parked", *CLOSED_STATES])
-def test_time_alone_does_nothing_to_what_is_parked_or_closed(state: State) -> None:
-    assert upcoming(a_renewal(state), NOW, []) == []
+@pytest.mark.parametrize("state", CLOSED_STATES)
+def test_time_alone_does_nothing_to_what_is_closed(state: State) -> None:
+    assert upcoming(a_renewal(state, closed_at=REQUESTED_AT), NOW, []) == []
+
+
+def test_time_alone_moves_no_parked_one_but_its_customer_is_told_of_the_delay_once() -> None:
+    [only] = upcoming(a_renewal("parked"), NOW, [])
+    assert (only.timer, only.to_state, only.says) == ("DelayPromise", "parked", ["RenewalDelayed"])
+    assert upcoming(a_renewal("parked", delayed=True), NOW, []) == []
 
 
 def test_silence_comes_first_and_says_the_command_again() -> None:
@@ -52,12 +58,14 @@ def test_it_is_earliest_first_and_never_in_the_past() -> None:
     assert all(one.at == late.at for one in waits)
 
 
-def test_a_stall_of_ours_shifts_what_counts_from_before_it() -> None:
+def test_a_stall_of_ours_shifts_what_counts_from_before_it_but_not_the_promise() -> None:
     stall = Stall(REQUESTED_AT, REQUESTED_AT + timedelta(seconds=1))
-    without, with_it = (upcoming(a_renewal("priced"), NOW, stalls) for stalls in ([], [stall]))
-    assert [shifted.at - plain.at for plain, shifted in zip(without, with_it, strict=True)] == [
-        timedelta(seconds=1)
-    ] * len(without)
+    without, with_it = (
+        {one.timer: one.at for one in upcoming(a_renewal("priced"), NOW, stalls)} for stalls in ([], [stall])
+    )
+    shifted = {timer: with_it[timer] - at for timer, at in without.items()}
+    second = timedelta(seconds=1)
+    assert shifted == {"Silence": second, "Deadline": second, "DelayPromise": timedelta(0)}
 
 
 @pytest.mark.parametrize(
