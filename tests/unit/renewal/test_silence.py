@@ -69,7 +69,8 @@ def test_silence_while_giving_up_asks_again_and_is_parked_in_the_end(way: list[o
     assert story.renewal.next_due_at == told_at
     story.when(DelayPromise())
     assert [told.state for told in story.told(RenewalDelayed)] == ["parked"]
-    assert (story.waits_for, story.renewal.next_due_at) == ({}, None)
+    assert story.waits_for == {}
+    assert story.renewal.next_due_at is None
 
 
 def test_a_delay_is_told_once() -> None:
