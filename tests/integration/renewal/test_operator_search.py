@@ -130,7 +130,10 @@ async def test_a_timeline_tells_what_happened_who_did_what_and_what_comes_next(r
     proposal = await ana.decide(about, "release", seen["version"], outcome="refunded")
     path = f"/v1/renewals/{about.renewal_id}/operator/timeline"
     parked = (await ben.get(path)).body
-    assert (parked["next"], parked["waits_for"]) == ([], "an operator: a decision")
+    assert [one["timer"] for one in parked["next"]] == ["DelayPromise"], (
+        "time moves it no more, its customer is told"
+    )
+    assert parked["waits_for"] == "an operator: a decision"
     assert parked["allowed"] == ["retry", "refund", "resolve", "release"]
     assert parked["choices"] == {"resolve": ["refunded"], "release": ["refunded"]}
     assert parked["open_proposal"]["proposal_id"] == proposal.body["proposal_id"]
