@@ -3,7 +3,7 @@
 select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
-    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    payment_attempt, top_up_attempt, refund_attempt, spent, failures, asked, retry_at, action, action_before,
     delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
@@ -17,7 +17,7 @@ for update;
 select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
-    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    payment_attempt, top_up_attempt, refund_attempt, spent, failures, asked, retry_at, action, action_before,
     delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
@@ -90,6 +90,7 @@ set
     top_up_attempt = c.top_up_attempt,
     refund_attempt = c.refund_attempt,
     spent = c.spent,
+    failures = c.failures,
     asked = c.asked,
     retry_at = c.retry_at,
     action = c.action,
@@ -110,13 +111,13 @@ set
     closed_at = c.closed_at
 from unnest(
     $1::uuid [], $2::timestamptz [], $3::timestamptz [], $4::text [], $5::timestamptz [], $6::text [],
-    $7::text [], $8::text [], $9::int [], $10::int [], $11::int [], $12::int [], $13::int [],
-    $14::timestamptz [], $15::text [], $16::timestamptz [], $17::bool [], $18::timestamptz [], $19::text [],
-    $20::timestamptz [], $21::text [], $22::text [], $23::int [], $24::bigint [], $25::json [],
-    $26::timestamptz [], $27::timestamptz [], $28::timestamptz [], $29::int [], $30::timestamptz []
+    $7::text [], $8::text [], $9::int [], $10::int [], $11::int [], $12::int [], $13::text [], $14::int [],
+    $15::timestamptz [], $16::text [], $17::timestamptz [], $18::bool [], $19::timestamptz [], $20::text [],
+    $21::timestamptz [], $22::text [], $23::text [], $24::int [], $25::bigint [], $26::json [],
+    $27::timestamptz [], $28::timestamptz [], $29::timestamptz [], $30::int [], $31::timestamptz []
 ) as c (
     renewal_id, heard_at, deadline_at, payment_method_id, next_due_at, reason, parked_from,
-    parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action,
+    parked_reason, payment_attempt, top_up_attempt, refund_attempt, spent, failures, asked, retry_at, action,
     action_before, delayed, promised_from, top_up, refund_before, flags, state, version, amount_minor, granted,
     priced_at, captured_at, applied_at, top_up_cycle, closed_at
 )
@@ -365,7 +366,7 @@ limit $2;
 select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
-    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    payment_attempt, top_up_attempt, refund_attempt, spent, failures, asked, retry_at, action, action_before,
     delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals
@@ -393,7 +394,7 @@ limit 500;
 select
     renewal_id, subscription_id, terms, cycle, requested_at, traceparent, heard_at,
     deadline_at, payment_method_id, next_due_at, reason, parked_from, parked_reason,
-    payment_attempt, top_up_attempt, refund_attempt, spent, asked, retry_at, action, action_before,
+    payment_attempt, top_up_attempt, refund_attempt, spent, failures, asked, retry_at, action, action_before,
     delayed, promised_from, top_up, refund_before, flags,
     state, version, amount_minor, granted, priced_at, captured_at, applied_at, top_up_cycle, closed_at
 from renewals

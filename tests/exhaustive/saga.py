@@ -22,6 +22,7 @@ from services.renewal.domain.actions import (
 from services.renewal.domain.due import alarms
 from services.renewal.domain.policy import Moment
 from services.renewal.domain.renewal import CLOSED_STATES, Renewal
+from services.renewal.domain.retries import failures
 from services.renewal.domain.wording import renewal_requested
 from shared.contracts.message import Message
 from shared.contracts.prices import RenewalPriced, RenewalRejected
@@ -142,6 +143,7 @@ def _coarse(renewal: Renewal) -> Renewal:
         promised_from=None,
         deadline_at=FUTURE,
         asked=0 if endless else renewal.asked,
+        failures=" ".join(f"{row}:{one.spent}:{one.spent}" for row, one in failures(renewal).items()) or None,
         reason=plain(renewal.reason),
     )
     if renewal.is_open:
@@ -154,6 +156,7 @@ def _coarse(renewal: Renewal) -> Renewal:
         payment_attempt=1,
         top_up_attempt=1,
         spent=0,
+        failures=None,
         retry_at=None,
         action=None,
         action_before=None,

@@ -4,6 +4,7 @@ from services.renewal.domain import wording
 from services.renewal.domain.change import Change, alarmed, moved, noted
 from services.renewal.domain.policy import CALLED_OFF, Moment, WhenSpent
 from services.renewal.domain.renewal import Flag, Renewal, State
+from services.renewal.domain.retries import not_failed_yet
 from shared.contracts.payments import PaymentCancelled, PaymentDisputed, PaymentRefunded
 from shared.contracts.topups import TopUpApplied
 
@@ -49,10 +50,9 @@ def spent(
 def refund(renewal: Renewal, reason: str, moment: Moment) -> Change:
     """Give the money back: provisioning has promised that nothing is or will be applied."""
     new = moved(
-        renewal,
+        not_failed_yet(renewal),
         "refunding",
         moment.at,
-        spent=0,
         reason=renewal.reason or reason,
         refund_before=moment.after(moment.policy.refund_seconds),
     )

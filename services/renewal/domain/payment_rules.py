@@ -5,12 +5,12 @@ from typing import Final
 
 from services.renewal.domain import endings, wording
 from services.renewal.domain.change import Change, alarmed, moved, noted
-from services.renewal.domain.policy import CALLED_OFF, DeclineStep, Moment
+from services.renewal.domain.policy import CALLED_OFF, SOFT_DECLINE, DeclineStep, Moment, row_of
 from services.renewal.domain.renewal import SURPLUS_FLAG, Renewal, State
 from services.renewal.domain.retries import (
-    Failed,
-    how_it_failed,
+    failed_again,
     next_try,
+    not_failed_yet,
     payment_began_at,
     refund_began_at,
 )
@@ -91,8 +91,7 @@ def take_late(renewal: Renewal, message: PaymentCaptured, moment: Moment) -> Cha
 
 
 def _with_capture(renewal: Renewal, message: PaymentCaptured) -> Renewal:
-    return renewal._replace(
-        spent=0,
+    return not_failed_yet(renewal)._replace(
         amount_minor=message.amount_minor,
         granted=renewal.granted or message.grant.model_dump_json(),
         payment_method_id=message.payment_method_id,
@@ -143,36 +142,29 @@ def _next_method(renewal: Renewal, moment: Moment) -> Change | None:
     if renewal.payment_method_id not in methods[:-1]:
         return None
     following = methods[methods.index(renewal.payment_method_id) + 1]
-    return order_capture(renewal, following, moment, spent=0)
+    return order_capture(renewal, following, moment)
 
 
 def _retry_later(renewal: Renewal, message: PaymentDeclined, moment: Moment) -> Change | None:
     retry = moment.policy.soft_decline_retries[renewal.agreed.origin]
-    failed = Failed(renewal.spent + 1, repeated=renewal.spent)
+    counted, failed = failed_again(renewal, SOFT_DECLINE, reached_provider=True)
     retry_at = next_try(retry, failed, payment_began_at(renewal), moment)
     if retry_at is None or retry_at >= renewal.deadline_at:
         return endings.spent(renewal, retry.when_spent, f"declined_{message.decline_class}", moment)
-    return _plan_capture(renewal, failed.spent, retry_at, moment)
+    return _plan_capture(counted, retry_at, moment)
 
 
-def _plan_capture(renewal: Renewal, spent: int, retry_at: datetime, moment: Moment) -> Change:
+def _plan_capture(renewal: Renewal, retry_at: datetime, moment: Moment) -> Change:
     """The attempt rises now, not when it is sent: the same failure again is then an older attempt's."""
     state: State = "requested" if renewal.amount_minor is None else "priced"
-    new = moved(
-        renewal,
-        state,
-        moment.at,
-        payment_attempt=renewal.payment_attempt + 1,
-        spent=spent,
-    )._replace(retry_at=retry_at)
-    return Change(new)
+    new = moved(renewal, state, moment.at, payment_attempt=renewal.payment_attempt + 1)
+    return Change(new._replace(retry_at=retry_at))
 
 
-def order_capture(renewal: Renewal, payment_method_id: str, moment: Moment, spent: int) -> Change:
-    """The next attempt with this method, now; before the price is seen, as soon as it is."""
-    planned = _plan_capture(
-        renewal._replace(payment_method_id=payment_method_id), spent, moment.at, moment
-    ).renewal
+def order_capture(renewal: Renewal, payment_method_id: str, moment: Moment) -> Change:
+    """The next attempt, with this method, now; before the price is seen, as soon as it is."""
+    chosen = not_failed_yet(renewal)._replace(payment_method_id=payment_method_id)
+    planned = _plan_capture(chosen, moment.at, moment).renewal
     if planned.state == "requested":
         return Change(planned)
     new = planned._replace(retry_at=None)
@@ -204,27 +196,31 @@ def retry_payment(renewal: Renewal, message: PaymentAttemptFailed, moment: Momen
     """The next attempt at back-off. Failures that did not reach the provider spend no budget."""
     if message.attempt != renewal.payment_attempt:
         return None
-    retry = moment.policy.payment_retry(message.reason)
-    failed = how_it_failed(renewal, message)
-    retry_at = next_try(retry, failed, payment_began_at(renewal), moment)
+    rows = moment.policy.payment_retries
+    row = row_of(rows, message.reason)
+    retry = rows[row]
+    counted, failed = failed_again(renewal, row, reached_provider=message.reached_provider)
+    retry_at = next_try(retry, failed, payment_began_at(renewal), moment, message.retry_after_seconds)
     if retry_at is None:
         return endings.spent(renewal, retry.when_spent, "payment_attempts_spent", moment, message.reason)
-    return _plan_capture(renewal, failed.spent, retry_at, moment)._replace(reason=message.reason)
+    return _plan_capture(counted, retry_at, moment)._replace(reason=message.reason)
 
 
 def retry_refund(renewal: Renewal, message: RefundAttemptFailed, moment: Moment) -> Change | None:
     """Again at back-off for as long as the policy allows, then a person must look."""
     if message.attempt != renewal.refund_attempt:
         return None
-    retry = moment.policy.refund_retry(message.reason)
-    failed = how_it_failed(renewal, message)
-    retry_at = next_try(retry, failed, refund_began_at(renewal, moment), moment)
+    rows = moment.policy.refund_retries
+    row = row_of(rows, message.reason)
+    retry = rows[row]
+    counted, failed = failed_again(renewal, row, reached_provider=message.reached_provider)
+    began_at = refund_began_at(renewal, moment)
+    retry_at = next_try(retry, failed, began_at, moment, message.retry_after_seconds)
     if retry_at is None:
         return endings.spent(renewal, retry.when_spent, "refund_attempts_spent", moment, message.reason)
     new = noted(
-        renewal,
+        counted,
         refund_attempt=renewal.refund_attempt + 1,
-        spent=failed.spent,
         retry_at=retry_at,
         heard_at=moment.at,
         asked=0,

@@ -82,7 +82,7 @@ def pay_back(renewal: Renewal, action: Action, moment: Moment) -> Change | Ignor
 
 def pay_again(renewal: Renewal, action: CustomerRetries, moment: Moment) -> Change:
     """The payer confirmed or chose another method; payment first cancels what was waiting."""
-    return _by(order_capture(renewal, action.payment_method_id, moment, spent=0), action)
+    return _by(order_capture(renewal, action.payment_method_id, moment), action)
 
 
 def say_now(renewal: Renewal, action: OperatorRetries, moment: Moment) -> Change:

@@ -14,6 +14,8 @@ from shared.contracts.fields import DeclineClass, Origin
 
 ANY_OTHER: Final = "*"
 """The row for every reason that has none of its own: a gateway's codes are its own, and many."""
+SOFT_DECLINE: Final = "soft_decline"
+"""The row of `soft_decline_retries` for the renewal's origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,13 @@ WhenSpent = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how long a step may fail at its provider, how long to wait in between, what follows."""
+    """How often and how long a step may fail for the reasons of a row, how long to wait meanwhile, what then.
+
+    Each row counts for itself, and anew for another payment method.
+    """
 
     budget: int | None
-    """Failures that reached the provider; None: as many as fit into the row's deadline."""
+    """Failures that reached the provider; None: as many as fit into the deadline."""
     backoff: Backoff
     when_spent: WhenSpent = "give_up"
     deadline_seconds: float | None = None
@@ -113,14 +118,10 @@ class Policy:
         shortest = timedelta(seconds=min(silence, self.promise_seconds))
         object.__setattr__(self, "shortest_patience", shortest)
 
-    def payment_retry(self, reason: str) -> Retry:
-        return self.payment_retries.get(reason) or self.payment_retries[ANY_OTHER]
 
-    def top_up_retry(self, reason: str) -> Retry:
-        return self.top_up_retries.get(reason) or self.top_up_retries[ANY_OTHER]
-
-    def refund_retry(self, reason: str) -> Retry:
-        return self.refund_retries.get(reason) or self.refund_retries[ANY_OTHER]
+def row_of(rows: Mapping[str, Retry], reason: str) -> str:
+    """The row by which a failure is counted and tried again."""
+    return reason if reason in rows else ANY_OTHER
 
 
 class Moment(NamedTuple):
@@ -149,8 +150,9 @@ _FAILING: Final = Retry(
     backoff=Backoff(first_seconds=2, factor=2, cap_seconds=60, jitter=0.5),
     when_spent="give_up",
 )
+# Said of how fast we are, not of this renewal: nothing of it is refused, so only its deadline gives it up.
 _TOO_FAST: Final = Retry(
-    budget=8,
+    budget=None,
     backoff=Backoff(first_seconds=5, factor=2, cap_seconds=60, jitter=0.5),
     when_spent="give_up",
 )

@@ -78,7 +78,9 @@ class Renewal(NamedTuple):
     top_up_attempt: int = 1
     refund_attempt: int = 1
     spent: int = 0
-    """Failures of the present step that reached the provider: what its retry budget has been spent on."""
+    """Failures of the present step that reached the provider, whatever their reasons."""
+    failures: str | None = None
+    """By row of the policy, those that reached nobody, too: words `<row>:<times>:<spent>`, see retries.py."""
     asked: int = 0
     """How often silence was broken in this state."""
     retry_at: datetime | None = None

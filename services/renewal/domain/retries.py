@@ -3,31 +3,55 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from services.renewal.domain.policy import Moment, Retry
+from services.renewal.domain.policy import ANY_OTHER, Moment, Retry
 from services.renewal.domain.renewal import Renewal
-from shared.contracts.payments import PaymentAttemptFailed, RefundAttemptFailed
-from shared.contracts.topups import TopUpAttemptFailed
 
 
 class Failed(NamedTuple):
-    """How often a step has failed by now, and what its provider asks for."""
+    """How often the present step has failed for the reasons of one row of the policy."""
 
+    times: int
+    """All of them: the delay grows with it."""
     spent: int
-    """Failures that reached the provider."""
-    repeated: int
-    """How often it was tried again before."""
-    retry_after_seconds: int | None = None
+    """Those that reached the provider: they use up the budget."""
 
 
-def how_it_failed(
-    renewal: Renewal, message: PaymentAttemptFailed | RefundAttemptFailed | TopUpAttemptFailed
-) -> Failed:
-    """Failures that did not reach the provider spend no budget."""
-    spent = renewal.spent + message.reached_provider
-    return Failed(spent, message.attempt - 1, message.retry_after_seconds)
+def failures(renewal: Renewal) -> dict[str, Failed]:
+    """By row of the policy.
+
+    Where the words do not add up to what was spent, an older version has counted, which knows the sum alone:
+    then all of it was for any other reason.
+    """
+    found: dict[str, Failed] = {}
+    for word in (renewal.failures or "").split():
+        row, times, spent = word.rsplit(":", 2)
+        found[row] = Failed(int(times), int(spent))
+    if sum(failed.spent for failed in found.values()) == renewal.spent:
+        return found
+    return {ANY_OTHER: Failed(renewal.spent, renewal.spent)}
 
 
-def next_try(retry: Retry, failed: Failed, began_at: datetime | None, moment: Moment) -> datetime | None:
+def failed_again(renewal: Renewal, row: str, *, reached_provider: bool) -> tuple[Renewal, Failed]:
+    """The renewal with one more failure of that row, and how often that was. Not reached spends nothing."""
+    before = failures(renewal)
+    times, spent = before.get(row, Failed(0, 0))
+    failed = Failed(times + 1, spent + reached_provider)
+    words = (f"{name}:{one.times}:{one.spent}" for name, one in {**before, row: failed}.items())
+    return renewal._replace(spent=renewal.spent + reached_provider, failures=" ".join(words)), failed
+
+
+def not_failed_yet(renewal: Renewal) -> Renewal:
+    """Another step, or another payment method: every row has its budget and its first delay again."""
+    return renewal._replace(spent=0, failures=None)
+
+
+def next_try(
+    retry: Retry,
+    failed: Failed,
+    began_at: datetime | None,
+    moment: Moment,
+    retry_after_seconds: int | None = None,
+) -> datetime | None:
     """When it is tried again; None: the row's budget or its time is spent.
 
     `began_at` is when the step began, None where that is not known: then the row's deadline ends nothing.
@@ -35,7 +59,7 @@ def next_try(retry: Retry, failed: Failed, began_at: datetime | None, moment: Mo
     if retry.budget is not None and failed.spent > retry.budget:
         return None
     # Retry-After wins where it is longer: coming earlier would only be refused again.
-    seconds = max(retry.backoff.seconds(failed.repeated, moment.jitter), failed.retry_after_seconds or 0)
+    seconds = max(retry.backoff.seconds(failed.times - 1, moment.jitter), retry_after_seconds or 0)
     retry_at = moment.after(seconds)
     ends_at = _ends_at(retry, began_at)
     return None if ends_at is not None and retry_at > ends_at else retry_at

@@ -2,9 +2,9 @@
 
 from services.renewal.domain import endings, wording
 from services.renewal.domain.change import Change, noted
-from services.renewal.domain.policy import Moment
+from services.renewal.domain.policy import Moment, row_of
 from services.renewal.domain.renewal import Renewal, TopUpFinding
-from services.renewal.domain.retries import how_it_failed, next_try
+from services.renewal.domain.retries import failed_again, next_try
 from shared.contracts.topups import (
     TopUpApplied,
     TopUpAttemptFailed,
@@ -67,15 +67,16 @@ def retry_top_up(renewal: Renewal, message: TopUpAttemptFailed, moment: Moment) 
     """The next attempt at back-off. Failures that did not reach the carrier spend no budget."""
     if message.attempt != renewal.top_up_attempt:
         return None
-    retry = moment.policy.top_up_retry(message.reason)
-    failed = how_it_failed(renewal, message)
-    retry_at = next_try(retry, failed, renewal.captured_at, moment)
+    rows = moment.policy.top_up_retries
+    row = row_of(rows, message.reason)
+    retry = rows[row]
+    counted, failed = failed_again(renewal, row, reached_provider=message.reached_provider)
+    retry_at = next_try(retry, failed, renewal.captured_at, moment, message.retry_after_seconds)
     if retry_at is None:
         return endings.spent(renewal, retry.when_spent, "top_up_attempts_spent", moment, message.reason)
     new = noted(
-        renewal,
+        counted,
         top_up_attempt=renewal.top_up_attempt + 1,
-        spent=failed.spent,
         retry_at=retry_at,
         heard_at=moment.at,
         asked=0,

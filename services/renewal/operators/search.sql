@@ -35,8 +35,8 @@ select
     matching.carrier,
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+    r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from matching
@@ -85,8 +85,8 @@ select
     matching.carrier,
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+    r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from matching
@@ -159,8 +159,8 @@ select
     matching.carrier,
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+    r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from matching
@@ -210,8 +210,8 @@ offset $4 limit 1;
         subscription.carrier,
         r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
         r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-        r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-        r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+        r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+        r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
         r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
         r.closed_at
     from renewals as r
@@ -235,8 +235,8 @@ union all
         subscription.carrier,
         r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
         r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-        r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-        r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+        r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+        r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
         r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
         r.closed_at
     from archived_renewals as a
@@ -264,8 +264,8 @@ select
     subscription.carrier,
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+    r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from renewals as r
@@ -277,8 +277,8 @@ select
     subscription.carrier,
     r.renewal_id, r.subscription_id, r.terms, r.cycle, r.requested_at, r.traceparent, r.heard_at,
     r.deadline_at, r.payment_method_id, r.next_due_at, r.reason, r.parked_from, r.parked_reason,
-    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.asked, r.retry_at, r.action,
-    r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
+    r.payment_attempt, r.top_up_attempt, r.refund_attempt, r.spent, r.failures, r.asked, r.retry_at,
+    r.action, r.action_before, r.delayed, r.promised_from, r.top_up, r.refund_before, r.flags,
     r.state, r.version, r.amount_minor, r.granted, r.priced_at, r.captured_at, r.applied_at, r.top_up_cycle,
     r.closed_at
 from archive_register as entry

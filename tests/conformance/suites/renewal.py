@@ -582,6 +582,7 @@ def _drawn(lot: Lot, renewal: Renewal, now: datetime) -> Renewal:
         top_up_attempt=lot.number(1, 3),
         refund_attempt=lot.number(1, 3),
         spent=lot.number(0, 2),
+        failures=lot.perhaps("*:2:1"),
         asked=lot.number(0, 2),
         retry_at=lot.perhaps(lot.near(now)),
         action=lot.perhaps("confirm_payment"),

@@ -53,6 +53,7 @@ def busy(state: State) -> Renewal:
     return standing(state)._replace(
         asked=1,
         spent=1,
+        failures="*:1:1",
         retry_at=T0 + timedelta(seconds=9),
         heard_at=T0 + timedelta(seconds=5),
         priced_at=None if state == "requested" else T0 + timedelta(seconds=1),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.renewal.domain.actions import CustomerRetries, Deadline, RetryDue
-from services.renewal.domain.policy import POLICY
+from services.renewal.domain.policy import ANY_OTHER, POLICY
 from shared.contracts.payment_commands import CapturePayment
 from shared.contracts.renewals import CustomerActionRequired, RenewalCancelled, RenewalFailed
 from tests.unit.renewal.story import PRICE, T0, Says, Story, new, requested, terms
@@ -114,7 +114,7 @@ def test_retry_after_wins_over_a_shorter_back_off() -> None:
 
 def test_spent_attempts_are_given_up_through_cancel_payment() -> None:
     story = new().when(says.priced())
-    budget = POLICY.payment_retry("provider_unavailable").budget
+    budget = POLICY.payment_retries[ANY_OTHER].budget
     assert budget is not None
     for attempt in range(1, budget + 1):
         story.when(says.payment_failed(attempt), RetryDue())

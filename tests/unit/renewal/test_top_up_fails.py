@@ -9,7 +9,7 @@ from services.renewal.domain.actions import (
     RetryDue,
     Silence,
 )
-from services.renewal.domain.policy import POLICY
+from services.renewal.domain.policy import ANY_OTHER, POLICY
 from shared.contracts.payment_commands import RefundPayment
 from shared.contracts.renewals import RenewalRefunded
 from shared.contracts.topup_commands import ApplyTopUp, CancelTopUp
@@ -45,7 +45,7 @@ def test_an_undetermined_top_up_heard_before_the_capture_is_parked_once_it_is_se
 
 def test_failed_top_ups_are_tried_again_then_cancelled_then_refunded() -> None:
     story = captured()
-    budget = POLICY.top_up_retry("carrier_unavailable").budget
+    budget = POLICY.top_up_retries[ANY_OTHER].budget
     assert budget is not None
     for attempt in range(1, budget + 1):
         story.when(says.top_up_failed(attempt), RetryDue())
