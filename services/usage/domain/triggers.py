@@ -127,12 +127,14 @@ def rearm(balance: Balance, now: datetime, wants: Wants) -> None:
 
 
 def next_due_at(balance: Balance, now: datetime, wants: Wants) -> datetime | None:
-    """When to look again although nobody uses anything: something lapses, or is about to."""
+    """When to look again although nobody uses anything: something lapses, or is about to.
+
+    Each bucket's warning counts: usage does not move this, and may empty the one that lasts longest first.
+    """
     instants = {bucket.expires_at for bucket in balance.live_buckets(now)}
-    if instants and wants.expiring_seconds is not None:
-        warning = max(instants) - timedelta(seconds=wants.expiring_seconds)
-        if warning > now:
-            instants.add(warning)
+    if wants.expiring_seconds is not None:
+        ahead = timedelta(seconds=wants.expiring_seconds)
+        instants |= {warning for at in instants if (warning := at - ahead) > now}
     return min(instants, default=None)
 
 

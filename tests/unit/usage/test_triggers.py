@@ -111,6 +111,19 @@ def test_data_that_lapses_is_said_although_nobody_uses_it() -> None:
     assert next_due_at(balance, NOW + 3 * DAY, wants) is None
 
 
+def test_a_lapse_is_warned_of_in_time_though_what_lasts_longer_was_used_up_first() -> None:
+    wants = Wants(None, expiring_seconds=24 * HOUR)
+    balance = with_top_ups(top_up(1, 100, "queue", expires_at=NOW + 9 * DAY))
+    add(balance, top_up(2, 1000, "queue", expires_at=NOW + 3 * DAY))
+    due = next_due_at(balance, NOW, wants)
+    use(balance, 100)
+    # A record does not move it.
+    assert due == NOW + 2 * DAY
+    [said] = messages(balance, wants, NOW + 2 * DAY)
+    assert isinstance(said, BucketExpiring)
+    assert said.expires_at == NOW + 3 * DAY
+
+
 def test_what_lapses_is_said_as_lapsed_and_not_as_left() -> None:
     balance = with_top_ups(top_up(1, 100, "queue", expires_at=NOW + DAY))
     add(balance, top_up(2, 1000, "queue", expires_at=NOW + 3 * DAY))
