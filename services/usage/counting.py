@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from services.usage import metrics, store
 from services.usage.domain.balance import Balance, Taken, consume
-from services.usage.domain.burn import burn_more
+from services.usage.domain.burn import burn_record
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.device import offended_binding
 from services.usage.domain.triggers import Trigger, take_due
@@ -100,7 +100,8 @@ def _take(use: Use, carrier: Carrier, now: datetime) -> Taken | None:
     if carrier.counting == "records" or not is_reported:
         # Where the carrier counts, its report has told already how much was used by then.
         # A clock that is ahead must not leave all that comes until then out: nothing was used later than now.
-        balance.burn = burn_more(balance.burn, use.size, use.ended_at if use.ended_at < now else now)
+        until = use.ended_at if use.ended_at < now else now
+        balance.burn = burn_record(balance.burn, use.size, use.started_at, until)
     if carrier.counting != "records":
         balance.used_bytes += use.size
         return None

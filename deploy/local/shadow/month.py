@@ -27,7 +27,7 @@ from services.renewal.rules.domain.offering import OfferingTerms
 from services.renewal.rules.domain.rule import RenewalRule
 from services.renewal.rules.domain.spending import Charge
 from services.usage.domain.balance import Balance, Granted, add_bucket, consume, top_up_bucket_id
-from services.usage.domain.burn import burn_more
+from services.usage.domain.burn import burn_record
 from services.usage.domain.carrier import Carrier
 from services.usage.domain.device import offended_binding
 from services.usage.domain.triggers import Wants, next_due_at, take_due
@@ -113,7 +113,7 @@ class Month:
 
     def _use(self, use: Use) -> None:
         balance, now = self.balance, use.ended_at
-        balance.burn = burn_more(balance.burn, use.size, use.ended_at)
+        balance.burn = burn_record(balance.burn, use.size, use.started_at, use.ended_at)
         owes_overrun = self.world.carrier.owes_overrun
         consume(balance, use.size, use.started_at, use.ended_at, owes_overrun=owes_overrun)
         if offended_binding(balance, use.imei, use.started_at) is not None:

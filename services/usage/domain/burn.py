@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 WINDOW_SECONDS: Final = 3 * 3600
 """Long enough for a film and the silence after it, short enough to notice a hotspot."""
 FARTHEST_DAYS: Final = 3650
+_WINDOW: Final = timedelta(seconds=WINDOW_SECONDS)
 
 
 class Burn(NamedTuple):
@@ -46,6 +47,16 @@ def burn_between(burn: Burn, size: int, since: datetime, until: datetime) -> Bur
     before = size * min(elapsed + WINDOW_SECONDS, seconds) // seconds - here
     burn = burn_more(burn, before, until - timedelta(seconds=elapsed + 1))
     return burn_more(burn, here, until)
+
+
+def burn_record(burn: Burn, size: int, started_at: datetime, ended_at: datetime) -> Burn:
+    """With a record's `size` bytes, as of its end; what flowed for longer than a window, evenly.
+
+    A session of a day told at its end is no rate of the last hours.
+    """
+    if ended_at - started_at > _WINDOW:
+        return burn_between(burn, size, started_at, ended_at)
+    return burn_more(burn, size, ended_at)
 
 
 def burnt_bytes(burn: Burn, now: datetime) -> int:

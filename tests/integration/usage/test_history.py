@@ -172,6 +172,17 @@ async def test_a_forecast_says_when_it_ends_and_what_is_said_next(usage: Wired) 
     assert datetime.fromisoformat(seen["next_trigger"]["at"]) < ends_at
 
 
+async def test_a_session_of_a_day_told_at_its_end_predicts_nothing(usage: Wired) -> None:
+    who, its_iccid = await known(usage, granted=10_000)
+    now = utc_now()
+    told = record(its_iccid, f"{who}-a", 8000, started_at=now - 24 * HOUR)
+    await usage.consume("records", told.model_copy(update={"ended_at": now}))
+    seen = await get(usage, who, "forecast")
+    # 8,000 in a day: the other 2,000 last six hours, where all of it in the last three had them last one.
+    ends_at = datetime.fromisoformat(seen["exhausted_at"])
+    assert timedelta(hours=5.9) <= ends_at - now < timedelta(hours=6.1)
+
+
 async def test_what_was_said_is_listed_newest_cycle_first(usage: Wired) -> None:
     who, its_iccid = await known(usage)
     await usage.consume("records", record(its_iccid, f"{who}-a", 1000))

@@ -13,6 +13,7 @@ from services.usage.domain.burn import (
     Burn,
     burn_between,
     burn_more,
+    burn_record,
     burnt_bytes,
     exhausted_at,
     is_exhausted_within,
@@ -61,6 +62,21 @@ def test_at_one_moment_it_is_used_at_that_moment() -> None:
 def test_what_was_used_in_a_week_is_no_rate_of_the_last_hours() -> None:
     burn = burn_between(UNBURNT, 7 * 86_400, NOW - timedelta(days=7), NOW)
     assert burnt_bytes(burn, NOW) <= WINDOW_SECONDS
+
+
+@pytest.mark.parametrize("hours", [0, 1, 3])
+def test_a_record_of_at_most_a_window_counts_as_of_its_end(hours: int) -> None:
+    assert burn_record(UNBURNT, 70, BEGIN - hours * HOUR, BEGIN) == burn_more(UNBURNT, 70, BEGIN)
+
+
+def test_a_session_of_a_day_is_no_rate_of_the_last_hours() -> None:
+    began_at = NOW - timedelta(days=1)
+    burn = burn_record(UNBURNT, 86_400, began_at, NOW)
+    assert burnt_bytes(burn, NOW) == WINDOW_SECONDS
+    # Late, what is newer than it stays; and a clock that is ahead has it flow no longer than it did.
+    newer = burn_more(UNBURNT, 5, NOW + 3 * HOUR)
+    assert burn_record(newer, 86_400, began_at, NOW).used_bytes == 5
+    assert burn_record(UNBURNT, 70, NOW + HOUR, NOW) == burn_more(UNBURNT, 70, NOW)
 
 
 def test_what_was_used_in_the_second_before_a_window_begins_is_of_the_one_before() -> None:
