@@ -192,7 +192,7 @@ class _Collected:
         """Run everything once, then each mutant that this process can take on."""
         if self._session.testsfailed:
             return Found("the collection", {}, {}, [])
-        failed = self._run_once()
+        failed = self._run_once() or self._run_again()
         if failed:
             return Found(failed, {}, {}, [])
         nursery = self._nursery
@@ -224,6 +224,10 @@ class _Collected:
                 return failed
             self._seconds[item.nodeid] = time.process_time() - began
         return ""
+
+    def _run_again(self) -> str:
+        """A test that passes once only would fail in every child, and so seem to notice each mutant."""
+        return first_failure([item for item in self._session.items if item not in self._dearer], _nothing)
 
     def _passing_by(self, one: Mutant) -> set[pytest.Item]:
         lines = range(one.first_line, one.last_line + 1)

@@ -272,8 +272,6 @@ def _resolve(payment: Payment | None, command: ResolvePayment, circumstances: Ci
 
 def _cancelled_as_found(payment: Payment, reason: str, circumstances: Circumstances) -> Change:
     """The finding decides, for good. The PSP's object may know better: it is cancelled all the same."""
-    if payment.provider_reference is None:
-        return cancelled(payment, reason)
     change = cancelled(payment, reason, goes_on=True)
     if payment.operation is Operation.VOID or not can_cancel(payment):
         return change

@@ -109,7 +109,7 @@ def clash(renewal: Renewal, message: object, _moment: Moment) -> Change | None:
 def note_unwanted(renewal: Renewal, message: TopUpApplied, moment: Moment) -> Change | None:
     """The same, and noted that the data is there: a person who decides how it ends must not overlook that."""
     if renewal.applied_at is not None:
-        return clash(renewal, message, moment)
+        return None
     change = clash(renewal, message, moment) or Change(noted(renewal))
     return change._replace(renewal=change.renewal._replace(applied_at=message.applied_at))
 

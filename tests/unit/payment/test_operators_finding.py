@@ -1,7 +1,12 @@
 """Operators find that an open capture took nothing: their word decides, the PSP's object may know better."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
+from services.payment.domain.calls import tried_for
 from services.payment.domain.outcome import Kind
 from services.payment.domain.payment import CallStatus, Decision, Operation, State
 from shared.contracts.payments import PaymentCancelled, PaymentCaptured, SurplusRefunded
@@ -18,11 +23,11 @@ def called_off_in_flight() -> Story:
     return capturing().cancel()
 
 
-@pytest.mark.parametrize(
-    "story", [called_off_unknown(), called_off_in_flight()], ids=["unknown", "in flight"]
-)
-def test_what_operators_found_decides_and_the_object_is_cancelled_all_the_same(story: Story) -> None:
-    story.resolve("not_captured")
+@pytest.mark.parametrize("called_off", [called_off_unknown, called_off_in_flight])
+def test_what_operators_found_decides_and_the_object_is_cancelled_all_the_same(
+    called_off: Callable[[], Story],
+) -> None:
+    story = called_off().resolve("not_captured")
     [answer] = story.heard(PaymentCancelled)
     assert (answer.unresolved, answer.reason) == (False, "customer_cancelled")
     row = story.row
@@ -51,11 +56,11 @@ def test_an_object_that_is_being_cancelled_when_operators_speak_goes_on_being_ca
     assert not story.last.begins
 
 
-@pytest.mark.parametrize(
-    "story", [called_off_unknown(), called_off_in_flight()], ids=["unknown", "in flight"]
-)
-def test_money_that_the_object_takes_after_operators_said_it_took_none_goes_back(story: Story) -> None:
-    story.resolve("not_captured").outcome(Kind.FAILED, code="processing")
+@pytest.mark.parametrize("called_off", [called_off_unknown, called_off_in_flight])
+def test_money_that_the_object_takes_after_operators_said_it_took_none_goes_back(
+    called_off: Callable[[], Story],
+) -> None:
+    story = called_off().resolve("not_captured").outcome(Kind.FAILED, code="processing")
     assert story.row.operation is Operation.VOID
     story.outcome(Kind.CAPTURED)
     assert (story.row.operation, len(story.row.surplus)) == (Operation.SURPLUS, 1)
@@ -89,3 +94,18 @@ def test_an_attempt_that_operators_settled_leaves_its_object_to_what_follows() -
     assert failed.row.ordinal == settled.ordinal + 1, "under another key"
     cancelled = capturing().outcome(Kind.UNKNOWN).resolve("not_captured").cancel()
     assert (cancelled.row.operation, cancelled.heard(PaymentCancelled)) == (Operation.VOID, [])
+
+
+def test_what_was_called_off_and_never_learned_is_found_out_under_its_own_reason() -> None:
+    story = capturing().cancel()
+    for _ in range(2):
+        story.later(seconds=121).outcome(Kind.UNKNOWN)
+    story.resolve("not_captured")
+    said = [(answer.unresolved, answer.reason) for answer in story.heard(PaymentCancelled)]
+    assert said == [(True, "customer_cancelled"), (False, "customer_cancelled")]
+
+
+def test_what_only_waits_for_its_gateway_has_not_been_tried() -> None:
+    story = capturing().later(seconds=30)
+    assert tried_for(story.row, story.now, story.patience) == timedelta(seconds=30)
+    assert tried_for(replace(story.row, resolve_before=None), story.now, story.patience) == timedelta()

@@ -86,6 +86,7 @@ def test_a_request_that_may_is_admitted_on_its_own_terms() -> None:
     assert (renewal.state, renewal.version, renewal.cycle) == ("requested", 1, 3)
     assert renewal.agreed == admitted.terms
     assert (admitted.terms.payer_id, admitted.terms.max_amount_minor) == ("ana", 1000)
+    assert admitted.terms.is_bulk
     assert renewal.deadline_at == T0 + timedelta(seconds=POLICY.deadline_seconds["customer"])
     assert renewal.next_due_at == T0 + timedelta(seconds=30)
 

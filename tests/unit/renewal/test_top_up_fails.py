@@ -1,5 +1,7 @@
 """The carrier does not top up: what `captured`, `cancelling_top_up` and states before the capture do."""
 
+from collections.abc import Callable
+
 import pytest
 
 from services.renewal.domain.actions import (
@@ -82,17 +84,28 @@ def silent_for_too_long() -> Story:
 
 
 @pytest.mark.parametrize(
-    "story",
+    ("begun", "then"),
     [
-        captured().when(says.undetermined(), OperatorRefunds("ana", approver="ben")),
-        captured().when(CustomerCancels("ana"), says.undetermined(), OperatorRetries("otto")),
-        silent_for_too_long().when(OperatorRefunds("ana", approver="ben")),
-        silent_for_too_long().when(says.undetermined(), OperatorRetries("otto")),
-        new().when(says.priced(), says.undetermined(), says.refunded()),
+        (captured, [says.undetermined(), OperatorRefunds("ana", approver="ben")]),
+        (captured, [CustomerCancels("ana"), says.undetermined(), OperatorRetries("otto")]),
+        (silent_for_too_long, [OperatorRefunds("ana", approver="ben")]),
+        (silent_for_too_long, [OperatorRetries("otto")]),
+        (silent_for_too_long, [says.undetermined(), OperatorRetries("otto")]),
+        (new, [says.priced(), says.undetermined(), says.refunded()]),
     ],
-    ids=["refunded by two", "retried", "refunded unheard", "retried unheard", "given back elsewhere"],
+    ids=[
+        "refunded by two",
+        "retried",
+        "refunded unheard",
+        "retried unheard",
+        "retried",
+        "given back elsewhere",
+    ],
 )
-def test_what_was_not_known_before_it_was_called_off_anew_parks_nothing(story: Story) -> None:
+def test_what_was_not_known_before_it_was_called_off_anew_parks_nothing(
+    begun: Callable[[], Story], then: list[object]
+) -> None:
+    story = begun().when(*then)
     assert story.state == "cancelling_top_up"
     [*_, command] = story.told(CancelTopUp)
     assert command.attempt == 2

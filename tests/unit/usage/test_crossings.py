@@ -1,5 +1,6 @@
 """What a carrier's own system announces: whether it counts, and what is said of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -116,7 +117,8 @@ def test_a_threshold_is_announced_once_it_is_the_rules_own(
     balance = with_top_ups(top_up(1, 1000))
     balance.rule_wants = rule
     wants = WANTS if rule is None else WANTS.overruled_by(rule)
-    assert bool(take_announced(balance, "threshold_reached", left, NOW, wants, WANTS)) is is_said
+    said = take_announced(balance, "threshold_reached", left, NOW, wants, WANTS)
+    assert [one.kind for one in said] == ["threshold_reached"] * is_said
     assert was_said(balance, "threshold_reached") is is_said
 
 
@@ -153,3 +155,10 @@ def test_what_was_announced_is_not_said_again_by_our_own_count_until_the_next_to
     assert [each.kind for each in take_due(balance, NOW, WANTS)] == ["threshold_reached"]
     add(balance, top_up(2, MAX_BYTES, "replace"))
     assert len(take_announced(balance, "exhausted", 0, NOW, WANTS, WANTS)) == 1
+
+
+def test_a_carrier_announces_by_its_own_settings_whatever_a_rule_wants() -> None:
+    wants = WANTS.overruled_by((5, None, None, None))
+    carrier = Carrier("notifications", "written_off", WANTS)
+    assert carrier.announced_by == WANTS
+    assert replace(carrier, wants=wants, announces=WANTS).announced_by == WANTS
