@@ -137,11 +137,13 @@ def _surplus_refunded(
     if surplus.settled or back_minor <= 0 or refund in surplus.returned:
         return None
     settled = back_minor == surplus.left_minor
-    known = replace(surplus, settled=settled, returned=surplus.returned | {refund: back_minor})
+    returned = surplus.returned | {refund: back_minor}
+    known = replace(surplus, settled=settled or surplus.settled, returned=returned)
     held = tuple(known if one is surplus else one for one in payment.surplus)
     rows: tuple[AttemptRow, ...] = ()
     if payment.operation is Operation.SURPLUS and open_surplus(payment) is surplus:
-        if settled:
+        # Told by the call under way, it may have been of a part: more came back since it was begun.
+        if settled or (outcome.operation, outcome.ordinal) == (payment.operation, payment.ordinal):
             rows = (attempt_row(payment, CallStatus.SUCCEEDED, reference=outcome.reference),)
         else:
             # The call under way asks for more than is left there, so it can never work: a known negative.
@@ -150,8 +152,7 @@ def _surplus_refunded(
     else:
         changed = payment.changed(surplus=held)
     change = next_surplus(changed, now, patience)
-    # What came back after it was said stays said.
-    tells = settled and 0 not in surplus.returned.values()
+    tells = settled and not surplus.was_said
     change.messages = (answers.surplus_refunded(changed, known, outcome.at),) if tells else ()
     change.transfers = (ledger.surplus_refunded(payment, surplus, refund, back_minor),)
     change.attempts = (*rows, *change.attempts)
@@ -183,8 +184,13 @@ def _surplus_returned(
     back_minor = surplus.returned.get(refund, 0)
     if not back_minor:
         return None
-    known = replace(surplus, settled=False, returned=surplus.returned | {refund: 0})
-    held = tuple(known if one is surplus else one for one in payment.surplus)
+    gone = surplus.settled or surplus.was_said
+    known = replace(surplus, settled=False if gone else None, returned=surplus.returned | {refund: 0})
+    if surplus.settled:
+        # Behind all others: the first that is open may be under way, and stays what the call is about.
+        held = (*(one for one in payment.surplus if one is not surplus), known)
+    else:
+        held = tuple(known if one is surplus else one for one in payment.surplus)
     change = next_surplus(payment.changed(surplus=held), now, patience)
     if change.begins:
         change.begins = False

@@ -81,7 +81,7 @@ class Surplus:
     """Money found where none may be kept: one per object at a gateway. `ordinal` counts from 1.
 
     `returned`: what went back of it, in minor units, by the id of the refund; 0 where that refund came back
-    later. `settled` once all of it did.
+    later. `settled` once all of it did; None where a part came back before that ever was.
     """
 
     gateway: str
@@ -89,13 +89,18 @@ class Surplus:
     amount_minor: int
     currency: str
     ordinal: int
-    settled: bool = False
+    settled: bool | None = False
     returned: dict[str, int] = field(default_factory=dict)
 
     @property
     def left_minor(self) -> int:
         """What is still to go back."""
         return self.amount_minor - sum(self.returned.values())
+
+    @property
+    def was_said(self) -> bool:
+        """Whether all of it has gone back before, and was said to: what came back since is not said again."""
+        return self.settled is not None and 0 in self.returned.values()
 
 
 @dataclass(slots=True)

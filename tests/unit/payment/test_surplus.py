@@ -107,6 +107,27 @@ def test_of_a_surplus_partly_refunded_by_hand_the_rest_goes_back_and_the_whole_i
     assert (story.row.operation, balances(story.transfers)["surplus"]) == (None, 0)
 
 
+def test_a_surplus_of_which_a_part_came_back_before_the_whole_had_gone_is_said_once_it_has() -> None:
+    story = captured()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_2", amount_minor=900, currency="USD")
+    by_hand = {"gateway": "sandbox", "reference": "re_hand", "object_reference": "pi_2", "amount_minor": 300}
+    story.fact(Kind.REFUNDED, **by_hand)
+    under_way = story.row.ordinal
+    story.fact(Kind.REFUND_RETURNED, **by_hand)
+    # What was asked for works; it was asked for when less was left.
+    story.outcome(Kind.REFUNDED, amount_minor=600)
+    assert (story.heard(SurplusRefunded), balances(story.transfers)["surplus"]) == ([], 300)
+    assert story.attempts[under_way].status is CallStatus.SUCCEEDED
+    story.outcome(Kind.REFUNDED, reference="re_rest")
+    assert [answer.amount_minor for answer in story.heard(SurplusRefunded)] == [900]
+
+    # What comes back after it was said stays said.
+    story.fact(Kind.REFUND_RETURNED, **(by_hand | {"reference": "re_rest"}))
+    story.claimed().outcome(Kind.REFUNDED)
+    assert len(story.heard(SurplusRefunded)) == 1
+    assert (story.row.operation, balances(story.transfers)["surplus"]) == (None, 0)
+
+
 def test_a_surplus_refunded_by_hand_while_another_goes_back_is_not_asked_for_again() -> None:
     story = captured()
     for reference in ("pi_2", "pi_3"):
