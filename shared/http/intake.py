@@ -66,10 +66,7 @@ class Intake:
             if b"expect" not in headers:  # Who waits to be told to go on is answered without being told.
                 await _drain(receive)
             raise problems.body_too_large(self.max_body_bytes)
-        first = await self._chunk(receive)
-        body: bytes = first.get("body", b"")
-        if first.get("more_body", False):
-            body = await self._rest(body, receive)
+        body = await self._whole(receive)
         if len(body) > self.max_body_bytes:
             raise problems.body_too_large(self.max_body_bytes)
         if scope["path"] in self.line_paths:
@@ -78,9 +75,11 @@ class Intake:
             _require_json(headers, body)
         return body
 
-    async def _rest(self, first: bytes, receive: Receive) -> bytes:
-        chunks, length = [first], len(first)
+    async def _whole(self, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        length = 0
         try:
+            # The first piece, too: a client may send the head alone and keep a place among those in flight.
             async with asyncio.timeout(self.body_deadline_seconds):
                 while True:
                     message = await self._chunk(receive)

@@ -101,14 +101,15 @@ def a_scope(method: str = "POST") -> dict[str, Any]:
     return {"type": "http", "method": method, "path": "/x", "query_string": b"", "headers": headers}
 
 
-async def test_a_body_that_never_ends_is_given_up() -> None:
+@pytest.mark.parametrize("pieces", [0, 1], ids=["only its head came", "only its beginning came"])
+async def test_a_body_that_never_ends_is_given_up(pieces: int) -> None:
     sent: list[Any] = []
+    coming = [{"type": "http.request", "body": b"{", "more_body": True}] * pieces
 
     async def endless() -> dict[str, Any]:
-        if sent or not first:
+        if not coming:
             await asyncio.Event().wait()
-        first.clear()
-        return {"type": "http.request", "body": b"{", "more_body": True}
+        return coming.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -116,7 +117,6 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
     async def never(*_: Any) -> None:
         raise AssertionError("the route was reached")
 
-    first = [True]
     async with asyncio.timeout(5):
         await Intake(never, max_body_bytes=100, body_deadline_seconds=0.01)(a_scope(), endless, send)
     assert sent[0]["status"] == 408
