@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tests.mutants import generated, listed, report
 from tests.mutants.defects import listed as defects
@@ -42,7 +43,7 @@ def main(
         tried = listed.try_all(chosen, names, at_once, _tell, {} if anew else noticed())
         if keep:
             remember(tried)
-        good = report.show_listed(console, tried, names)
+        good = report.show_listed(console, tried)
     if "generated" in parts:
         wanted = services.split(",")
         killed = generated.try_all(wanted, only, at_once, dearer, lambda one: console.print(f"tried {one}"))
@@ -54,7 +55,9 @@ def main(
 
 def _tell(tried: Tried) -> None:
     caught = ", ".join(tried.caught_by) or f"[red]nobody[/red] {tried.trouble}"
-    console.print(f"{tried.defect.name}: {caught}", soft_wrap=True)
+    noticed = [said for said in tried.said.values() if said.test]
+    why = escape(f" ({noticed[-1].test.rpartition('/')[2]}: {noticed[-1].why[:160]})") if noticed else ""
+    console.print(f"{tried.defect.name}: {caught}{why}", soft_wrap=True)
 
 
 if __name__ == "__main__":

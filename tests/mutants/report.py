@@ -5,25 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from tests.mutants.layers import LAYERS, Name
+from tests.mutants.layers import LAYERS
 from tests.mutants.listed import Tried
 
 LEAST_KILLED: Final = 0.9
 
 
-def show_listed(console: Console, tried: Sequence[Tried], layers: Sequence[Name]) -> bool:
+def show_listed(console: Console, tried: Sequence[Tried]) -> bool:
     """The table of the listed defects; whether every one was caught."""
-    table = Table(title="Listed defects", pad_edge=False)
-    for heading in ("defect", "promise", *layers, "the test that failed, and why"):
-        table.add_column(heading, overflow="fold")
+    table = Table("defect", "promise", "caught by", "not by", title="Listed defects", pad_edge=False)
     for one in tried:
-        marks = [_mark(one, layer) for layer in layers]
-        test, why = _last(one)
+        passed = (layer for layer in one.said if layer not in one.caught_by)
         table.add_row(
-            one.defect.name, str(one.defect.promise), *marks, escape(f"{test}\n{why}" if why else test)
+            one.defect.name, str(one.defect.promise), ", ".join(one.caught_by), ", ".join(passed)
         )
     console.print(table)
     alive = [one for one in tried if not one.caught_by]
@@ -33,19 +29,6 @@ def show_listed(console: Console, tried: Sequence[Tried], layers: Sequence[Name]
         console.print(f"survives: {one.defect.name} ({one.defect.file}): {why}", soft_wrap=True, markup=False)
     console.print(f"{len(tried) - len(alive)} of {len(tried)} listed defects were caught")
     return not alive
-
-
-def _mark(one: Tried, layer: Name) -> str:
-    if layer not in one.said:
-        return ""
-    return "caught" if one.said[layer].test else "passed"
-
-
-def _last(one: Tried) -> tuple[str, str]:
-    if not one.caught_by:
-        return one.trouble or "nobody noticed", ""
-    said = one.said[one.caught_by[-1]]
-    return said.test.rpartition("/")[2], said.why[:160]
 
 
 def _show_by_layer(console: Console, tried: Sequence[Tried]) -> None:

@@ -36,7 +36,8 @@ def failed_again(renewal: Renewal, row: str, *, reached_provider: bool) -> tuple
     before = failures(renewal)
     times, spent = before.get(row, Failed(0, 0))
     failed = Failed(times + 1, spent + reached_provider)
-    words = (f"{name}:{one.times}:{one.spent}" for name, one in {**before, row: failed}.items())
+    counted = sorted({**before, row: failed}.items())
+    words = (f"{name}:{one.times}:{one.spent}" for name, one in counted)
     return renewal._replace(spent=renewal.spent + reached_provider, failures=" ".join(words)), failed
 
 
