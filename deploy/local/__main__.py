@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from deploy.local import launcher
 from deploy.local.addresses import COMPONENTS
 from deploy.local.artifacts import fetch_kafka
-from deploy.local.console import DownloadBar, address_lines, console
+from deploy.local.console import DownloadBar, address_lines, console, show_error
 from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
 from deploy.local.ports import Ports
@@ -48,7 +48,7 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except LocalStackError as error:
-        console.print(f"[red]Error:[/red] {error}", markup=True, soft_wrap=True)
+        show_error(error)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("Stopped.")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as RichProgress
 
@@ -14,6 +15,11 @@ from deploy.local.ports import SERVICES
 from deploy.local.run_record import RecordedProcess
 
 console = Console(highlight=False)
+
+
+def show_error(error: Exception) -> None:
+    """What the user can mend. Its text may quote a log or a path: brackets in it are no markup."""
+    console.print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
 
 
 class DownloadBar(Progress):

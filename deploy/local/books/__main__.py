@@ -13,7 +13,7 @@ from deploy.local.books.comparison import Comparison, compare
 from deploy.local.books.quiet import wait_until_quiet
 from deploy.local.books.reading import Sources, read_books
 from deploy.local.books.tables import show
-from deploy.local.console import console
+from deploy.local.console import show_error
 from deploy.local.database_roles import DATABASE, url_as, url_to
 from deploy.local.errors import LocalStackError
 from deploy.local.home import Home
@@ -42,7 +42,7 @@ def main(
         sources = sources_of(Home.at(home), Ports.configured(offset=port_offset))
         comparison = asyncio.run(_compare(sources, wait_seconds))
     except (LocalStackError, OSError) as error:
-        console.print(f"[red]Error:[/red] {error}", soft_wrap=True)
+        show_error(error)
         raise typer.Exit(2) from None
     show(comparison)
     raise typer.Exit(0 if comparison.is_balanced else 1)
