@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Generic, TypeVar
 
@@ -59,7 +60,10 @@ def decode_cursor(cursor: str, place: TypeAdapter[Place]) -> Place:
         text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         if b"\\u0000" in text:
             raise ValueError("NUL")
-        return place.validate_json(text, strict=True)
+        found = place.validate_json(text, strict=True)
+        if not all(map(_is_storable, found)):  # type: ignore[call-overload] # a place is a tuple
+            raise ValueError("no column can hold it")
+        return found
     except (ValueError, ValidationError):
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -68,6 +72,18 @@ def decode_cursor(cursor: str, place: TypeAdapter[Place]) -> Place:
             detail="The value of `cursor` was not made by this list, so nothing was read. "
             "Send `next_cursor` of the page before exactly as it came, or leave it out to begin again.",
         ) from None
+
+
+def _is_storable(value: object) -> bool:
+    """Whether PostgreSQL can be asked with it: in its 64 bits, or an instant that has a date in UTC."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    if isinstance(value, datetime):
+        try:
+            value.astimezone(UTC)
+        except OverflowError:
+            return False
+    return True
 
 
 async def _position(

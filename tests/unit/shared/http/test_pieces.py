@@ -1,5 +1,6 @@
 """The pieces that services build their routes from, without a server."""
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -84,6 +85,21 @@ def test_a_cursor_gives_back_the_place_it_was_made_from(at: datetime, row_id: UU
 def test_a_cursor_that_was_not_made_here_is_a_problem_and_never_a_failure(cursor: str) -> None:
     with pytest.raises(Problem) as refused:
         decode_cursor(cursor, PLACE)
+    assert refused.value.type == "invalid-cursor"
+
+
+@pytest.mark.parametrize(
+    ("place", "json"),
+    [
+        (PLACE, b'["0001-01-01T00:00:00+14:00", "00000000-0000-0000-0000-000000000001"]'),
+        (PLACE, b'["9999-12-31T23:59:59-12:00", "00000000-0000-0000-0000-000000000001"]'),
+        (TypeAdapter(tuple[int]), b"[9223372036854775808]"),
+        (TypeAdapter(tuple[int]), b"[-9223372036854775809]"),
+    ],
+)
+def test_a_cursor_with_what_no_column_can_hold_is_a_problem(place: TypeAdapter[Any], json: bytes) -> None:
+    with pytest.raises(Problem) as refused:
+        decode_cursor(urlsafe_b64encode(json).decode(), place)
     assert refused.value.type == "invalid-cursor"
 
 
