@@ -18,9 +18,7 @@ def show_listed(console: Console, tried: Sequence[Tried]) -> bool:
     table = Table("defect", "promise", "caught by", "not by", title="Listed defects", pad_edge=False)
     for one in tried:
         passed = (layer for layer in one.said if layer not in one.caught_by)
-        table.add_row(
-            one.defect.name, str(one.defect.promise), ", ".join(one.caught_by), ", ".join(passed)
-        )
+        table.add_row(one.defect.name, str(one.defect.promise), ", ".join(one.caught_by), ", ".join(passed))
     console.print(table)
     alive = [one for one in tried if not one.caught_by]
     _show_by_layer(console, tried)
