@@ -8,7 +8,7 @@ from services.payment.domain.calls import spread
 from services.payment.domain.outcome import OBJECT_GONE, Kind
 from services.payment.domain.payment import LONG_PAST, CallStatus, Decision, Operation, State, object_key
 from shared.contracts.payments import PaymentAttemptFailed, PaymentCancelled, PaymentCaptured
-from tests.unit.payment.story import Story, capturing, declined
+from tests.unit.payment.story import PRICE, Story, capturing, declined
 
 
 def test_past_the_deadline_the_object_is_cancelled_and_the_attempt_failed() -> None:
@@ -113,3 +113,17 @@ def test_where_nothing_can_be_called_off_an_unresolved_capture_ends_when_its_obj
     assert (story.row.state, story.row.operation, story.row.due_at) == (State.CANCELLED, None, None)
     assert (story.attempts[1].status, story.attempts[1].code) == (CallStatus.FAILED, OBJECT_GONE)
     assert [said.unresolved for said in story.heard(PaymentCancelled)] == [True]
+
+
+def gone(story: Story) -> Story:
+    """The PSP tells that the object can never take money."""
+    return story.fact(Kind.VOIDED, gateway="sandbox", reference="pi_1", amount_minor=PRICE, currency="USD")
+
+
+def test_that_an_object_is_gone_is_news_where_it_is_being_called_off_and_nowhere_else() -> None:
+    assert gone(capturing()).last is None, "cancelled by somebody else: the call under way learns it"
+    story = gone(capturing().cancel())
+    assert [answer.reason for answer in story.heard(PaymentCancelled)] == ["customer_cancelled"]
+    version = story.row.version
+    assert gone(story).last is None
+    assert (story.row.version, story.row.operation) == (version, None), "told again it adds nothing"

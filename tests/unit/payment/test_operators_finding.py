@@ -109,3 +109,15 @@ def test_what_only_waits_for_its_gateway_has_not_been_tried() -> None:
     story = capturing().later(seconds=30)
     assert tried_for(story.row, story.now, story.patience) == timedelta(seconds=30)
     assert tried_for(replace(story.row, resolve_before=None), story.now, story.patience) == timedelta()
+
+
+@pytest.mark.parametrize(("early", "is_seldom"), [(timedelta(microseconds=1), False), (timedelta(), True)])
+def test_from_its_deadline_on_the_psp_is_asked_seldom_about_what_operators_settled(
+    early: timedelta, is_seldom: bool
+) -> None:
+    story = called_off_unknown().resolve("not_captured").claimed()
+    assert story.row.resolve_before is not None
+    story.later(seconds=(story.row.resolve_before - story.now - early).total_seconds())
+    story.outcome(Kind.FAILED, code="processing")
+    assert story.row.due_at is not None
+    assert (story.row.due_at - story.now > story.patience.longest_pause) is is_seldom
