@@ -159,7 +159,7 @@ class Judge:
             case "captured":
                 return held and not given_back
             case "not_captured":
-                return nobody_asks and not any(psp.captured() for psp in payment.psps)
+                return not any(psp.captured() for psp in payment.psps)
         return given_back and nobody_asks and all(psp.is_still() for psp in payment.psps)
 
     def _broken(self, saga: RenewalFacts, payment: PaymentFacts, top_up: TopUpFacts) -> str | None:

@@ -119,8 +119,8 @@ def refunded(payment: Payment, outcome: Outcome, now: datetime, patience: Patien
     if payment.decision is not Decision.CAPTURED or payment.state is State.REFUNDED:
         return None
     # Whole and of our object: then it is a fact, also where somebody else asked for it.
-    whole = (payment.provider_reference, payment.amount_minor)
-    if (outcome.object_reference, outcome.amount_minor) != whole:
+    whole = (payment.gateway, payment.provider_reference, payment.amount_minor)
+    if (outcome.gateway, outcome.object_reference, outcome.amount_minor) != whole:
         return None
     change = decisions.refunded(payment, outcome.at)
     change.payment.refund_reference = outcome.reference
@@ -180,9 +180,12 @@ def refund_returned(payment: Payment, outcome: Outcome, now: datetime, patience:
 def _surplus_returned(
     payment: Payment, surplus: Surplus, refund: str, now: datetime, patience: Patience
 ) -> Change | None:
-    """Found once more. Payment sends it back again by itself, but later: what failed may fail again."""
-    back_minor = surplus.returned.get(refund, 0)
-    if not back_minor:
+    """Found once more. Payment sends it back again by itself, but later: what failed may fail again.
+
+    Where that is told before the refund itself is, that refund never counts.
+    """
+    back_minor = surplus.returned.get(refund)
+    if back_minor == 0 or (back_minor is None and surplus.settled):
         return None
     gone = surplus.settled or surplus.was_said
     known = replace(surplus, settled=False if gone else None, returned=surplus.returned | {refund: 0})
@@ -191,6 +194,8 @@ def _surplus_returned(
         held = (*(one for one in payment.surplus if one is not surplus), known)
     else:
         held = tuple(known if one is surplus else one for one in payment.surplus)
+    if back_minor is None:
+        return Change(payment.changed(surplus=held))
     change = next_surplus(payment.changed(surplus=held), now, patience)
     if change.begins:
         change.begins = False

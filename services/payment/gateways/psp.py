@@ -213,9 +213,11 @@ class Psp:
         reference = _code(refund.get("id"), "") or None
         match refund.get("status"):
             case "succeeded":
-                refunded = self._outcome(
-                    call, Kind.REFUNDED, reference=reference, amount_minor=call.amount_minor
-                )
+                # By its own word: what is asked for now may be more than was when the refund was made.
+                made_minor = refund.get("amount_minor")
+                if not isinstance(made_minor, int) or made_minor <= 0:
+                    made_minor = call.amount_minor
+                refunded = self._outcome(call, Kind.REFUNDED, reference=reference, amount_minor=made_minor)
                 return refunded._replace(object_reference=call.reference)
             case "failed" | "canceled":
                 code = _code(refund.get("failure_reason"), "refund_failed")

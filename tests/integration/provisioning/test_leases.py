@@ -19,7 +19,7 @@ from shared.calls.http_client import open_client
 from shared.clock import utc_now
 from shared.contracts.message import Message
 from shared.contracts.topups import TopUpApplied, TopUpAttemptFailed, TopUpCancelled
-from shared.messaging.transaction import Transaction
+from shared.messaging.transaction import Transaction, Transactions
 from tests.integration.at_once import at_once, consuming
 from tests.integration.provisioning.conftest import Carrier, Subscribe
 from tests.integration.provisioning.test_top_ups import TOP_UPS, final_answers, hear, said
@@ -51,9 +51,12 @@ class OtherProcess:
 
     async def consume(self, *messages: Message) -> list[Job]:
         """Handle a batch; the jobs that this process then has the lease on."""
-        batch = [self._provisioning.received(message) for message in messages]
-        await self._provisioning.transactions.run(lambda transaction: self._handle(transaction, batch))
+        await self._provisioning.transactions.run(lambda transaction: self.handle(transaction, *messages))
         return self.worker.jobs
+
+    async def handle(self, transaction: Transaction, *messages: Message) -> None:
+        """The same in a transaction of the test's own."""
+        await self._handle(transaction, [self._provisioning.received(message) for message in messages])
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         async def recorded(transaction: Transaction) -> None:
@@ -152,6 +155,24 @@ async def test_a_request_is_not_written_after_its_send_window(
     assert carrier.keys(captured.renewal_id) == set()
 
     await other.record([late])
+    await hear(provisioning, TopUpApplied, captured.renewal_id)
+    assert carrier.effects(captured.renewal_id) == ["applied"]
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-1), timedelta(seconds=30)], ids=["behind", "ahead"])
+async def test_a_lease_counts_on_the_databases_clock_whichever_its_process_has(
+    skew: timedelta, provisioning: Wired, other: OtherProcess, carrier: Carrier, subscribe: Subscribe
+) -> None:
+    captured = (await subscribe()).captured()
+    skewed = Transactions(provisioning.pool, provisioning.outbox, lambda: utc_now() + skew)
+
+    async def taken_twice(transaction: Transaction) -> bool:
+        await other.handle(transaction, captured)
+        claimed = await other.calls.claim(transaction.connection, 100, {})
+        return captured.renewal_id in {job.order.renewal_id for job in claimed.due}
+
+    assert not await skewed.run(taken_twice)
+    # The process dies with its lease, and the lease ends.
     await hear(provisioning, TopUpApplied, captured.renewal_id)
     assert carrier.effects(captured.renewal_id) == ["applied"]
 

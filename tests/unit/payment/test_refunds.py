@@ -91,6 +91,12 @@ def test_a_partial_refund_made_elsewhere_is_not_taken_for_ours() -> None:
     assert story.last is None
 
 
+def test_a_psp_gives_no_wallets_money_back() -> None:
+    story = Story(wallet_minor=PRICE).capture(method="purse").wallet()
+    story.fact(Kind.REFUNDED, gateway="sandbox", reference="re_1", amount_minor=PRICE, currency="USD")
+    assert (story.last, story.row.state) == (None, State.CAPTURED)
+
+
 def test_a_refund_made_elsewhere_is_a_fact_where_it_is_whole() -> None:
     story = captured()
     story.fact(Kind.REFUNDED, gateway="sandbox", object_reference="pi_1", amount_minor=PRICE, currency="USD")

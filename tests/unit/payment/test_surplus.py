@@ -176,6 +176,18 @@ def test_a_refund_without_a_name_comes_back_without_one() -> None:
     assert (story.row.operation, balances(story.transfers)["surplus"]) == (Operation.SURPLUS, PRICE)
 
 
+def test_a_refund_of_a_surplus_that_is_told_after_it_came_back_never_counts() -> None:
+    story = Story().cancel()
+    story.fact(Kind.CAPTURED, gateway="sandbox", reference="pi_9", amount_minor=PRICE, currency="USD")
+    came_back(story, reference="re_1")
+    story.fact(
+        Kind.REFUNDED, gateway="sandbox", object_reference="pi_9", reference="re_1", amount_minor=PRICE
+    )
+    assert (story.row.operation, balances(story.transfers)["surplus"]) == (Operation.SURPLUS, PRICE)
+    story.outcome(Kind.REFUNDED, reference="re_2")
+    assert len(story.heard(SurplusRefunded)) == 1
+
+
 def test_a_refund_of_a_surplus_that_nobody_made_brings_nothing_back() -> None:
     story = came_back(sent_back(reference="re_1"), reference="re_2")
     assert (story.last, story.row.operation) == (None, None)

@@ -2,14 +2,16 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.payment.domain.calls import call_of
-from services.payment.domain.outcome import Kind
+from services.payment.domain.outcome import Kind, Outcome
 from services.payment.domain.payment import Operation
 from shared.contracts.payments import SurplusRefunded
-from tests.unit.payment.story import RENEWAL, Story, balances, captured
+from tests.unit.payment.story import PRICE, RENEWAL, Story, balances, captured
+from tests.unit.payment.test_outages import Recorded, answer, call, calls_to
 
 FOUND = {"pi_2": 900, "pi_3": 600}
 PART = 300
@@ -75,12 +77,21 @@ class Psp:
         if refund in self.failed:
             self.tells(Kind.REFUND_RETURNED, **about)
 
+    def fails_unheard(self, reference: str) -> None:
+        """A refund is made and comes back, and that is told in the wrong order."""
+        refund = f"re_hand_{len(self.made)}"
+        self.made[refund] = (reference, PART)
+        self.failed.add(refund)
+        about = {"reference": refund, "object_reference": reference, "amount_minor": PART}
+        self.tells(Kind.REFUND_RETURNED, **about)
+        self.tells(Kind.REFUNDED, **about)
+
     def brings_back(self, refund: str) -> None:
         self.failed.add(refund)
         self.tells_again(refund)
 
 
-STEPS = st.tuples(st.sampled_from(["answer", "by hand", "comes back", "again"]), st.integers(0, 5))
+STEPS = st.tuples(st.sampled_from(["answer", "by hand", "comes back", "again", "unheard"]), st.integers(0, 5))
 
 
 @settings(max_examples=500, deadline=None)
@@ -94,6 +105,8 @@ def test_all_of_it_goes_back_and_that_is_said_once(steps: list[tuple[str, int]])
                 psp.answers()
             case "by hand":
                 psp.refunds_by_hand(list(FOUND)[choice % 2])
+            case "unheard":
+                psp.fails_unheard(list(FOUND)[choice % 2])
             case "comes back" if refund is not None:
                 psp.brings_back(refund)
             case "again" if refund is not None:
@@ -115,3 +128,11 @@ def agrees(psp: Psp) -> None:
     ordinals = {"pi_2": 1, "pi_3": 2}
     said = Counter(message.ordinal for message in story.heard(SurplusRefunded))
     assert said == Counter(ordinals[reference] for reference in psp.whole)
+
+
+@pytest.mark.parametrize(("told", "counted"), [(600, 600), (None, PRICE), (0, PRICE)])
+async def test_a_refund_is_as_large_as_its_psp_says_it_was_made(told: int | None, counted: int) -> None:
+    made = {"id": "re_1", "status": "succeeded", "amount_minor": told}
+    outcome = await calls_to(Recorded(answer(200, made))).call(call(Operation.SURPLUS))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.kind, outcome.amount_minor) == (Kind.REFUNDED, counted)
