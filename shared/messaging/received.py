@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -38,11 +37,6 @@ class Received:
     traceparent: str | None
     """As it came: whoever continues the trace checks it."""
     record: Record
-
-    @property
-    def received_at(self) -> datetime:
-        """When Kafka or the producer stamped the record."""
-        return datetime.fromtimestamp(self.record.timestamp / 1000, UTC)
 
 
 @dataclass(slots=True, frozen=True)
