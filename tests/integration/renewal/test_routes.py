@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import urlsafe_b64encode
 from http.client import HTTPConnection
 from typing import Any
 from uuid import uuid4
@@ -185,6 +186,12 @@ async def test_renewals_are_listed_newest_first_by_subscription_and_state(renewa
         assert ids[2 if state == "requested" else 1] in [item["renewal_id"] for item in everywhere["items"]]
     assert (await renewal.request("GET", "/v1/renewals?state=nonsense")).problem == "invalid-request"
     assert (await renewal.request("GET", "/v1/renewals?cursor=nonsense")).problem == "invalid-cursor"
+
+
+async def test_a_cursor_with_an_instant_that_no_column_can_hold_is_refused(renewal: Wired) -> None:
+    place = b'["0001-01-01T00:00:00+14:00", "00000000-0000-0000-0000-000000000001"]'
+    reply = await renewal.request("GET", f"/v1/renewals?cursor={urlsafe_b64encode(place).decode()}")
+    assert (reply.status, reply.problem) == (400, "invalid-cursor")
 
 
 async def test_a_customer_cancels_and_saying_it_twice_is_no_error(renewal: Wired) -> None:
