@@ -19,16 +19,14 @@ class Failed(NamedTuple):
 def failures(renewal: Renewal) -> dict[str, Failed]:
     """By row of the policy.
 
-    Where the words do not add up to what was spent, an older version has counted, which knows the sum alone:
-    then all of it was for any other reason.
+    Where they do not add up to what was spent, an older version has counted, which knows the sum alone: then
+    all of it was for any other reason.
     """
-    found: dict[str, Failed] = {}
-    for word in (renewal.failures or "").split():
-        row, times, spent = word.rsplit(":", 2)
-        found[row] = Failed(int(times), int(spent))
+    words = (word.rsplit(":", 2) for word in (renewal.failures or "").split())
+    found = {row: Failed(int(times), int(spent)) for row, times, spent in words}
     if sum(failed.spent for failed in found.values()) == renewal.spent:
         return found
-    return {ANY_OTHER: Failed(renewal.spent, renewal.spent)}
+    return {ANY_OTHER: Failed(renewal.spent, renewal.spent)} if renewal.spent else {}
 
 
 def failed_again(renewal: Renewal, row: str, *, reached_provider: bool) -> tuple[Renewal, Failed]:
