@@ -84,6 +84,12 @@ def test_what_an_older_version_has_counted_is_believed(spent: int, words: str | 
     assert failures(again) == {ANY_OTHER: failed}
 
 
+def test_a_soft_decline_is_counted_under_the_word_that_rows_keep() -> None:
+    """Another word for it would begin every count anew that a row has."""
+    story = new("card-1").when(says.priced(), says.declined("soft"))
+    assert story.renewal.failures == "soft_decline:1:1"
+
+
 def payment_failed(attempt: int, reason: str) -> PaymentAttemptFailed:
     return says.payment_failed(attempt).model_copy(update={"reason": reason})
 
