@@ -112,3 +112,9 @@ def test_what_is_closed_and_to_be_looked_into_waits_for_an_operator(
 ) -> None:
     closed_at = REQUESTED_AT if state in CLOSED else None
     assert waits_for(a_renewal(state, flags=flags, closed_at=closed_at)) == whom
+
+
+def test_a_plan_that_nothing_will_be_done_about_is_not_foretold() -> None:
+    """Only a row that no rule writes holds one; whoever looks at it is shown what does happen."""
+    planned = a_renewal("cancelling_payment", retry_at=NOW.at)
+    assert [one.timer for one in upcoming(planned, NOW, [])] == ["DelayPromise"]
